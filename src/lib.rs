@@ -1,1 +1,16 @@
-//! flashbuild
+//! flashbuild: a Dockerfile becomes a multi-platform OCI image, and nothing is done twice.
+//!
+//! ```text
+//! main -> cli -> pipeline                       the only place that wires concrete types together
+//! pipeline -> resolve, solver, image, export, progress
+//! exec (one file per op) -> sandbox, layer, registry
+//! export -> registry, layer
+//! registry, layer -> store -> image (types) -> frontend::{graph, platform}
+//! solver -> frontend::graph only                it knows nothing of tar, processes or registries
+//! frontend -> nothing of ours
+//! ```
+//!
+//! The rooms, from the top floor down; a room imports only rooms below it (a test in `integration/` checks it):
+
+pub mod image;
+pub mod solver;

@@ -1,1 +1,3 @@
+//! The `flashbuild` command.
+
 fn main() {}

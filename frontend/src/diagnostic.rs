@@ -6,9 +6,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::{Deserialize, Serialize};
 
 /// A half-open range of byte offsets in one source text.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Span {
     /// Offset of the first byte.
     pub start: usize,
@@ -26,20 +24,13 @@ impl Span {
     /// The smallest span that covers both.
     #[must_use]
     pub fn to(self, other: Self) -> Self {
-        Self {
-            start: self.start.min(other.start),
-            end: self.end.max(other.end),
-        }
+        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
     }
 
     /// The 1-based line on which the span starts.
     pub fn line(self, source: &str) -> usize {
         let upto = self.start.min(source.len());
-        source.as_bytes()[..upto]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count()
-            + 1
+        source.as_bytes()[..upto].iter().filter(|byte| **byte == b'\n').count() + 1
     }
 }
 
@@ -87,21 +78,12 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error at `span`.
     pub fn error(message: impl Into<String>, span: Span) -> Self {
-        Self {
-            severity: Severity::Error,
-            message: message.into(),
-            span,
-            label: None,
-            hint: None,
-        }
+        Self { severity: Severity::Error, message: message.into(), span, label: None, hint: None }
     }
 
     /// A warning at `span`.
     pub fn warning(message: impl Into<String>, span: Span) -> Self {
-        Self {
-            severity: Severity::Warning,
-            ..Self::error(message, span)
-        }
+        Self { severity: Severity::Warning, ..Self::error(message, span) }
     }
 
     /// The same with a remark at the marked place.
@@ -131,18 +113,11 @@ impl Diagnostic {
             mark = mark.label(label.as_str());
         }
         let snippet = Snippet::source(source).path(path).annotation(mark);
-        let mut report: Vec<Group<'_>> =
-            vec![level.primary_title(self.message.as_str()).element(snippet)];
+        let mut report: Vec<Group<'_>> = vec![level.primary_title(self.message.as_str()).element(snippet)];
         if let Some(hint) = &self.hint {
-            report.push(Group::with_title(
-                Level::HELP.secondary_title(hint.as_str()),
-            ));
+            report.push(Group::with_title(Level::HELP.secondary_title(hint.as_str())));
         }
-        let renderer = if colour {
-            Renderer::styled()
-        } else {
-            Renderer::plain()
-        };
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         renderer.render(&report).clone()
     }
 }
@@ -168,11 +143,8 @@ fn edit_distance(left: &str, right: &str) -> usize {
         let mut row = vec![i];
         for j in 1..=right.len() {
             let change = usize::from(left[i - 1] != right[j - 1]);
-            let mut best = (rows[i - 1][j] + 1)
-                .min(row[j - 1] + 1)
-                .min(rows[i - 1][j - 1] + change);
-            let swapped =
-                i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1];
+            let mut best = (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + change);
+            let swapped = i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1];
             if swapped {
                 best = best.min(rows[i - 2][j - 2] + 1);
             }

@@ -254,10 +254,7 @@ pub struct HistoryStep {
 impl Graph {
     /// An empty graph whose times end at `epoch`.
     pub fn new(epoch: Option<i64>) -> Self {
-        Self {
-            epoch,
-            ..Self::default()
-        }
+        Self { epoch, ..Self::default() }
     }
 
     /// Adds a node, or finds the one that does the same work and adds the targets to it.
@@ -265,10 +262,7 @@ impl Graph {
     /// # Panics
     /// If an input is not in the graph.
     pub fn add(&mut self, node: Node) -> NodeId {
-        assert!(
-            node.inputs.iter().all(|input| input.0 < self.nodes.len()),
-            "an input must be added before its user"
-        );
+        assert!(node.inputs.iter().all(|input| input.0 < self.nodes.len()), "an input must be added before its user");
         let work = (node.op.clone(), node.inputs.clone(), node.platform.clone());
         if let Some(&known) = self.by_work.get(&work) {
             self.aim(known, &node.targets);
@@ -289,10 +283,7 @@ impl Graph {
 
     /// All nodes, inputs before their users.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = (NodeId, &Node)> + DoubleEndedIterator {
-        self.nodes
-            .iter()
-            .enumerate()
-            .map(|(index, node)| (NodeId(index), node))
+        self.nodes.iter().enumerate().map(|(index, node)| (NodeId(index), node))
     }
 
     /// How many nodes there are.
@@ -334,10 +325,7 @@ mod tests {
 
     fn local(target: &str) -> Node {
         Node {
-            op: Op::Local(LocalOp {
-                name: "context".to_owned(),
-                exclude: Vec::new(),
-            }),
+            op: Op::Local(LocalOp { name: "context".to_owned(), exclude: Vec::new() }),
             inputs: Vec::new(),
             platform: None,
             name: "load build context".to_owned(),
@@ -360,10 +348,6 @@ mod tests {
     #[should_panic(expected = "an input must be added before its user")]
     fn an_unknown_input_is_refused() {
         let mut graph = Graph::new(None);
-        graph.add(Node {
-            inputs: vec![NodeId(7)],
-            op: Op::Merge,
-            ..local("linux/amd64")
-        });
+        graph.add(Node { inputs: vec![NodeId(7)], op: Op::Merge, ..local("linux/amd64") });
     }
 }

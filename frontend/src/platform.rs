@@ -7,10 +7,8 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 /// Architectures that flashbuild knows, with the emulator and ELF facts kept by `src/sandbox/`.
-pub const KNOWN_ARCHITECTURES: [&str; 12] = [
-    "386", "amd64", "arm", "arm64", "loong64", "mips64", "mips64le", "mipsle", "ppc64le",
-    "riscv64", "s390x", "wasm",
-];
+pub const KNOWN_ARCHITECTURES: [&str; 12] =
+    ["386", "amd64", "arm", "arm64", "loong64", "mips64", "mips64le", "mipsle", "ppc64le", "riscv64", "s390x", "wasm"];
 
 /// An `os/arch[/variant]` triple in normal form.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -43,9 +41,7 @@ impl Platform {
             "macos" => "darwin".to_owned(),
             other => other.to_owned(),
         };
-        let variant = variant
-            .map(str::to_lowercase)
-            .filter(|variant| !variant.is_empty());
+        let variant = variant.map(str::to_lowercase).filter(|variant| !variant.is_empty());
         let (arch, variant) = normalise(&arch.to_lowercase(), variant);
         Self { os, arch, variant }
     }
@@ -73,9 +69,7 @@ fn normalise(arch: &str, variant: Option<String>) -> (String, Option<String>) {
         ("i386" | "i486" | "i586" | "i686" | "x86" | "386", _) => ("386".to_owned(), None),
         ("aarch64" | "arm64", None | Some("8" | "v8")) => ("arm64".to_owned(), None),
         ("aarch64", _) => ("arm64".to_owned(), variant),
-        ("armhf", _) | ("arm", None | Some("7" | "v7")) => {
-            ("arm".to_owned(), Some("v7".to_owned()))
-        }
+        ("armhf", _) | ("arm", None | Some("7" | "v7")) => ("arm".to_owned(), Some("v7".to_owned())),
         ("armel", _) | ("arm", Some("6" | "v6")) => ("arm".to_owned(), Some("v6".to_owned())),
         ("arm", Some("5")) => ("arm".to_owned(), Some("v5".to_owned())),
         ("arm", Some("8")) => ("arm".to_owned(), Some("v8".to_owned())),
@@ -98,9 +92,7 @@ impl FromStr for Platform {
             }
         }
         match words.as_slice() {
-            [os @ ("linux" | "windows" | "darwin" | "freebsd")] => {
-                Ok(Self::new(os, std::env::consts::ARCH, None))
-            }
+            [os @ ("linux" | "windows" | "darwin" | "freebsd")] => Ok(Self::new(os, std::env::consts::ARCH, None)),
             [arch] => Ok(Self::new("linux", arch, None)),
             [os, arch] => Ok(Self::new(os, arch, None)),
             [os, arch, variant] => Ok(Self::new(os, arch, Some(variant))),
@@ -135,11 +127,7 @@ mod tests {
             ("Linux/S390X", "linux/s390x"),
             ("linux/amd64/v3", "linux/amd64/v3"),
         ] {
-            assert_eq!(
-                text.parse::<Platform>().unwrap().to_string(),
-                expected,
-                "{text}"
-            );
+            assert_eq!(text.parse::<Platform>().unwrap().to_string(), expected, "{text}");
         }
     }
 

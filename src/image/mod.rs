@@ -1,0 +1,5 @@
+//! What images are made of: digests, descriptors, platforms, documents. Types only, no I/O.
+
+mod digest;
+
+pub use digest::{BlobDigest, ContentDigest, DiffId, Digest, DigestError, Sha256};

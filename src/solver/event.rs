@@ -1,0 +1,216 @@
+//! What happens during a build, as data. Only `progress/` turns events into text.
+//!
+//! A *step* is anything that a person watches: a vertex of the graph, or work around it (reading the Dockerfile,
+//! exporting, pushing). [`Events::step`] starts one and gives its handle; dropping an unfinished handle says that the
+//! step was cancelled. Sending never blocks and never fails: a build does not wait for its audience.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+use tokio::sync::mpsc;
+
+/// Number of a step, from 1 in the order in which steps started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StepId(pub u32);
+
+/// Something that happened, and when.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened. A closed set: whoever shows events matches every case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventKind {
+    /// A step started.
+    Started {
+        /// Which.
+        step: StepId,
+        /// What it is called.
+        name: String,
+        /// Definition key of the vertex, if the step is one.
+        key: Option<String>,
+    },
+    /// A step's process wrote something.
+    Output {
+        /// Which.
+        step: StepId,
+        /// Where it wrote.
+        stream: Stream,
+        /// What, as is: not necessarily whole lines or UTF-8.
+        bytes: Vec<u8>,
+    },
+    /// Bytes moved on behalf of a step.
+    Transfer {
+        /// Which step.
+        step: StepId,
+        /// What moves: a short name, unique within the step, such as `sha256:0123456789ab`.
+        item: String,
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in all, if known.
+        total: Option<u64>,
+    },
+    /// A step ended.
+    Finished {
+        /// Which.
+        step: StepId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// Something a person should know that is no error.
+    Notice {
+        /// The step that it is about, if any.
+        step: Option<StepId>,
+        /// One or two sentences.
+        text: String,
+    },
+}
+
+/// Where a process wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did its work.
+    Ran,
+    /// Its work was not needed.
+    Cached(Hit),
+    /// Somebody or something else ended the build.
+    Cancelled,
+    /// It failed; the text is the error.
+    Failed(String),
+}
+
+/// Which key a cached step was found by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Hit {
+    /// The definition: the same operation on the same definitions.
+    Definition,
+    /// The content: the same operation on inputs that came out the same.
+    Content,
+}
+
+/// Where events go. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Events {
+    sender: mpsc::UnboundedSender<Event>,
+    last_step: Arc<AtomicU32>,
+}
+
+impl Events {
+    /// A channel for events and its other end, which yields nothing more once all handles are gone.
+    pub fn channel() -> (Self, mpsc::UnboundedReceiver<Event>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self { sender, last_step: Arc::default() }, receiver)
+    }
+
+    /// Starts a step that is not a vertex.
+    pub fn step(&self, name: impl Into<String>) -> Step {
+        self.start(name.into(), None)
+    }
+
+    /// Starts a step that is the vertex with this definition key.
+    pub fn vertex(&self, name: impl Into<String>, key: String) -> Step {
+        self.start(name.into(), Some(key))
+    }
+
+    /// Tells people something that is about no step.
+    pub fn notice(&self, text: impl Into<String>) {
+        self.send(EventKind::Notice { step: None, text: text.into() });
+    }
+
+    fn start(&self, name: String, key: Option<String>) -> Step {
+        let id = StepId(self.last_step.fetch_add(1, Ordering::Relaxed) + 1);
+        self.send(EventKind::Started { step: id, name, key });
+        Step { id, events: self.clone(), finished: false }
+    }
+
+    fn send(&self, kind: EventKind) {
+        // The receiver is gone only when nobody watches any more.
+        let _ = self.sender.send(Event { at: Instant::now(), kind });
+    }
+}
+
+/// A started step.
+#[derive(Debug)]
+pub struct Step {
+    id: StepId,
+    events: Events,
+    finished: bool,
+}
+
+impl Step {
+    /// Its number.
+    pub fn id(&self) -> StepId {
+        self.id
+    }
+
+    /// Its process wrote something.
+    pub fn output(&self, stream: Stream, bytes: &[u8]) {
+        self.events.send(EventKind::Output { step: self.id, stream, bytes: bytes.to_vec() });
+    }
+
+    /// Bytes of `item` have moved, `done` so far.
+    pub fn transfer(&self, item: &str, done: u64, total: Option<u64>) {
+        self.events.send(EventKind::Transfer { step: self.id, item: item.to_owned(), done, total });
+    }
+
+    /// Tells people something about the step.
+    pub fn notice(&self, text: impl Into<String>) {
+        self.events.send(EventKind::Notice { step: Some(self.id), text: text.into() });
+    }
+
+    /// The step did its work.
+    pub fn ran(self) {
+        self.finish(Outcome::Ran);
+    }
+
+    /// The step's work was not needed.
+    pub fn cached(self, hit: Hit) {
+        self.finish(Outcome::Cached(hit));
+    }
+
+    /// The step failed.
+    pub fn failed(self, error: impl Into<String>) {
+        self.finish(Outcome::Failed(error.into()));
+    }
+
+    fn finish(mut self, outcome: Outcome) {
+        self.finished = true;
+        self.events.send(EventKind::Finished { step: self.id, outcome });
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.events.send(EventKind::Finished { step: self.id, outcome: Outcome::Cancelled });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_step_counts_as_cancelled() {
+        let (events, mut receiver) = Events::channel();
+        drop(events.step("push"));
+        let kinds: Vec<EventKind> = std::iter::from_fn(|| receiver.try_recv().ok()).map(|event| event.kind).collect();
+        let step = StepId(1);
+        assert_eq!(kinds[0], EventKind::Started { step, name: "push".to_owned(), key: None });
+        assert_eq!(kinds[1], EventKind::Finished { step, outcome: Outcome::Cancelled });
+    }
+}

@@ -1,0 +1,3 @@
+//! Graph to results: keys, records, single flight, events. Knows nothing of tar, processes or registries.
+
+pub mod event;
