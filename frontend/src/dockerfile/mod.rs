@@ -1,10 +1,109 @@
 //! Dockerfile text to [`Graph`](crate::graph::Graph).
 //!
-//! 1. [`lexer`]: text to logical lines (directives, continuations, comments, heredocs), every byte traceable to the source.
-//! 2. [`syntax`]: a logical line to keyword, flags and words: the generic tree that the corpus of the language describes.
-//! 3. [`instruction`]: the tree to typed instructions, one type each.
-//! 4. [`expand`]: words with `$variables` and quotes to text.
-//! 5. [`stage`]: instructions to stages, with what each needs of the others.
-//! 6. [`lower`]: stages to a graph, for each target platform.
+//! 1. [`directive`]: the comments at the very top that change how the rest is read.
+//! 2. [`lexer`] and [`heredoc`]: text to logical lines (continuations, comments, heredocs), every byte traceable to
+//!    the source through [`line`].
+//! 3. [`syntax`], with [`flags`] and [`words`]: a logical line to keyword, flags and words: the generic tree that the
+//!    corpus of the language describes.
+//! 4. [`instruction`]: the tree to typed instructions, one type each.
+//! 5. [`expand`]: words with `$variables` and quotes to text.
+//! 6. `stage`: instructions to stages, with what each needs of the others.
+//! 7. `lower`: stages to a graph, for each target platform.
+//!
+//! Reading is total and takes time in proportion to the text: any text gives instructions or diagnostics. One bad line
+//! does not hide the next.
 
+mod directive;
+pub mod expand;
+mod flags;
+mod heredoc;
 pub mod instruction;
+mod lexer;
+mod line;
+mod order;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use directive::Directives;
+
+use crate::diagnostic::Diagnostic;
+use instruction::Instruction;
+use lexer::{Lexed, Lexer};
+use order::Order;
+use syntax::Statement;
+
+/// Reading gives up on a text after this many errors: it is no Dockerfile.
+const MAX_ERRORS: usize = 100;
+
+/// A Dockerfile, read but not yet related to any build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dockerfile {
+    /// The text; all spans point into it.
+    pub source: String,
+    /// What its directives say.
+    pub directives: Directives,
+    /// Its instructions. There is at least one `FROM`, and only `ARG`s come before the first.
+    pub instructions: Vec<Instruction>,
+}
+
+impl Dockerfile {
+    /// Reads a Dockerfile.
+    ///
+    /// # Errors
+    /// With everything that is wrong with it, in the order of the text.
+    pub fn parse(text: &str) -> Result<Self, Vec<Diagnostic>> {
+        let mut errors = Vec::new();
+        let mut instructions = Vec::new();
+        let mut order = Order::default();
+        let (directives, start) = directive::read(text, &mut errors);
+        let mut lexer = Lexer::new(text, start, directives.escape);
+        while errors.len() < MAX_ERRORS
+            && let Some(lexed) = lexer.next_line()
+        {
+            order.look_at(&lexed);
+            let read = read_statement(&lexed, &mut lexer, text, directives.escape)
+                .and_then(|statement| instruction::read(statement, text))
+                .and_then(|instruction| order.admit(instruction));
+            match read {
+                Ok(instruction) => instructions.push(Instruction {
+                    comments: lexed.comments,
+                    empty_continuation: lexed.empty_continuation,
+                    ..instruction
+                }),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() {
+            errors.extend(order.missing_stage());
+        }
+        if !errors.is_empty() {
+            errors.sort_by_key(|error| error.span);
+            return Err(errors);
+        }
+        Ok(Self {
+            source: text.to_owned(),
+            directives,
+            instructions,
+        })
+    }
+}
+
+/// Reads a line and the heredocs behind it.
+fn read_statement(
+    lexed: &Lexed,
+    lexer: &mut Lexer<'_>,
+    source: &str,
+    escape: char,
+) -> Result<Statement, Diagnostic> {
+    let piece = lexed.line.piece();
+    let mut statement = syntax::read(piece, escape)?;
+    if statement.takes_heredocs() {
+        let (heredocs, last_line) = heredoc::read_bodies(heredoc::marks(piece), lexer, source)?;
+        if let Some(last_line) = last_line {
+            statement.attach(heredocs, last_line);
+        }
+    }
+    Ok(statement)
+}

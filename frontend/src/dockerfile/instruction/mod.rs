@@ -1,0 +1,204 @@
+//! Typed instructions: what a Dockerfile says, before any variable is expanded.
+//!
+//! A [`Word`] is text as written (quotes and `$variables` still in it), with its span. Which words are expanded, and
+//! when, is the business of lowering. An empty flag value (`--from=`) counts as none.
+//!
+//! One file a group of instructions: its types, and the rules by which they are read from the generic tree.
+
+mod duration;
+mod from;
+mod healthcheck;
+mod onbuild;
+mod run;
+mod settings;
+mod transfer;
+
+pub use from::From;
+pub use healthcheck::{Healthcheck, HealthcheckCommand};
+pub use onbuild::Onbuild;
+pub use run::Run;
+pub use settings::{ArgDeclaration, KeyValue};
+pub use transfer::{Add, Copy, Source, TransferFlags};
+
+use super::{
+    flags::Flags,
+    syntax::{Arguments, KEYWORDS, Statement},
+};
+use crate::diagnostic::{Diagnostic, Span, Spanned};
+
+/// Text as written, not expanded.
+pub type Word = Spanned<String>;
+
+/// A parsed instruction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instruction {
+    /// What it says.
+    pub kind: Kind,
+    /// From the keyword to the end of the last line, heredocs included.
+    pub span: Span,
+    /// The keyword, as written.
+    pub keyword: Word,
+    /// The logical line without comments and continuations, keyword included, as `docker history` shows it.
+    pub original: String,
+    /// Texts of the comment lines above, `#` removed: those since the previous instruction or the last `#` alone.
+    pub comments: Vec<Spanned<String>>,
+    /// The first blank line between the lines of the instruction, which a linter frowns at.
+    pub empty_continuation: Option<Span>,
+}
+
+/// The 18 instructions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// `ADD`
+    Add(Add),
+    /// `ARG`
+    Arg(Vec<ArgDeclaration>),
+    /// `CMD`
+    Cmd(Command),
+    /// `COPY`
+    Copy(Copy),
+    /// `ENTRYPOINT`
+    Entrypoint(Command),
+    /// `ENV`
+    Env(Vec<KeyValue>),
+    /// `EXPOSE`
+    Expose(Vec<Word>),
+    /// `FROM`
+    From(From),
+    /// `HEALTHCHECK`
+    Healthcheck(Healthcheck),
+    /// `LABEL`
+    Label(Vec<KeyValue>),
+    /// `MAINTAINER`
+    Maintainer(Word),
+    /// `ONBUILD`: the instruction to run later, checked, and its text.
+    Onbuild(Box<Onbuild>),
+    /// `RUN`
+    Run(Run),
+    /// `SHELL`
+    Shell(Vec<Word>),
+    /// `STOPSIGNAL`
+    Stopsignal(Word),
+    /// `USER`
+    User(Word),
+    /// `VOLUME`
+    Volume(Vec<Word>),
+    /// `WORKDIR`
+    Workdir(Word),
+}
+
+/// A command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// A JSON list of words: no shell is involved.
+    Exec(Vec<Word>),
+    /// A line for the stage's shell.
+    Shell(Word),
+}
+
+/// `<<NAME` in a line, and the lines it stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heredoc {
+    /// The mark in the line, as written: `3<<-"EOF"`.
+    pub mark: Word,
+    /// The delimiter, quotes removed.
+    pub name: String,
+    /// The file descriptor written before `<<`, 0 if none.
+    pub descriptor: u32,
+    /// The body, tabs already removed where `<<-` asks for it; ends in a line feed unless empty.
+    pub content: Spanned<String>,
+    /// Whether variables in the body are expanded (the delimiter was not quoted).
+    pub expand: bool,
+    /// Whether leading tabs were removed (`<<-`).
+    pub chomp: bool,
+}
+
+/// Reads a statement as the instruction that it is. `source` is the text that its spans point into.
+pub(super) fn read(statement: Statement, source: &str) -> Result<Instruction, Diagnostic> {
+    let Statement {
+        keyword,
+        flags,
+        arguments,
+        text,
+        heredocs,
+        span,
+    } = statement;
+    let name = keyword.value.to_ascii_uppercase();
+    let specs = match arguments {
+        Arguments::Add(_) => transfer::ADD_FLAGS,
+        Arguments::Copy(_) => transfer::COPY_FLAGS,
+        Arguments::From(_) => from::FLAGS,
+        Arguments::Healthcheck(_) => healthcheck::FLAGS,
+        Arguments::Run(_) => run::FLAGS,
+        Arguments::Unknown(meant) => return Err(unknown(&keyword, meant)),
+        Arguments::Arg(_)
+        | Arguments::Cmd(_)
+        | Arguments::Entrypoint(_)
+        | Arguments::Env(_)
+        | Arguments::Expose(_)
+        | Arguments::Label(_)
+        | Arguments::Maintainer(_)
+        | Arguments::Onbuild(_)
+        | Arguments::Shell(_)
+        | Arguments::Stopsignal(_)
+        | Arguments::User(_)
+        | Arguments::Volume(_)
+        | Arguments::Workdir(_) => &[],
+    };
+    let flags = Flags::check(&name, flags, specs)?;
+    let missing = || {
+        Diagnostic::error(
+            format!("{name} requires at least one argument"),
+            keyword.span,
+        )
+    };
+    let kind = match arguments {
+        Arguments::Add(list) => {
+            Kind::Add(transfer::add(list.words, heredocs, &flags, keyword.span)?)
+        }
+        Arguments::Arg(declarations) => Kind::Arg(settings::some(declarations, missing)?),
+        Arguments::Cmd(command) => Kind::Cmd(command),
+        Arguments::Copy(list) => {
+            Kind::Copy(transfer::copy(list.words, heredocs, &flags, keyword.span)?)
+        }
+        Arguments::Entrypoint(command) => Kind::Entrypoint(command),
+        Arguments::Env(pairs) => Kind::Env(settings::some(pairs, missing)?),
+        Arguments::Expose(ports) => Kind::Expose(settings::some(ports, missing)?),
+        Arguments::From(words) => Kind::From(from::read(&words, &flags, keyword.span)?),
+        Arguments::Healthcheck(check) => {
+            Kind::Healthcheck(healthcheck::read(check.ok_or_else(missing)?, &flags)?)
+        }
+        Arguments::Label(pairs) => Kind::Label(settings::some(pairs, missing)?),
+        Arguments::Maintainer(name) => Kind::Maintainer(name.ok_or_else(missing)?),
+        Arguments::Onbuild(inner) => Kind::Onbuild(Box::new(onbuild::read(
+            *inner.ok_or_else(missing)?,
+            source,
+        )?)),
+        Arguments::Run(command) => Kind::Run(run::read(command, heredocs, &flags, missing)?),
+        Arguments::Shell(command) => Kind::Shell(settings::shell(command, missing)?),
+        Arguments::Stopsignal(signal) => Kind::Stopsignal(signal.ok_or_else(missing)?),
+        Arguments::User(user) => Kind::User(user.ok_or_else(missing)?),
+        Arguments::Volume(list) => Kind::Volume(settings::volumes(list.words, missing)?),
+        Arguments::Workdir(path) => Kind::Workdir(path.ok_or_else(missing)?),
+        Arguments::Unknown(meant) => return Err(unknown(&keyword, meant)),
+    };
+    Ok(Instruction {
+        kind,
+        span,
+        keyword,
+        original: text.value,
+        comments: Vec::new(),
+        empty_continuation: None,
+    })
+}
+
+fn unknown(keyword: &Word, meant: Option<&str>) -> Diagnostic {
+    let error = Diagnostic::error(
+        format!("unknown instruction `{}`", keyword.value),
+        keyword.span,
+    );
+    match meant {
+        Some(meant) => error.with_hint(format!("did you mean `{meant}`?")),
+        None => error.with_hint(format!("the instructions are {}", KEYWORDS.join(", "))),
+    }
+}
