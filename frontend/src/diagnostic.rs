@@ -30,7 +30,7 @@ impl Span {
     /// The 1-based line on which the span starts.
     pub fn line(self, source: &str) -> usize {
         let upto = self.start.min(source.len());
-        source.as_bytes()[..upto].iter().filter(|byte| **byte == b'\n').count() + 1
+        source.bytes().take(upto).filter(|byte| *byte == b'\n').count() + 1
     }
 }
 
@@ -125,9 +125,11 @@ impl Diagnostic {
 /// The candidate nearest to `word` by edit distance, if one is near enough to be what was meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
-    let limit = (word.chars().count() / 3).max(1);
+    let length = word.chars().count();
+    let limit = (length / 3).max(1);
     candidates
         .into_iter()
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= limit)
         .map(|candidate| (edit_distance(&word, &candidate.to_lowercase()), candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)

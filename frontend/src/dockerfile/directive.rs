@@ -24,11 +24,7 @@ pub struct Directives {
 
 impl Default for Directives {
     fn default() -> Self {
-        Self {
-            syntax: None,
-            escape: '\\',
-            check: None,
-        }
+        Self { syntax: None, escape: '\\', check: None }
     }
 }
 
@@ -37,11 +33,7 @@ const KNOWN_FRONTENDS: [&str; 2] = ["docker/dockerfile", "docker/dockerfile-upst
 
 /// Reads the directives of `source`; returns them and the offset of the first line behind them.
 pub(super) fn read(source: &str, errors: &mut Vec<Diagnostic>) -> (Directives, usize) {
-    let mut position = if source.starts_with('\u{feff}') {
-        '\u{feff}'.len_utf8()
-    } else {
-        0
-    };
+    let mut position = if source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     if source[position..].starts_with("#!") {
         position = line_end(source, position);
     }
@@ -65,11 +57,8 @@ pub(super) fn read(source: &str, errors: &mut Vec<Diagnostic>) -> (Directives, u
                 "\\" => {}
                 "`" => directives.escape = '`',
                 other => errors.push(
-                    Diagnostic::error(
-                        format!("`{other}` cannot be the escape character"),
-                        value.span,
-                    )
-                    .with_hint("use `\\` or a backtick"),
+                    Diagnostic::error(format!("`{other}` cannot be the escape character"), value.span)
+                        .with_hint("use `\\` or a backtick"),
                 ),
             }
         } else if name_text == "syntax" {
@@ -90,8 +79,7 @@ fn directive(source: &str, position: usize) -> Option<(Word, Word)> {
     let (name, value) = (name.trim_end(), value.trim());
     let well_formed = name.starts_with(|first: char| first.is_ascii_alphabetic())
         && name.chars().all(|each| each.is_ascii_alphanumeric());
-    let word =
-        |text: &str, start| Spanned::new(text.to_owned(), Span::new(start, start + text.len()));
+    let word = |text: &str, start| Spanned::new(text.to_owned(), Span::new(start, start + text.len()));
     (well_formed && !value.is_empty()).then(|| (word(name, name_start), word(value, value_start)))
 }
 
@@ -110,15 +98,10 @@ fn refuse_foreign_frontend(value: &Word) -> Option<Diagnostic> {
         None => "only the language of `docker/dockerfile` can be read; remove the line if the file is written in it"
             .to_owned(),
     };
-    Some(
-        Diagnostic::error(format!("the frontend `{image}` cannot be run"), value.span)
-            .with_hint(hint),
-    )
+    Some(Diagnostic::error(format!("the frontend `{image}` cannot be run"), value.span).with_hint(hint))
 }
 
 /// Offset behind the line that contains `position`, its line feed included.
 fn line_end(source: &str, position: usize) -> usize {
-    source[position..]
-        .find('\n')
-        .map_or(source.len(), |at| position + at + 1)
+    source[position..].find('\n').map_or(source.len(), |at| position + at + 1)
 }

@@ -24,10 +24,7 @@ impl Flag {
 
     fn value(&self) -> Option<Word> {
         self.value.map(|(at, source)| {
-            Spanned::new(
-                self.text.value[at..].to_owned(),
-                Span::new(source, self.text.span.end.max(source)),
-            )
+            Spanned::new(self.text.value[at..].to_owned(), Span::new(source, self.text.span.end.max(source)))
         })
     }
 }
@@ -98,11 +95,7 @@ pub(super) struct Flags(Vec<Flag>);
 
 impl Flags {
     /// Checks `flags` against `specs`.
-    pub(super) fn check(
-        keyword: &str,
-        flags: Vec<Flag>,
-        specs: &[FlagSpec],
-    ) -> Result<Self, Diagnostic> {
+    pub(super) fn check(keyword: &str, flags: Vec<Flag>, specs: &[FlagSpec]) -> Result<Self, Diagnostic> {
         let mut seen: Vec<&str> = Vec::new();
         for flag in &flags {
             let name = flag.name();
@@ -110,10 +103,7 @@ impl Flags {
                 return Err(unknown(keyword, flag, specs));
             };
             if shape != Shape::List && seen.contains(&known) {
-                return Err(Diagnostic::error(
-                    format!("--{name} is given twice"),
-                    flag.text.span,
-                ));
+                return Err(Diagnostic::error(format!("--{name} is given twice"), flag.text.span));
             }
             if !seen.contains(&known) {
                 seen.push(known);
@@ -123,11 +113,8 @@ impl Flags {
                     switch(flag)?;
                 }
                 Shape::Text | Shape::List if flag.value.is_none() => {
-                    return Err(Diagnostic::error(
-                        format!("--{name} needs a value"),
-                        flag.text.span,
-                    )
-                    .with_hint(format!("write `--{name}=VALUE`")));
+                    return Err(Diagnostic::error(format!("--{name} needs a value"), flag.text.span)
+                        .with_hint(format!("write `--{name}=VALUE`")));
                 }
                 Shape::Text | Shape::List => {}
             }
@@ -161,11 +148,7 @@ fn switch(flag: &Flag) -> Result<Spanned<bool>, Diagnostic> {
         Some(value) if value.value.eq_ignore_ascii_case("false") => false,
         Some(value) => {
             return Err(Diagnostic::error(
-                format!(
-                    "--{} is `true` or `false`, not `{}`",
-                    flag.name(),
-                    value.value
-                ),
+                format!("--{} is `true` or `false`, not `{}`", flag.name(), value.value),
                 flag.text.span,
             ));
         }

@@ -1,6 +1,6 @@
 //! Here-documents: `<<NAME` in a line, and the lines that it stands for.
 //!
-//! Rules (Dockerfile reference, "Here-documents"; where the reference is silent, what BuildKit does):
+//! Rules (Dockerfile reference, "Here-documents"; where it is silent, what the frontend of moby/buildkit does):
 //!
 //! - A mark is a word of its own: digits (a file descriptor) if any, `<<`, `-` if any, blanks if any, the delimiter.
 //!   The word must hold no other `<`, which excludes `<<<`.
@@ -70,19 +70,12 @@ pub(super) fn read_bodies(
     for mark in marks {
         let word = mark.piece.word();
         let Some((body, end)) = lexer.heredoc_body(&mark.name, mark.chomp) else {
-            return Err(
-                Diagnostic::error("this heredoc is never closed", word.span).with_hint(format!(
-                    "end it with a line that consists of `{}`",
-                    mark.name
-                )),
-            );
+            return Err(Diagnostic::error("this heredoc is never closed", word.span)
+                .with_hint(format!("end it with a line that consists of `{}`", mark.name)));
         };
         let lines = &source[body.start..body.end];
         let content = if mark.chomp {
-            lines
-                .split_inclusive('\n')
-                .map(|line| line.trim_start_matches('\t'))
-                .collect()
+            lines.split_inclusive('\n').map(|line| line.trim_start_matches('\t')).collect()
         } else {
             lines.to_owned()
         };
@@ -112,9 +105,7 @@ impl Opening {
         let digits = &text[..text.len() - behind_digits.len()];
         let behind_arrows = behind_digits.strip_prefix("<<")?;
         let behind_dash = behind_arrows.strip_prefix('-');
-        let rest = behind_dash
-            .unwrap_or(behind_arrows)
-            .trim_start_matches([' ', '\t', '\r']);
+        let rest = behind_dash.unwrap_or(behind_arrows).trim_start_matches([' ', '\t', '\r']);
         Some(Self {
             length: text.len() - rest.len(),
             descriptor: digits.parse().unwrap_or_default(),
@@ -133,11 +124,7 @@ struct ShellWord {
 impl ShellWord {
     /// The word at the start of `text`; `None` if a quote is not closed.
     fn read(text: &str) -> Option<Self> {
-        let mut word = Self {
-            length: text.len(),
-            text: String::new(),
-            quoted: false,
-        };
+        let mut word = Self { length: text.len(), text: String::new(), quoted: false };
         let mut quote = None;
         let mut characters = text.char_indices();
         while let Some((at, character)) = characters.next() {

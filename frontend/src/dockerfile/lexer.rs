@@ -1,6 +1,6 @@
 //! Text to logical lines.
 //!
-//! Rules (Dockerfile reference, "Format"; where the reference is silent, what BuildKit does):
+//! Rules (Dockerfile reference, "Format"; where it is silent, what the frontend of moby/buildkit does):
 //!
 //! | Written | Means |
 //! |---|---|
@@ -22,7 +22,7 @@ use crate::diagnostic::{Span, Spanned};
 #[derive(Debug, Default)]
 pub(super) struct Lexed {
     /// The text.
-    pub(super) line: LogicalLine,
+    pub(super) text: LogicalLine,
     /// The comments above it, `#` and surrounding white space removed.
     pub(super) comments: Vec<Word>,
     /// The first blank line in the middle of it.
@@ -47,11 +47,7 @@ struct Physical<'s> {
 impl<'s> Lexer<'s> {
     /// Reads `source` from offset `position` on.
     pub(super) fn new(source: &'s str, position: usize, escape: char) -> Self {
-        Self {
-            source,
-            position,
-            escape,
-        }
+        Self { source, position, escape }
     }
 
     /// The next line that is more than comments and white space.
@@ -67,7 +63,7 @@ impl<'s> Lexer<'s> {
                 }
             } else if !physical.text.is_empty() {
                 let lexed = self.join(physical, comments);
-                if !lexed.line.piece().trim().is_empty() {
+                if !lexed.text.piece().trim().is_empty() {
                     return Some(lexed);
                 }
                 comments = lexed.comments;
@@ -80,11 +76,7 @@ impl<'s> Lexer<'s> {
     pub(super) fn heredoc_body(&mut self, name: &str, chomp: bool) -> Option<(Span, Span)> {
         let start = self.position;
         while let Some(line) = self.next_physical() {
-            let candidate = if chomp {
-                line.text.trim_start_matches('\t')
-            } else {
-                line.text
-            };
+            let candidate = if chomp { line.text.trim_start_matches('\t') } else { line.text };
             if candidate == name {
                 let end = Span::new(line.start, line.start + line.text.len());
                 return Some((Span::new(start, line.start), end));
@@ -95,11 +87,8 @@ impl<'s> Lexer<'s> {
 
     /// Joins `first` with the lines that continue it.
     fn join(&mut self, first: Physical<'s>, comments: Vec<Word>) -> Lexed {
-        let mut lexed = Lexed {
-            comments,
-            ..Lexed::default()
-        };
-        let mut goes_on = self.append(&mut lexed.line, first);
+        let mut lexed = Lexed { comments, ..Lexed::default() };
+        let mut goes_on = self.append(&mut lexed.text, first);
         while goes_on {
             let Some(physical) = self.next_physical() else {
                 break;
@@ -109,12 +98,10 @@ impl<'s> Lexer<'s> {
             }
             if physical.text.trim_start().is_empty() {
                 let end = physical.start + physical.text.len();
-                lexed
-                    .empty_continuation
-                    .get_or_insert(Span::new(physical.start, end));
+                lexed.empty_continuation.get_or_insert(Span::new(physical.start, end));
                 continue;
             }
-            goes_on = self.append(&mut lexed.line, physical);
+            goes_on = self.append(&mut lexed.text, physical);
         }
         lexed
     }
@@ -138,30 +125,21 @@ impl<'s> Lexer<'s> {
         let length = rest.find('\n').map_or(rest.len(), |at| at + 1);
         let start = self.position;
         self.position += length;
-        Some(Physical {
-            start,
-            text: rest[..length].trim_end_matches(['\r', '\n']),
-        })
+        Some(Physical { start, text: rest[..length].trim_end_matches(['\r', '\n']) })
     }
 }
 
 impl Physical<'_> {
     fn trim_start(self) -> Self {
         let text = self.text.trim_start();
-        Self {
-            start: self.start + (self.text.len() - text.len()),
-            text,
-        }
+        Self { start: self.start + (self.text.len() - text.len()), text }
     }
 
     fn comment(self) -> Option<Word> {
         let body = self.trim_start().text.strip_prefix('#')?;
         let start = self.start + (self.text.len() - body.trim_start().len());
         let text = body.trim();
-        Some(Spanned::new(
-            text.to_owned(),
-            Span::new(start, start + text.len()),
-        ))
+        Some(Spanned::new(text.to_owned(), Span::new(start, start + text.len())))
     }
 }
 
@@ -171,9 +149,7 @@ mod tests {
 
     fn lines(source: &str, escape: char) -> Vec<String> {
         let mut lexer = Lexer::new(source, 0, escape);
-        std::iter::from_fn(|| lexer.next_line())
-            .map(|lexed| lexed.line.piece().as_str().to_owned())
-            .collect()
+        std::iter::from_fn(|| lexer.next_line()).map(|lexed| lexed.text.piece().as_str().to_owned()).collect()
     }
 
     #[test]
@@ -199,11 +175,8 @@ mod tests {
     fn comments_stay_with_the_next_line_until_an_empty_one() {
         let source = "# lost\n#\n# kept\n\n  # too\nA";
         let lexed = Lexer::new(source, 0, '\\').next_line().unwrap();
-        let comments: Vec<_> = lexed
-            .comments
-            .iter()
-            .map(|comment| &source[comment.span.start..comment.span.end])
-            .collect();
+        let comments: Vec<_> =
+            lexed.comments.iter().map(|comment| &source[comment.span.start..comment.span.end]).collect();
         assert_eq!(comments, ["kept", "too"]);
     }
 }

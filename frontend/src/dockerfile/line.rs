@@ -25,21 +25,14 @@ impl LogicalLine {
     /// Appends text that starts at offset `source`.
     pub(super) fn push(&mut self, text: &str, source: usize) {
         if !text.is_empty() {
-            self.segments.push(Segment {
-                text: self.text.len(),
-                source,
-            });
+            self.segments.push(Segment { text: self.text.len(), source });
             self.text.push_str(text);
         }
     }
 
     /// The whole line.
     pub(super) fn piece(&self) -> Piece<'_> {
-        Piece {
-            line: self,
-            start: 0,
-            end: self.text.len(),
-        }
+        Piece { line: self, start: 0, end: self.text.len() }
     }
 
     fn source_offset(&self, at: usize) -> usize {
@@ -75,10 +68,7 @@ impl<'l> Piece<'l> {
             return Span::new(at, at);
         }
         // Mapping the last byte, not the one behind it, keeps a following continuation out of the span.
-        Span::new(
-            self.line.source_offset(self.start),
-            self.line.source_offset(self.end - 1) + 1,
-        )
+        Span::new(self.line.source_offset(self.start), self.line.source_offset(self.end - 1) + 1)
     }
 
     /// The piece as an owned word.
@@ -89,11 +79,7 @@ impl<'l> Piece<'l> {
     /// A part of the piece, by byte offsets relative to it.
     pub(super) fn slice(self, range: Range<usize>) -> Self {
         debug_assert!(range.start <= range.end && self.start + range.end <= self.end);
-        Self {
-            line: self.line,
-            start: self.start + range.start,
-            end: self.start + range.end,
-        }
+        Self { line: self.line, start: self.start + range.start, end: self.start + range.end }
     }
 
     /// Everything from a relative offset on.
@@ -116,10 +102,7 @@ impl<'l> Piece<'l> {
             return (self, None);
         };
         let rest = text[blank..].trim_start_matches(is_blank);
-        (
-            self.slice(0..blank),
-            Some(self.tail(text.len() - rest.len())),
-        )
+        (self.slice(0..blank), Some(self.tail(text.len() - rest.len())))
     }
 
     /// The parts between runs of blanks.
@@ -157,12 +140,7 @@ mod tests {
             .piece()
             .split_blanks()
             .into_iter()
-            .map(|piece| {
-                (
-                    piece.as_str(),
-                    &source[piece.span().start..piece.span().end],
-                )
-            })
+            .map(|piece| (piece.as_str(), &source[piece.span().start..piece.span().end]))
             .collect();
         assert_eq!(words, [("RUN", "RUN"), ("abcd", "ab\\\ncd"), ("ef", "ef")]);
     }

@@ -60,16 +60,16 @@ impl Dockerfile {
         let (directives, start) = directive::read(text, &mut errors);
         let mut lexer = Lexer::new(text, start, directives.escape);
         while errors.len() < MAX_ERRORS
-            && let Some(lexed) = lexer.next_line()
+            && let Some(line) = lexer.next_line()
         {
-            order.look_at(&lexed);
-            let read = read_statement(&lexed, &mut lexer, text, directives.escape)
+            order.look_at(&line);
+            let read = read_statement(&line, &mut lexer, text, directives.escape)
                 .and_then(|statement| instruction::read(statement, text))
                 .and_then(|instruction| order.admit(instruction));
             match read {
                 Ok(instruction) => instructions.push(Instruction {
-                    comments: lexed.comments,
-                    empty_continuation: lexed.empty_continuation,
+                    comments: line.comments,
+                    empty_continuation: line.empty_continuation,
                     ..instruction
                 }),
                 Err(error) => errors.push(error),
@@ -82,22 +82,13 @@ impl Dockerfile {
             errors.sort_by_key(|error| error.span);
             return Err(errors);
         }
-        Ok(Self {
-            source: text.to_owned(),
-            directives,
-            instructions,
-        })
+        Ok(Self { source: text.to_owned(), directives, instructions })
     }
 }
 
 /// Reads a line and the heredocs behind it.
-fn read_statement(
-    lexed: &Lexed,
-    lexer: &mut Lexer<'_>,
-    source: &str,
-    escape: char,
-) -> Result<Statement, Diagnostic> {
-    let piece = lexed.line.piece();
+fn read_statement(line: &Lexed, lexer: &mut Lexer<'_>, source: &str, escape: char) -> Result<Statement, Diagnostic> {
+    let piece = line.text.piece();
     let mut statement = syntax::read(piece, escape)?;
     if statement.takes_heredocs() {
         let (heredocs, last_line) = heredoc::read_bodies(heredoc::marks(piece), lexer, source)?;

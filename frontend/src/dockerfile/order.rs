@@ -19,11 +19,11 @@ pub(super) struct Order {
 
 impl Order {
     /// Takes note of a line. A `FROM` counts even if it is mistyped or wrong, so that it is the only error.
-    pub(super) fn look_at(&mut self, lexed: &Lexed) {
-        let line = lexed.line.piece().trim();
-        let (keyword, _) = line.split_blank();
+    pub(super) fn look_at(&mut self, line: &Lexed) {
+        let text = line.text.piece().trim();
+        let (keyword, _) = text.split_blank();
         self.in_stage |= syntax::meant(keyword.as_str()) == Some("FROM");
-        self.end = Some(line.span());
+        self.end = Some(text.span());
     }
 
     /// Lets an instruction pass if it may stand here. The first that may not is the only one to be refused.
@@ -34,10 +34,7 @@ impl Order {
         }
         self.complained = true;
         Err(Diagnostic::error(
-            format!(
-                "{} comes before the first FROM",
-                instruction.keyword.value.to_ascii_uppercase()
-            ),
+            format!("{} comes before the first FROM", instruction.keyword.value.to_ascii_uppercase()),
             instruction.keyword.span,
         )
         .with_hint("begin with `FROM IMAGE`, or `FROM scratch`; only ARG may come before"))

@@ -205,10 +205,7 @@ fn command(rest: Piece<'_>) -> Result<Command, Diagnostic> {
 fn list(rest: Piece<'_>) -> Result<List, Diagnostic> {
     Ok(match words::json_list(rest)? {
         Some(words) => List { words, json: true },
-        None => List {
-            words: owned(rest.split_blanks()),
-            json: false,
-        },
+        None => List { words: owned(rest.split_blanks()), json: false },
     })
 }
 
@@ -218,10 +215,7 @@ fn check(rest: Piece<'_>) -> Result<Option<Check>, Diagnostic> {
     }
     let source = rest.as_str();
     let end = source.find(char::is_whitespace).unwrap_or(source.len());
-    Ok(Some(Check {
-        form: rest.slice(0..end).word(),
-        command: command(rest.tail(end).trim())?,
-    }))
+    Ok(Some(Check { form: rest.slice(0..end).word(), command: command(rest.tail(end).trim())? }))
 }
 
 fn nested(rest: Piece<'_>, escape: char) -> Result<Option<Box<Statement>>, Diagnostic> {
@@ -230,10 +224,7 @@ fn nested(rest: Piece<'_>, escape: char) -> Result<Option<Box<Statement>>, Diagn
     }
     let (keyword, _) = rest.split_blank();
     if keyword.as_str().eq_ignore_ascii_case("ONBUILD") {
-        return Err(Diagnostic::error(
-            "ONBUILD cannot be an ONBUILD instruction itself",
-            keyword.span(),
-        ));
+        return Err(Diagnostic::error("ONBUILD cannot be an ONBUILD instruction itself", keyword.span()));
     }
     read(rest, escape).map(|statement| Some(Box::new(statement)))
 }

@@ -52,10 +52,8 @@ pub(super) fn json_list(text: Piece<'_>) -> Result<Option<Vec<Word>>, Diagnostic
         return Ok(Some(words));
     }
     match serde_json::from_str::<Vec<IgnoredAny>>(text.as_str()) {
-        Ok(_) => Err(
-            Diagnostic::error("a list in JSON form can hold only strings", text.span())
-                .with_hint("put every element in double quotes"),
-        ),
+        Ok(_) => Err(Diagnostic::error("a list in JSON form can hold only strings", text.span())
+            .with_hint("put every element in double quotes")),
         Err(_) => Ok(None),
     }
 }
@@ -102,11 +100,7 @@ fn is_json_space(character: char) -> bool {
 
 /// Pairs of `ENV` and `LABEL`. Whether the first word has a `=` decides between `key=value …` and the legacy form, in
 /// which everything behind the first blank is the value.
-pub(super) fn key_values(
-    keyword: &str,
-    text: Piece<'_>,
-    escape: char,
-) -> Result<Vec<KeyValue>, Diagnostic> {
+pub(super) fn key_values(keyword: &str, text: Piece<'_>, escape: char) -> Result<Vec<KeyValue>, Diagnostic> {
     let words = split_quoted(text, escape);
     let Some(first) = words.first() else {
         return Ok(Vec::new());
@@ -114,40 +108,22 @@ pub(super) fn key_values(
     if !first.as_str().contains('=') {
         let (key, value) = text.split_blank();
         let Some(value) = value else {
-            return Err(
-                Diagnostic::error(format!("{keyword} needs a value"), key.span())
-                    .with_hint(format!("write `{keyword} {}=VALUE`", key.as_str())),
-            );
+            return Err(Diagnostic::error(format!("{keyword} needs a value"), key.span())
+                .with_hint(format!("write `{keyword} {}=VALUE`", key.as_str())));
         };
-        return Ok(vec![KeyValue {
-            key: key.word(),
-            value: value.word(),
-            legacy: true,
-        }]);
+        return Ok(vec![KeyValue { key: key.word(), value: value.word(), legacy: true }]);
     }
-    words
-        .into_iter()
-        .map(|word| key_value(keyword, word))
-        .collect()
+    words.into_iter().map(|word| key_value(keyword, word)).collect()
 }
 
 /// Names of `ARG`, with their defaults.
-pub(super) fn declarations(
-    text: Piece<'_>,
-    escape: char,
-) -> Result<Vec<ArgDeclaration>, Diagnostic> {
+pub(super) fn declarations(text: Piece<'_>, escape: char) -> Result<Vec<ArgDeclaration>, Diagnostic> {
     let words = split_quoted(text, escape);
     words
         .into_iter()
         .map(|word| match word.as_str().find('=') {
-            Some(_) => key_value("ARG", word).map(|pair| ArgDeclaration {
-                name: pair.key,
-                default: Some(pair.value),
-            }),
-            None => Ok(ArgDeclaration {
-                name: word.word(),
-                default: None,
-            }),
+            Some(_) => key_value("ARG", word).map(|pair| ArgDeclaration { name: pair.key, default: Some(pair.value) }),
+            None => Ok(ArgDeclaration { name: word.word(), default: None }),
         })
         .collect()
 }
@@ -155,20 +131,12 @@ pub(super) fn declarations(
 fn key_value(keyword: &str, word: Piece<'_>) -> Result<KeyValue, Diagnostic> {
     let text = word.as_str();
     match text.find('=') {
-        Some(0) => Err(Diagnostic::error(
-            format!("{keyword} needs a name before `=`"),
-            word.span(),
-        )),
-        Some(equals) => Ok(KeyValue {
-            key: word.slice(0..equals).word(),
-            value: word.tail(equals + 1).word(),
-            legacy: false,
-        }),
-        None => Err(
-            Diagnostic::error(format!("`{text}` has no `=`"), word.span()).with_hint(
-                "put quotes around a value that contains white space: `name=\"some value\"`",
-            ),
-        ),
+        Some(0) => Err(Diagnostic::error(format!("{keyword} needs a name before `=`"), word.span())),
+        Some(equals) => {
+            Ok(KeyValue { key: word.slice(0..equals).word(), value: word.tail(equals + 1).word(), legacy: false })
+        }
+        None => Err(Diagnostic::error(format!("`{text}` has no `=`"), word.span())
+            .with_hint("put quotes around a value that contains white space: `name=\"some value\"`")),
     }
 }
 
@@ -196,10 +164,7 @@ mod tests {
         ];
         for (text, expected) in cases {
             let line = line(text);
-            let words: Vec<_> = split_quoted(line.piece(), '\\')
-                .into_iter()
-                .map(Piece::as_str)
-                .collect();
+            let words: Vec<_> = split_quoted(line.piece(), '\\').into_iter().map(Piece::as_str).collect();
             assert_eq!(words, expected, "{text}");
         }
     }
@@ -220,13 +185,10 @@ mod tests {
         for (text, expected) in cases {
             let line = line(text);
             let words = json_list(line.piece()).unwrap();
-            let words: Option<Vec<_>> =
-                words.map(|words| words.into_iter().map(|word| word.value).collect());
+            let words: Option<Vec<_>> = words.map(|words| words.into_iter().map(|word| word.value).collect());
             assert_eq!(
                 words.as_deref(),
-                expected
-                    .map(|e| e.iter().map(|&w| w.to_owned()).collect::<Vec<_>>())
-                    .as_deref(),
+                expected.map(|e| e.iter().map(|&w| w.to_owned()).collect::<Vec<_>>()).as_deref(),
                 "{text}"
             );
         }

@@ -106,29 +106,17 @@ pub struct Names {
 impl<'a> Expander<'a> {
     /// An expander of instructions' words.
     pub fn new(escape: char, lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self {
-            escape,
-            quotes: Quotes::default(),
-            unset: Unset::default(),
-            lookup,
-        }
+        Self { escape, quotes: Quotes::default(), unset: Unset::default(), lookup }
     }
 
     /// An expander of heredoc bodies: quotes mean nothing, and a backslash escapes whatever the directive says.
     pub fn heredoc(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self {
-            quotes: Quotes::Literal,
-            ..Self::new('\\', lookup)
-        }
+        Self { quotes: Quotes::Literal, ..Self::new('\\', lookup) }
     }
 
     /// An expander for showing words to people: quotes and variables without a value stay.
     pub fn display(escape: char, lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self {
-            quotes: Quotes::Keep,
-            unset: Unset::Keep,
-            ..Self::new(escape, lookup)
-        }
+        Self { quotes: Quotes::Keep, unset: Unset::Keep, ..Self::new(escape, lookup) }
     }
 
     /// The word as one text.
@@ -166,11 +154,7 @@ impl<'a> Expander<'a> {
     pub fn names(&self, word: &str) -> Result<Names, ExpandError> {
         let mut names = Names::default();
         template::names(&template::parse(word, self)?, &mut |name| {
-            let group = if (self.lookup)(name).is_some() {
-                &mut names.set
-            } else {
-                &mut names.unset
-            };
+            let group = if (self.lookup)(name).is_some() { &mut names.set } else { &mut names.unset };
             group.insert(name.to_owned());
         });
         Ok(names)
@@ -195,14 +179,8 @@ impl<'a> Expander<'a> {
         }
         match &variable.form {
             Form::Bare | Form::Braced => Ok(value.unwrap_or_default()),
-            Form::Alternative {
-                colon,
-                operator,
-                word,
-            } => {
-                let usable = value
-                    .as_ref()
-                    .is_some_and(|value| !colon || !value.is_empty());
+            Form::Alternative { colon, operator, word } => {
+                let usable = value.as_ref().is_some_and(|value| !colon || !value.is_empty());
                 match (operator, usable) {
                     (Operator::Default, false) | (Operator::Replacement, true) => self.text(word),
                     (Operator::Replacement, false) => Ok(String::new()),
@@ -227,22 +205,14 @@ impl<'a> Expander<'a> {
                     End::Start => text.strip_prefix('#'),
                     End::Finish => text.strip_prefix('%'),
                 };
-                let greed = if doubled.is_some() {
-                    Greed::Longest
-                } else {
-                    Greed::Shortest
-                };
+                let greed = if doubled.is_some() { Greed::Longest } else { Greed::Shortest };
                 let pattern = Pattern::parse(doubled.unwrap_or(&text), self.escape)?;
                 Ok(match end {
                     End::Start => pattern.trim_start(&value, greed),
                     End::Finish => pattern.trim_end(&value, greed),
                 })
             }
-            Form::Replace {
-                all,
-                pattern,
-                replacement,
-            } => {
+            Form::Replace { all, pattern, replacement } => {
                 let pattern = Pattern::parse(&self.text(pattern)?, self.escape)?;
                 let replacement = self.text(replacement)?;
                 Ok(pattern.replace(&value.unwrap_or_default(), &replacement, *all))
@@ -256,11 +226,7 @@ impl<'a> Expander<'a> {
         Ok(match &variable.form {
             Form::Bare => format!("${name}"),
             Form::Braced => format!("${{{name}}}"),
-            Form::Alternative {
-                colon,
-                operator,
-                word,
-            } => {
+            Form::Alternative { colon, operator, word } => {
                 let colon = if *colon { ":" } else { "" };
                 let operator = match operator {
                     Operator::Default => '-',
@@ -276,11 +242,7 @@ impl<'a> Expander<'a> {
                 };
                 format!("${{{name}{operator}{}}}", self.text(pattern)?)
             }
-            Form::Replace {
-                all,
-                pattern,
-                replacement,
-            } => {
+            Form::Replace { all, pattern, replacement } => {
                 let slashes = if *all { "//" } else { "/" };
                 let (pattern, replacement) = (self.text(pattern)?, self.text(replacement)?);
                 format!("${{{name}{slashes}{pattern}/{replacement}}}")

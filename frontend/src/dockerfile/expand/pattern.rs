@@ -67,9 +67,7 @@ impl Pattern {
     /// `value` without what the pattern matches at its end.
     pub(super) fn trim_end(&self, value: &str, greed: Greed) -> String {
         let text: Vec<char> = value.chars().rev().collect();
-        let mut mirrored = Self {
-            pieces: self.pieces.iter().rev().cloned().collect(),
-        };
+        let mut mirrored = Self { pieces: self.pieces.iter().rev().cloned().collect() };
         for piece in &mut mirrored.pieces {
             piece.reverse();
         }
@@ -123,13 +121,10 @@ fn matches(text: &[char], at: usize, piece: &[Token]) -> bool {
     let Some(candidate) = text.get(at..at + piece.len()) else {
         return false;
     };
-    candidate
-        .iter()
-        .zip(piece)
-        .all(|(character, token)| match token {
-            Token::Any => true,
-            Token::Exactly(expected) => character == expected,
-        })
+    candidate.iter().zip(piece).all(|(character, token)| match token {
+        Token::Any => true,
+        Token::Exactly(expected) => character == expected,
+    })
 }
 
 fn find(text: &[char], from: usize, piece: &[Token]) -> Option<usize> {

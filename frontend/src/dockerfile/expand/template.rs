@@ -37,19 +37,11 @@ pub(super) enum Form {
     /// `${name}`
     Braced,
     /// `${name-word}` and its like; with `colon`, an empty value counts as unset.
-    Alternative {
-        colon: bool,
-        operator: Operator,
-        word: Template,
-    },
+    Alternative { colon: bool, operator: Operator, word: Template },
     /// `${name#pattern}` and `${name%pattern}`.
     Trim { end: End, pattern: Template },
     /// `${name/pattern/replacement}`, or with `//`.
-    Replace {
-        all: bool,
-        pattern: Template,
-        replacement: Template,
-    },
+    Replace { all: bool, pattern: Template, replacement: Template },
 }
 
 /// What [`Form::Alternative`] does.
@@ -74,12 +66,8 @@ pub(super) enum End {
 
 /// Parses a word as `expander` reads it.
 pub(super) fn parse(word: &str, expander: &Expander<'_>) -> Result<Template, ExpandError> {
-    let mut parser = Parser {
-        input: word.chars().peekable(),
-        escape: expander.escape,
-        quotes: expander.quotes,
-        depth: 0,
-    };
+    let mut parser =
+        Parser { input: word.chars().peekable(), escape: expander.escape, quotes: expander.quotes, depth: 0 };
     parser.parts(None, Escapes::Remove)
 }
 
@@ -95,11 +83,7 @@ pub(super) fn names(template: &Template, found: &mut impl FnMut(&str)) {
                     Form::Bare | Form::Braced => {}
                     Form::Alternative { word, .. } => names(word, found),
                     Form::Trim { pattern, .. } => names(pattern, found),
-                    Form::Replace {
-                        pattern,
-                        replacement,
-                        ..
-                    } => {
+                    Form::Replace { pattern, replacement, .. } => {
                         names(pattern, found);
                         names(replacement, found);
                     }
@@ -135,9 +119,7 @@ impl Parser<'_> {
                 '"' if self.quotes != Quotes::Literal => parts.push(self.double_quoted(escapes)?),
                 escape if escape == self.escape => {
                     let kept = (escapes == Escapes::Keep).then_some(escape);
-                    parts.push(Part::Fixed(
-                        kept.into_iter().chain(self.input.next()).collect(),
-                    ));
+                    parts.push(Part::Fixed(kept.into_iter().chain(self.input.next()).collect()));
                 }
                 plain => match parts.last_mut() {
                     Some(Part::Plain(text)) => text.push(plain),
@@ -181,11 +163,11 @@ impl Parser<'_> {
                 }
                 Some(escape) if escape == self.escape => {
                     let escapable = |next: &char| matches!(next, '"' | '$') || *next == escape;
-                    let escaped = self.input.next_if(escapable);
-                    if escapes == Escapes::Keep || escaped.is_none() {
+                    let next = self.input.next_if(escapable);
+                    if escapes == Escapes::Keep || next.is_none() {
                         text.push(escape);
                     }
-                    text.extend(escaped);
+                    text.extend(next);
                 }
                 Some(character) => text.push(character),
                 None => return Err(ExpandError::Unclosed('"')),
@@ -249,11 +231,7 @@ impl Parser<'_> {
             other if colon => return Err(ExpandError::UnknownModifier(format!(":{other}"))),
             other => return Err(ExpandError::UnknownModifier(other.to_string())),
         };
-        Ok(Form::Alternative {
-            colon,
-            operator,
-            word: self.parts(Some('}'), Escapes::Remove)?,
-        })
+        Ok(Form::Alternative { colon, operator, word: self.parts(Some('}'), Escapes::Remove)? })
     }
 
     fn trim(&mut self, end: End) -> Result<Form, ExpandError> {
@@ -270,13 +248,10 @@ impl Parser<'_> {
             return name;
         }
         let numeric = self.input.peek().is_some_and(char::is_ascii_digit);
-        while let Some(character) = self.input.next_if(|next| {
-            if numeric {
-                next.is_ascii_digit()
-            } else {
-                next.is_alphanumeric() || *next == '_'
-            }
-        }) {
+        while let Some(character) = self
+            .input
+            .next_if(|next| if numeric { next.is_ascii_digit() } else { next.is_alphanumeric() || *next == '_' })
+        {
             name.push(character);
         }
         name

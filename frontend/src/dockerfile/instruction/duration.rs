@@ -25,9 +25,7 @@ pub(super) fn parse(text: &str) -> Option<i64> {
         if whole.is_empty() && fraction.is_empty() {
             return None;
         }
-        let end = behind
-            .find(|each: char| each == '.' || each.is_ascii_digit())
-            .unwrap_or(behind.len());
+        let end = behind.find(|each: char| each == '.' || each.is_ascii_digit()).unwrap_or(behind.len());
         let unit = nanoseconds(&behind[..end])?;
         total = total.checked_add(scaled(whole, fraction, unit)?)?;
         rest = &behind[end..];
@@ -36,9 +34,7 @@ pub(super) fn parse(text: &str) -> Option<i64> {
 }
 
 fn digits(text: &str) -> (&str, &str) {
-    let end = text
-        .find(|each: char| !each.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|each: char| !each.is_ascii_digit()).unwrap_or(text.len());
     text.split_at(end)
 }
 
@@ -55,11 +51,7 @@ fn nanoseconds(unit: &str) -> Option<i64> {
 }
 
 fn scaled(whole: &str, fraction: &str, unit: i64) -> Option<i64> {
-    let whole: i64 = if whole.is_empty() {
-        0
-    } else {
-        whole.parse().ok()?
-    };
+    let whole: i64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
     let mut nanoseconds = whole.checked_mul(unit)?;
     let mut place = unit;
     for digit in fraction.bytes() {

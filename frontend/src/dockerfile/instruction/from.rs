@@ -22,45 +22,30 @@ pub(super) const FLAGS: &[FlagSpec] = &[("platform", Shape::Text)];
 pub(super) fn read(words: &[Word], flags: &Flags, keyword: Span) -> Result<From, Diagnostic> {
     let (base, name) = match words {
         [base] => (base, None),
-        [base, between, name] if between.value.eq_ignore_ascii_case("as") => {
-            (base, Some(stage_name(name)?))
-        }
+        [base, between, name] if between.value.eq_ignore_ascii_case("as") => (base, Some(stage_name(name)?)),
         [] => {
-            return Err(
-                Diagnostic::error("FROM requires an image or a stage", keyword)
-                    .with_hint("`FROM scratch` starts with nothing"),
-            );
+            return Err(Diagnostic::error("FROM requires an image or a stage", keyword)
+                .with_hint("`FROM scratch` starts with nothing"));
         }
         [_, rest @ ..] => {
-            let span = rest
-                .iter()
-                .fold(rest[0].span, |all, word| all.to(word.span));
-            return Err(
-                Diagnostic::error("FROM takes one image and perhaps a name", span)
-                    .with_hint("write `FROM IMAGE` or `FROM IMAGE AS NAME`"),
-            );
+            let span = rest.iter().fold(rest[0].span, |all, word| all.to(word.span));
+            return Err(Diagnostic::error("FROM takes one image and perhaps a name", span)
+                .with_hint("write `FROM IMAGE` or `FROM IMAGE AS NAME`"));
         }
     };
-    Ok(From {
-        platform: flags.text("platform"),
-        base: base.clone(),
-        name,
-    })
+    Ok(From { platform: flags.text("platform"), base: base.clone(), name })
 }
 
 /// Stage names are case-insensitive, start with a letter, and go on with letters, digits, `-`, `_` and `.`.
 fn stage_name(word: &Word) -> Result<Word, Diagnostic> {
     let name = word.value.to_lowercase();
     let valid = name.starts_with(|first: char| first.is_ascii_lowercase())
-        && name.chars().all(|each| {
-            each.is_ascii_lowercase() || each.is_ascii_digit() || matches!(each, '-' | '_' | '.')
-        });
+        && name
+            .chars()
+            .all(|each| each.is_ascii_lowercase() || each.is_ascii_digit() || matches!(each, '-' | '_' | '.'));
     if valid {
         return Ok(Spanned::new(name, word.span));
     }
-    Err(Diagnostic::error(
-        format!("`{}` cannot be the name of a stage", word.value),
-        word.span,
-    )
-    .with_hint("a name starts with a letter and goes on with letters, digits, `-`, `_` and `.`"))
+    Err(Diagnostic::error(format!("`{}` cannot be the name of a stage", word.value), word.span)
+        .with_hint("a name starts with a letter and goes on with letters, digits, `-`, `_` and `.`"))
 }

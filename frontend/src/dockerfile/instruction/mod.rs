@@ -115,14 +115,7 @@ pub struct Heredoc {
 
 /// Reads a statement as the instruction that it is. `source` is the text that its spans point into.
 pub(super) fn read(statement: Statement, source: &str) -> Result<Instruction, Diagnostic> {
-    let Statement {
-        keyword,
-        flags,
-        arguments,
-        text,
-        heredocs,
-        span,
-    } = statement;
+    let Statement { keyword, flags, arguments, text, heredocs, span } = statement;
     let name = keyword.value.to_ascii_uppercase();
     let specs = match arguments {
         Arguments::Add(_) => transfer::ADD_FLAGS,
@@ -146,34 +139,20 @@ pub(super) fn read(statement: Statement, source: &str) -> Result<Instruction, Di
         | Arguments::Workdir(_) => &[],
     };
     let flags = Flags::check(&name, flags, specs)?;
-    let missing = || {
-        Diagnostic::error(
-            format!("{name} requires at least one argument"),
-            keyword.span,
-        )
-    };
+    let missing = || Diagnostic::error(format!("{name} requires at least one argument"), keyword.span);
     let kind = match arguments {
-        Arguments::Add(list) => {
-            Kind::Add(transfer::add(list.words, heredocs, &flags, keyword.span)?)
-        }
+        Arguments::Add(list) => Kind::Add(transfer::add(list.words, heredocs, &flags, keyword.span)?),
         Arguments::Arg(declarations) => Kind::Arg(settings::some(declarations, missing)?),
         Arguments::Cmd(command) => Kind::Cmd(command),
-        Arguments::Copy(list) => {
-            Kind::Copy(transfer::copy(list.words, heredocs, &flags, keyword.span)?)
-        }
+        Arguments::Copy(list) => Kind::Copy(transfer::copy(list.words, heredocs, &flags, keyword.span)?),
         Arguments::Entrypoint(command) => Kind::Entrypoint(command),
         Arguments::Env(pairs) => Kind::Env(settings::some(pairs, missing)?),
         Arguments::Expose(ports) => Kind::Expose(settings::some(ports, missing)?),
         Arguments::From(words) => Kind::From(from::read(&words, &flags, keyword.span)?),
-        Arguments::Healthcheck(check) => {
-            Kind::Healthcheck(healthcheck::read(check.ok_or_else(missing)?, &flags)?)
-        }
+        Arguments::Healthcheck(check) => Kind::Healthcheck(healthcheck::read(check.ok_or_else(missing)?, &flags)?),
         Arguments::Label(pairs) => Kind::Label(settings::some(pairs, missing)?),
         Arguments::Maintainer(name) => Kind::Maintainer(name.ok_or_else(missing)?),
-        Arguments::Onbuild(inner) => Kind::Onbuild(Box::new(onbuild::read(
-            *inner.ok_or_else(missing)?,
-            source,
-        )?)),
+        Arguments::Onbuild(inner) => Kind::Onbuild(Box::new(onbuild::read(*inner.ok_or_else(missing)?, source)?)),
         Arguments::Run(command) => Kind::Run(run::read(command, heredocs, &flags, missing)?),
         Arguments::Shell(command) => Kind::Shell(settings::shell(command, missing)?),
         Arguments::Stopsignal(signal) => Kind::Stopsignal(signal.ok_or_else(missing)?),
@@ -182,21 +161,11 @@ pub(super) fn read(statement: Statement, source: &str) -> Result<Instruction, Di
         Arguments::Workdir(path) => Kind::Workdir(path.ok_or_else(missing)?),
         Arguments::Unknown(meant) => return Err(unknown(&keyword, meant)),
     };
-    Ok(Instruction {
-        kind,
-        span,
-        keyword,
-        original: text.value,
-        comments: Vec::new(),
-        empty_continuation: None,
-    })
+    Ok(Instruction { kind, span, keyword, original: text.value, comments: Vec::new(), empty_continuation: None })
 }
 
 fn unknown(keyword: &Word, meant: Option<&str>) -> Diagnostic {
-    let error = Diagnostic::error(
-        format!("unknown instruction `{}`", keyword.value),
-        keyword.span,
-    );
+    let error = Diagnostic::error(format!("unknown instruction `{}`", keyword.value), keyword.span);
     match meant {
         Some(meant) => error.with_hint(format!("did you mean `{meant}`?")),
         None => error.with_hint(format!("the instructions are {}", KEYWORDS.join(", "))),

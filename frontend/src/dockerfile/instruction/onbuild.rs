@@ -16,15 +16,9 @@ pub struct Onbuild {
 }
 
 pub(super) fn read(statement: Statement, source: &str) -> Result<Onbuild, Diagnostic> {
-    if matches!(
-        statement.arguments,
-        Arguments::From(_) | Arguments::Maintainer(_)
-    ) {
+    if matches!(statement.arguments, Arguments::From(_) | Arguments::Maintainer(_)) {
         return Err(Diagnostic::error(
-            format!(
-                "{} cannot be an ONBUILD instruction",
-                statement.keyword.value.to_ascii_uppercase()
-            ),
+            format!("{} cannot be an ONBUILD instruction", statement.keyword.value.to_ascii_uppercase()),
             statement.keyword.span,
         ));
     }
@@ -36,8 +30,5 @@ pub(super) fn read(statement: Statement, source: &str) -> Result<Onbuild, Diagno
         text.push_str(&source[body.start..body.end]);
         text.push_str(&heredoc.name);
     }
-    Ok(Onbuild {
-        text,
-        instruction: super::read(statement, source)?,
-    })
+    Ok(Onbuild { text, instruction: super::read(statement, source)? })
 }

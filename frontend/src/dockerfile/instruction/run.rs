@@ -33,12 +33,8 @@ impl Run {
     }
 }
 
-pub(super) const FLAGS: &[FlagSpec] = &[
-    ("mount", Shape::List),
-    ("network", Shape::Text),
-    ("security", Shape::Text),
-    ("device", Shape::List),
-];
+pub(super) const FLAGS: &[FlagSpec] =
+    &[("mount", Shape::List), ("network", Shape::Text), ("security", Shape::Text), ("device", Shape::List)];
 
 pub(super) fn read(
     command: Command,

@@ -24,35 +24,23 @@ pub struct KeyValue {
 }
 
 /// `items`, if there are any.
-pub(super) fn some<T>(
-    items: Vec<T>,
-    missing: impl Fn() -> Diagnostic,
-) -> Result<Vec<T>, Diagnostic> {
+pub(super) fn some<T>(items: Vec<T>, missing: impl Fn() -> Diagnostic) -> Result<Vec<T>, Diagnostic> {
     if items.is_empty() {
         return Err(missing());
     }
     Ok(items)
 }
 
-pub(super) fn shell(
-    command: Command,
-    missing: impl Fn() -> Diagnostic,
-) -> Result<Vec<Word>, Diagnostic> {
+pub(super) fn shell(command: Command, missing: impl Fn() -> Diagnostic) -> Result<Vec<Word>, Diagnostic> {
     match command {
         Command::Exec(words) => some(words, missing),
         Command::Shell(line) if line.value.is_empty() => Err(missing()),
-        Command::Shell(line) => Err(Diagnostic::error(
-            "SHELL requires its arguments in JSON form",
-            line.span,
-        )
-        .with_hint("write `SHELL [\"/bin/bash\", \"-c\"]`, every word in double quotes")),
+        Command::Shell(line) => Err(Diagnostic::error("SHELL requires its arguments in JSON form", line.span)
+            .with_hint("write `SHELL [\"/bin/bash\", \"-c\"]`, every word in double quotes")),
     }
 }
 
-pub(super) fn volumes(
-    words: Vec<Word>,
-    missing: impl Fn() -> Diagnostic,
-) -> Result<Vec<Word>, Diagnostic> {
+pub(super) fn volumes(words: Vec<Word>, missing: impl Fn() -> Diagnostic) -> Result<Vec<Word>, Diagnostic> {
     let words = some(words, missing)?;
     words
         .into_iter()

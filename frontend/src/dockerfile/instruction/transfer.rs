@@ -79,12 +79,7 @@ pub(super) const ADD_FLAGS: &[FlagSpec] = &[
     ("exclude", Shape::List),
 ];
 
-pub(super) fn copy(
-    words: Vec<Word>,
-    heredocs: Vec<Heredoc>,
-    flags: &Flags,
-    keyword: Span,
-) -> Result<Copy, Diagnostic> {
+pub(super) fn copy(words: Vec<Word>, heredocs: Vec<Heredoc>, flags: &Flags, keyword: Span) -> Result<Copy, Diagnostic> {
     let (sources, dest) = sources_and_dest("COPY", words, heredocs, keyword)?;
     let parents = flags.switch("parents").filter(|parents| parents.value);
     Ok(Copy {
@@ -96,12 +91,7 @@ pub(super) fn copy(
     })
 }
 
-pub(super) fn add(
-    words: Vec<Word>,
-    heredocs: Vec<Heredoc>,
-    flags: &Flags,
-    keyword: Span,
-) -> Result<Add, Diagnostic> {
+pub(super) fn add(words: Vec<Word>, heredocs: Vec<Heredoc>, flags: &Flags, keyword: Span) -> Result<Add, Diagnostic> {
     let (sources, dest) = sources_and_dest("ADD", words, heredocs, keyword)?;
     Ok(Add {
         flags: shared(flags),
@@ -132,25 +122,16 @@ fn sources_and_dest(
     let dest = match arguments.pop() {
         Some(Source::Path(dest)) => dest,
         Some(Source::Heredoc(heredoc)) => {
-            return Err(Diagnostic::error(
-                format!("{name} cannot write to a heredoc"),
-                heredoc.mark.span,
-            )
-            .with_hint("the last argument is the destination"));
+            return Err(Diagnostic::error(format!("{name} cannot write to a heredoc"), heredoc.mark.span)
+                .with_hint("the last argument is the destination"));
         }
         None => {
-            return Err(Diagnostic::error(
-                format!("{name} requires a source and a destination"),
-                keyword,
-            ));
+            return Err(Diagnostic::error(format!("{name} requires a source and a destination"), keyword));
         }
     };
     if arguments.is_empty() {
-        return Err(Diagnostic::error(
-            format!("{name} requires a source and a destination"),
-            dest.span,
-        )
-        .with_label("only this is given"));
+        return Err(Diagnostic::error(format!("{name} requires a source and a destination"), dest.span)
+            .with_label("only this is given"));
     }
     Ok((arguments, dest))
 }
