@@ -1,9 +1,9 @@
 //! Dockerfile text to [`Graph`](crate::graph::Graph).
 //!
-//! 1. [`directive`]: the comments at the very top that change how the rest is read.
-//! 2. [`lexer`] and [`heredoc`]: text to logical lines (continuations, comments, heredocs), every byte traceable to
-//!    the source through [`line`].
-//! 3. [`syntax`], with [`flags`] and [`words`]: a logical line to keyword, flags and words: the generic tree that the
+//! 1. `directive`: the comments at the very top that change how the rest is read.
+//! 2. `lexer` and `heredoc`: text to logical lines (continuations, comments, heredocs), every byte traceable to
+//!    the source through `line`.
+//! 3. `syntax`, with `flags` and `words`: a logical line to keyword, flags and words: the generic tree that the
 //!    corpus of the language describes.
 //! 4. [`instruction`]: the tree to typed instructions, one type each.
 //! 5. [`expand`]: words with `$variables` and quotes to text.

@@ -1,6 +1,6 @@
 //! Words with `$variables`, quotes and escapes to text.
 //!
-//! A word is first parsed into a [`template`], then values are put in. Rules (Dockerfile reference, "Environment
+//! A word is first parsed into a template, then values are put in. Rules (Dockerfile reference, "Environment
 //! replacement"; POSIX, "Parameter Expansion"):
 //!
 //! | Written | Means |
@@ -10,7 +10,7 @@
 //! | `${name-word}`, `${name:-word}` | the value, or `word` if unset (`:` or empty) |
 //! | `${name+word}`, `${name:+word}` | `word`, or nothing if unset (`:` or empty) |
 //! | `${name?word}`, `${name:?word}` | the value, or the error `word` if unset (`:` or empty) |
-//! | `${name#pattern}`, `##` | the value without the shortest (longest) match of the [`pattern`] at its start |
+//! | `${name#pattern}`, `##` | the value without the shortest (longest) match of the pattern at its start |
 //! | `${name%pattern}`, `%%` | the same at its end |
 //! | `${name/pattern/text}`, `//` | the value with the first match (all matches) replaced |
 //! | `'text'` | the text: nothing in it has a meaning |
@@ -21,6 +21,8 @@
 
 mod pattern;
 mod template;
+#[cfg(test)]
+mod tests;
 
 use pattern::{Greed, Pattern};
 use std::collections::BTreeSet;

@@ -21,7 +21,7 @@ pub use settings::{ArgDeclaration, KeyValue};
 pub use transfer::{Add, Copy, Source, TransferFlags};
 
 use super::{
-    flags::Flags,
+    flags::{FlagSpec, Flags},
     syntax::{Arguments, KEYWORDS, Statement},
 };
 use crate::diagnostic::{Diagnostic, Span, Spanned};
@@ -117,28 +117,7 @@ pub struct Heredoc {
 pub(super) fn read(statement: Statement, source: &str) -> Result<Instruction, Diagnostic> {
     let Statement { keyword, flags, arguments, text, heredocs, span } = statement;
     let name = keyword.value.to_ascii_uppercase();
-    let specs = match arguments {
-        Arguments::Add(_) => transfer::ADD_FLAGS,
-        Arguments::Copy(_) => transfer::COPY_FLAGS,
-        Arguments::From(_) => from::FLAGS,
-        Arguments::Healthcheck(_) => healthcheck::FLAGS,
-        Arguments::Run(_) => run::FLAGS,
-        Arguments::Unknown(meant) => return Err(unknown(&keyword, meant)),
-        Arguments::Arg(_)
-        | Arguments::Cmd(_)
-        | Arguments::Entrypoint(_)
-        | Arguments::Env(_)
-        | Arguments::Expose(_)
-        | Arguments::Label(_)
-        | Arguments::Maintainer(_)
-        | Arguments::Onbuild(_)
-        | Arguments::Shell(_)
-        | Arguments::Stopsignal(_)
-        | Arguments::User(_)
-        | Arguments::Volume(_)
-        | Arguments::Workdir(_) => &[],
-    };
-    let flags = Flags::check(&name, flags, specs)?;
+    let flags = Flags::check(&name, flags, flag_specs(&arguments, &keyword)?)?;
     let missing = || Diagnostic::error(format!("{name} requires at least one argument"), keyword.span);
     let kind = match arguments {
         Arguments::Add(list) => Kind::Add(transfer::add(list.words, heredocs, &flags, keyword.span)?),
@@ -162,6 +141,31 @@ pub(super) fn read(statement: Statement, source: &str) -> Result<Instruction, Di
         Arguments::Unknown(meant) => return Err(unknown(&keyword, meant)),
     };
     Ok(Instruction { kind, span, keyword, original: text.value, comments: Vec::new(), empty_continuation: None })
+}
+
+/// The flags that the instruction takes.
+fn flag_specs(arguments: &Arguments, keyword: &Word) -> Result<&'static [FlagSpec], Diagnostic> {
+    Ok(match arguments {
+        Arguments::Add(_) => transfer::ADD_FLAGS,
+        Arguments::Copy(_) => transfer::COPY_FLAGS,
+        Arguments::From(_) => from::FLAGS,
+        Arguments::Healthcheck(_) => healthcheck::FLAGS,
+        Arguments::Run(_) => run::FLAGS,
+        Arguments::Unknown(meant) => return Err(unknown(keyword, *meant)),
+        Arguments::Arg(_)
+        | Arguments::Cmd(_)
+        | Arguments::Entrypoint(_)
+        | Arguments::Env(_)
+        | Arguments::Expose(_)
+        | Arguments::Label(_)
+        | Arguments::Maintainer(_)
+        | Arguments::Onbuild(_)
+        | Arguments::Shell(_)
+        | Arguments::Stopsignal(_)
+        | Arguments::User(_)
+        | Arguments::Volume(_)
+        | Arguments::Workdir(_) => &[],
+    })
 }
 
 fn unknown(keyword: &Word, meant: Option<&str>) -> Diagnostic {

@@ -100,7 +100,7 @@ fn endure(text: &str) {
             }
         }
     }
-    let lookup = |name: &str| (name.len() % 2 == 0).then(|| name.repeat(2));
+    let lookup = |name: &str| name.len().is_multiple_of(2).then(|| name.repeat(2));
     for expander in [Expander::new('\\', &lookup), Expander::heredoc(&lookup), Expander::display('`', &lookup)] {
         let _ = (expander.expand(text), expander.expand_words(text), expander.names(text));
     }

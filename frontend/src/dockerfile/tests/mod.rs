@@ -4,6 +4,7 @@ mod cases;
 mod corpus;
 mod hostile;
 mod tree;
+mod typed;
 
 use super::{directive, lexer::Lexer, read_statement, syntax::Statement};
 use crate::diagnostic::Diagnostic;

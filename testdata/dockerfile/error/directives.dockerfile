@@ -1,0 +1,4 @@
+# escape=\
+# syntax=example.com/other/frontend:1
+# escape=`
+FROM scratch

@@ -1,0 +1,3 @@
+# escape=^
+# syntax=docker.io/docker/dockerfle:1
+FROM scratch

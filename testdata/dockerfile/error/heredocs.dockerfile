@@ -1,0 +1,6 @@
+FROM scratch
+COPY a <<EOF
+EOF
+COPY <<ONE <<TWO /x
+ONE
+	TWO
