@@ -3,6 +3,9 @@
 //! The OCI image configuration (image-spec `config.md`) with the fields that Docker adds and every engine reads
 //! (`Healthcheck`, `OnBuild`, `Shell`, `ArgsEscaped`). Fields that we do not know survive a round trip in `other`.
 
+// The specification spells a set as a map to `{}`.
+#![allow(clippy::zero_sized_map_values)]
+
 use crate::platform::Platform;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -13,7 +13,9 @@
 pub mod config;
 pub mod diagnostic;
 pub mod dockerfile;
+pub mod glob;
 pub mod graph;
 pub mod ignore;
+mod path;
 pub mod platform;
 pub mod reference;

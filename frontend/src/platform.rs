@@ -30,7 +30,7 @@ pub enum PlatformError {
     #[error("invalid platform {0:?}: expected os/arch or os/arch/variant, such as linux/arm64")]
     Form(String),
     /// A word holds characters that no platform has.
-    #[error("invalid platform {0:?}: {1:?} may hold only letters, digits, '.', '_' and '-'")]
+    #[error("invalid platform {0:?}: {1:?} must be of letters, digits, '.', '_' and '-'")]
     Word(String, String),
 }
 
@@ -87,7 +87,7 @@ impl FromStr for Platform {
         let words: Vec<&str> = text.trim().split('/').collect();
         for word in &words {
             let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-            if word.is_empty() || !word.chars().all(fits) {
+            if !word.contains(|c: char| c.is_ascii_alphanumeric()) || !word.chars().all(fits) {
                 return Err(PlatformError::Word(text.to_owned(), (*word).to_owned()));
             }
         }
