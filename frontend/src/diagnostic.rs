@@ -122,6 +122,13 @@ impl Diagnostic {
     }
 }
 
+/// The diagnostics in the order of the source, each once.
+pub(crate) fn sorted(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    diagnostics.sort_by(|left, right| (left.span, &left.message).cmp(&(right.span, &right.message)));
+    diagnostics.dedup();
+    diagnostics
+}
+
 /// The candidate nearest to `word` by edit distance, if one is near enough to be what was meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();

@@ -158,7 +158,7 @@ pub enum FileAction {
 pub struct CopyAction {
     /// Index into the node's inputs: a [`Op::Local`] or any tree.
     pub from: usize,
-    /// Paths inside that input, or patterns with `*`, `?`, `[…]`; never leading outside of it.
+    /// Absolute paths inside that input; [patterns](crate::glob) where [`crate::glob::has_wildcards`]. None leads outside.
     pub sources: Vec<String>,
     /// Absolute path in the tree.
     pub dest: String,

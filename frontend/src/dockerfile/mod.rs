@@ -7,8 +7,8 @@
 //!    corpus of the language describes.
 //! 4. [`instruction`]: the tree to typed instructions, one type each.
 //! 5. [`expand`]: words with `$variables` and quotes to text.
-//! 6. `stage`: instructions to stages, with what each needs of the others.
-//! 7. `lower`: stages to a graph, for each target platform.
+//! 6. `stage` and `plan`: instructions to stages, with what each needs of the others and of images.
+//! 7. `lower`: stages to a graph, for each target platform, with the variables that `scope` gives them.
 //!
 //! Reading is total and takes time in proportion to the text: any text gives instructions or diagnostics. One bad line
 //! does not hide the next.
@@ -17,16 +17,23 @@ mod directive;
 pub mod expand;
 mod flags;
 mod heredoc;
+mod inputs;
 pub mod instruction;
 mod lexer;
 mod line;
+mod lower;
 mod order;
+mod plan;
+mod scope;
+mod stage;
 mod syntax;
 #[cfg(test)]
 mod tests;
 mod words;
 
 pub use directive::Directives;
+pub use inputs::{Inputs, Missing, Options, ResolvedImage};
+pub use stage::Stage;
 
 use crate::diagnostic::Diagnostic;
 use instruction::Instruction;

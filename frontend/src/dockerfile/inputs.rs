@@ -1,0 +1,190 @@
+//! What lowering is given: the wishes of the person who builds, and what the images named in the file are.
+
+use super::{Dockerfile, plan::Plan};
+use crate::{
+    config::ImageConfig,
+    diagnostic::{Diagnostic, Span, sorted},
+    platform::Platform,
+    reference::Reference,
+};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
+
+/// Build arguments that tell processes their way to the network. They are never part of a key, a history or a graph,
+/// unless a stage declares them.
+const PROXY_ARGS: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
+
+pub(super) const EPOCH_ARG: &str = "SOURCE_DATE_EPOCH";
+
+/// What the person who builds asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// The platforms to build for, each once; none means the build platform.
+    pub platforms: Vec<Platform>,
+    /// The platform that builds: `BUILDPLATFORM`.
+    pub build_platform: Platform,
+    /// The stage to build, by name or number; none means the last.
+    pub target: Option<String>,
+    /// Values of `ARG`s.
+    pub build_args: BTreeMap<String, String>,
+    /// Labels to put on the images, over those of the file.
+    pub labels: BTreeMap<String, String>,
+    /// `.dockerignore` patterns of the context, as [`crate::ignore`] reads them.
+    pub ignore: Vec<String>,
+    /// `SOURCE_DATE_EPOCH`; none means that of the build arguments or of the file, if any.
+    pub epoch: Option<i64>,
+}
+
+impl Options {
+    /// The whole file for one platform, on that platform.
+    pub fn for_platform(platform: Platform) -> Self {
+        Self {
+            platforms: vec![platform.clone()],
+            build_platform: platform,
+            target: None,
+            build_args: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            ignore: Vec::new(),
+            epoch: None,
+        }
+    }
+
+    /// The proxy variables among the build arguments, in both spellings that programs look for. Processes see them,
+    /// but no node of the graph holds them.
+    pub fn proxy_variables(&self) -> BTreeMap<String, String> {
+        let mut variables = BTreeMap::new();
+        for (name, value) in &self.build_args {
+            if PROXY_ARGS.iter().any(|proxy| proxy.eq_ignore_ascii_case(name)) {
+                variables.insert(name.to_ascii_uppercase(), value.clone());
+                variables.insert(name.to_ascii_lowercase(), value.clone());
+            }
+        }
+        variables
+    }
+
+    pub(super) fn targets(&self) -> Vec<&Platform> {
+        if self.platforms.is_empty() { vec![&self.build_platform] } else { self.platforms.iter().collect() }
+    }
+
+    pub(super) fn build_arg(&self, name: &str) -> Option<Cow<'_, str>> {
+        match (self.build_args.get(name), self.epoch) {
+            (_, Some(epoch)) if name == EPOCH_ARG => Some(Cow::Owned(epoch.to_string())),
+            (value, _) => value.map(|value| Cow::Borrowed(value.as_str())),
+        }
+    }
+}
+
+/// What has been found out about images, for [`Dockerfile::lower`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Inputs {
+    images: BTreeMap<(String, Platform), ResolvedImage>,
+}
+
+/// What an image name means for one platform at the moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResolvedImage {
+    /// The normalised name, as resolved.
+    pub reference: String,
+    /// Digest of the manifest of the platform.
+    pub digest: String,
+    /// Its configuration.
+    pub config: ImageConfig,
+}
+
+impl Inputs {
+    /// Answers a [`Missing::ImageConfig`].
+    pub fn insert(&mut self, reference: &Reference, platform: &Platform, image: ResolvedImage) {
+        self.images.insert((reference.to_string(), platform.clone()), image);
+    }
+
+    /// What is known of an image.
+    pub fn image(&self, reference: &Reference, platform: &Platform) -> Option<&ResolvedImage> {
+        self.images.get(&(reference.to_string(), platform.clone()))
+    }
+}
+
+/// What has to be found out before a file can be lowered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    /// Digest and configuration of an image.
+    ImageConfig {
+        /// Its name.
+        reference: Reference,
+        /// For which platform.
+        platform: Platform,
+        /// Where the file names it.
+        span: Span,
+        /// A stage of nearly the same name, which may be what was meant.
+        similar_stage: Option<String>,
+    },
+}
+
+impl Missing {
+    /// The error to report if it cannot be found out, because of `reason`.
+    pub fn failed(&self, reason: &str) -> Diagnostic {
+        let Self::ImageConfig { reference, platform, span, similar_stage } = self;
+        let error =
+            Diagnostic::error(format!("cannot find image {} for {platform}: {reason}", reference.familiar()), *span);
+        match similar_stage {
+            Some(stage) => error.with_hint(format!("did you mean the stage `{stage}`?")),
+            None => error,
+        }
+    }
+}
+
+impl Dockerfile {
+    /// The images that must be looked at before [`Dockerfile::lower`], beyond what `inputs` holds: those that the
+    /// target needs, for the platforms asked for.
+    ///
+    /// The triggers (`ONBUILD`) of an image may need others, so this has to be asked until nothing is missing.
+    ///
+    /// # Errors
+    /// With what is wrong in the relations between stages.
+    pub fn missing(&self, options: &Options, inputs: &Inputs) -> Result<Vec<Missing>, Vec<Diagnostic>> {
+        let mut missing: Vec<Missing> = Vec::new();
+        let mut errors: Vec<Diagnostic> = Vec::new();
+        for target in options.targets() {
+            match Plan::new(self, options, inputs, target) {
+                Ok(plan) => missing.extend(plan.missing),
+                Err(found) => errors.extend(found),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(sorted(errors));
+        }
+        let mut seen = BTreeSet::new();
+        missing.retain(|Missing::ImageConfig { reference, platform, .. }| {
+            seen.insert((reference.to_string(), platform.clone()))
+        });
+        Ok(missing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_stage_is_an_image_that_is_not_found() {
+        let file = Dockerfile::parse("FROM scratch AS build\nFROM scratch\nCOPY --from=biuld / /\n").unwrap();
+        let options = Options::for_platform("linux/amd64".parse().unwrap());
+        let missing = file.missing(&options, &Inputs::default()).unwrap();
+        let error = missing[0].failed("the registry does not know it");
+        let expected = "cannot find image biuld:latest for linux/amd64: the registry does not know it";
+        assert_eq!(error.message, expected);
+        assert_eq!(error.hint.as_deref(), Some("did you mean the stage `build`?"));
+        assert_eq!(&file.source[error.span.start..error.span.end], "biuld");
+        assert_eq!(file.lower(&options, &Inputs::default()).unwrap_err()[0].span, error.span);
+    }
+
+    #[test]
+    fn proxies_are_given_in_both_spellings() {
+        let mut options = Options::for_platform("linux/amd64".parse().unwrap());
+        options.build_args.insert("Http_Proxy".to_owned(), "p".to_owned());
+        options.build_args.insert("OTHER".to_owned(), "x".to_owned());
+        let variables = options.proxy_variables();
+        assert_eq!(variables.keys().collect::<Vec<_>>(), ["HTTP_PROXY", "http_proxy"]);
+    }
+}

@@ -1,0 +1,249 @@
+//! Stages to a graph, for each target platform.
+//!
+//! 1. For each platform asked for, the file is [planned](super::plan): names resolved, needed stages marked.
+//! 2. Needed stages are lowered in the order of the file, one instruction after the other; each changes the [`State`] of its
+//!    stage: the tree so far, the configuration, the history and the variables.
+//! 3. A stage that starts from another goes on with that one's state.
+//! 4. The state of the target becomes an [`Output`].
+//!
+//! Equal work for two platforms becomes one node by [`Graph::add`]: nothing is put into a node that its result does not depend
+//! on. Texts of the history are those that moby/buildkit writes, so that tools which read them still do.
+//!
+//! What cannot be lowered yet is refused where it stands, never left out.
+
+mod command;
+mod environment;
+mod go;
+mod permission;
+mod port;
+mod progress;
+mod run;
+mod settings;
+mod signal;
+mod stage;
+#[cfg(test)]
+mod tests;
+mod transfer;
+
+use super::{
+    Dockerfile,
+    inputs::{Inputs, Options},
+    plan::{Origin, Plan, PlannedStage},
+    scope::{Scope, epoch},
+};
+use crate::{
+    config::ImageConfig,
+    diagnostic::{Diagnostic, Span, sorted},
+    graph::{Graph, HistoryStep, ImageOp, LocalOp, Node, NodeId, Op, Output},
+    platform::Platform,
+};
+use progress::Progress;
+use stage::StageBuild;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where commands are looked for if the base image does not say.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+impl Dockerfile {
+    /// Makes the graph: an output for each platform asked for.
+    ///
+    /// # Errors
+    /// With all that is wrong, in the order of the file; also if [`Dockerfile::missing`] would still name something.
+    pub fn lower(&self, options: &Options, inputs: &Inputs) -> Result<Graph, Vec<Diagnostic>> {
+        let mut graph = Graph::default();
+        let mut errors = Vec::new();
+        for target in options.targets() {
+            let lowered = Plan::new(self, options, inputs, target)
+                .and_then(|plan| TargetBuild { file: self, options, inputs, target, graph: &mut graph }.lower(&plan));
+            match lowered {
+                Ok(output) => graph.outputs.push(output),
+                Err(found) => errors.extend(found),
+            }
+        }
+        if errors.is_empty() { Ok(graph) } else { Err(sorted(errors)) }
+    }
+}
+
+/// What a stage is, after some of its instructions.
+#[derive(Debug, Clone)]
+struct State {
+    /// The tree.
+    root: NodeId,
+    /// The platform of processes.
+    platform: Platform,
+    /// The configuration; its environment is kept in `scope` until the end.
+    config: ImageConfig,
+    /// What was done since the base image.
+    steps: Vec<HistoryStep>,
+    /// The variables.
+    scope: Scope,
+}
+
+/// The build of one target platform.
+struct TargetBuild<'a> {
+    file: &'a Dockerfile,
+    options: &'a Options,
+    inputs: &'a Inputs,
+    target: &'a Platform,
+    graph: &'a mut Graph,
+}
+
+impl TargetBuild<'_> {
+    fn lower(mut self, plan: &Plan<'_>) -> Result<Output, Vec<Diagnostic>> {
+        if !plan.missing.is_empty() {
+            return Err(plan.missing.iter().map(|missing| missing.failed("it was not looked up")).collect());
+        }
+        let first_line = plan.stages[0].from.span;
+        self.graph.epoch = epoch(self.options, &plan.globals, first_line).map_err(|error| vec![error])?;
+
+        let mut errors = Vec::new();
+        let mut heirs = heirs(plan);
+        let mut states: BTreeMap<usize, State> = BTreeMap::new();
+        let mut roots: Vec<Option<NodeId>> = vec![None; plan.stages.len()];
+        let one_stage = plan.stages.len() == 1;
+        for (index, planned) in plan.stages.iter().enumerate().filter(|(_, planned)| planned.needed) {
+            let label = if one_stage { None } else { Some(planned.label.clone()) };
+            let mut progress = Progress::new(label, planned);
+            let state = match &planned.base {
+                Origin::Stage(base) => inherit(&mut states, &mut heirs, *base).without_triggers(),
+                Origin::Scratch => self.empty_state(planned),
+                Origin::Image(_) => self.image_state(planned, &mut progress),
+            };
+            let mut build = StageBuild {
+                target: &mut self,
+                globals: &plan.globals,
+                roots: &roots,
+                state,
+                progress,
+                sees_cmd: false,
+                escape: '\\',
+            };
+            for step in &planned.steps {
+                if let Err(error) = build.lower(step) {
+                    errors.push(error);
+                }
+            }
+            let state = build.state;
+            roots[index] = Some(state.root);
+            if heirs[index] > 0 {
+                states.insert(index, state);
+            }
+        }
+        // The output is the last heir of its stage.
+        let state = inherit(&mut states, &mut heirs, plan.target);
+        if errors.is_empty() { Ok(self.output(state)) } else { Err(errors) }
+    }
+
+    fn add(&mut self, op: Op, inputs: Vec<NodeId>, name: String, at: Placement<'_>) -> NodeId {
+        self.graph.add(Node {
+            op,
+            inputs,
+            platform: at.platform.cloned(),
+            name,
+            span: at.span,
+            targets: BTreeSet::from([self.target.clone()]),
+        })
+    }
+
+    fn empty_tree(&mut self) -> NodeId {
+        self.add(Op::Merge, Vec::new(), "empty tree".to_owned(), Placement::default())
+    }
+
+    fn context(&mut self) -> NodeId {
+        let op = LocalOp { name: "context".to_owned(), exclude: self.options.ignore.clone() };
+        self.add(Op::Local(op), Vec::new(), "load build context".to_owned(), Placement::default())
+    }
+
+    /// The tree and the configuration of an image that the plan has seen.
+    fn image(
+        &mut self,
+        origin: &Origin,
+        platform: &Platform,
+        span: Span,
+        progress: &mut Progress,
+    ) -> (NodeId, ImageConfig) {
+        let Origin::Image(reference) = origin else {
+            return (self.empty_tree(), ImageConfig::for_platform(platform));
+        };
+        let image = self.inputs.image(reference, platform).expect("a plan without missing images knows them all");
+        let op = ImageOp { reference: image.reference.clone(), digest: image.digest.clone() };
+        let name = progress.next(&format!("FROM {}", reference.familiar()));
+        let at = Placement { platform: Some(platform), span: Some(span) };
+        let config = image.config.clone();
+        (self.add(Op::Image(op), Vec::new(), name, at), config)
+    }
+
+    fn empty_state(&mut self, planned: &PlannedStage<'_>) -> State {
+        let mut config = ImageConfig::for_platform(&planned.platform);
+        "/".clone_into(&mut config.config.working_dir);
+        State::start(self.empty_tree(), planned.platform.clone(), config)
+    }
+
+    fn image_state(&mut self, planned: &PlannedStage<'_>, progress: &mut Progress) -> State {
+        let (root, mut config) = self.image(&planned.base, &planned.platform, planned.from.span, progress);
+        config.created = None;
+        State::start(root, planned.platform.clone(), config)
+    }
+
+    fn output(&self, state: State) -> Output {
+        let State { root, mut config, steps, scope, .. } = state;
+        config.config.env = scope.environment.write();
+        config.config.labels.extend(self.options.labels.clone());
+        // The image is for the target, even if all of its files came out of a stage for another platform.
+        let same = config.os == self.target.os && config.architecture == self.target.arch;
+        if !same {
+            config.other.remove("os.version");
+            config.other.remove("os.features");
+        }
+        if !same || self.target.variant.is_some() {
+            config.variant.clone_from(&self.target.variant);
+        }
+        config.os.clone_from(&self.target.os);
+        config.architecture.clone_from(&self.target.arch);
+        Output { platform: self.target.clone(), root, config, steps }
+    }
+}
+
+impl State {
+    /// A state as a base image leaves it. There always is a `PATH`, but on Windows.
+    fn start(root: NodeId, platform: Platform, config: ImageConfig) -> Self {
+        let mut scope = Scope::of_image(&config.config.env);
+        if scope.environment.get("PATH").is_none() && platform.os != "windows" {
+            scope.set_env("PATH", DEFAULT_PATH);
+        }
+        Self { root, platform, config, steps: Vec::new(), scope }.without_triggers()
+    }
+
+    /// The state for a stage that starts from it: triggers are done there, once.
+    fn without_triggers(mut self) -> Self {
+        self.config.config.on_build.clear();
+        self
+    }
+}
+
+/// What a node is tied to.
+#[derive(Clone, Copy, Default)]
+struct Placement<'a> {
+    platform: Option<&'a Platform>,
+    span: Option<Span>,
+}
+
+/// How often the state of each stage is still asked for.
+fn heirs(plan: &Plan<'_>) -> Vec<usize> {
+    let mut heirs = vec![0; plan.stages.len()];
+    heirs[plan.target] = 1;
+    for stage in plan.stages.iter().filter(|stage| stage.needed) {
+        if let Origin::Stage(base) = stage.base {
+            heirs[base] += 1;
+        }
+    }
+    heirs
+}
+
+/// The state of a stage for one of its heirs. The last one gets it without a copy: a chain of thousands of stages costs no
+/// more than one long stage.
+fn inherit(states: &mut BTreeMap<usize, State>, heirs: &mut [usize], stage: usize) -> State {
+    heirs[stage] -= 1;
+    let inherited = if heirs[stage] == 0 { states.remove(&stage) } else { states.get(&stage).cloned() };
+    inherited.expect("a stage is lowered before its heirs")
+}

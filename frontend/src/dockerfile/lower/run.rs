@@ -1,0 +1,122 @@
+//! `RUN`: a process on the tree.
+//!
+//! What runs depends on the form (Dockerfile reference, "RUN" and "Here-documents"):
+//!
+//! | written | runs |
+//! |---|---|
+//! | `RUN ["a", "b"]` | that program |
+//! | `RUN line` | the shell, with the line |
+//! | `RUN <<EOF` | the shell, with the body |
+//! | `RUN <<EOF`, the body starts with `#!` | the shell, with the path of a file that holds the body |
+//! | `RUN cat <<EOF` | the shell, with the line and the bodies below it: the shell reads them |
+//!
+//! No variable is expanded: the process has them in its environment.
+
+use super::{StageBuild, command::with_shell, stage::not_yet};
+use crate::{
+    diagnostic::Diagnostic,
+    dockerfile::{
+        instruction::{Command, Heredoc, Run, Word},
+        plan::Step,
+    },
+    graph::{ExecOp, Network, Op, ScriptFile},
+};
+
+/// Where scripts are put while they run.
+const SCRIPTS: &str = "/dev/pipes";
+
+pub(super) fn run(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, run: &Run) -> Result<(), Diagnostic> {
+    refuse_unsupported(run)?;
+    let network = network(run.network.as_ref())?;
+    let (args, files) = command_line(stage, run)?;
+    let mut title = stage.title(step);
+    if let Some(script) = run.script() {
+        title.push_str(&summary(&script.content.value));
+    }
+    let name = stage.progress.next(&title);
+    let created_by = format!("RUN {}{} # buildkit", stage.state.scope.args_for_history(), args.join(" "));
+    let op = ExecOp {
+        args,
+        env: stage.state.scope.visible.write(),
+        cwd: stage.working_dir(),
+        user: stage.state.config.config.user.clone(),
+        network,
+        files,
+    };
+    let root = stage.state.root;
+    let ran = stage.add_on_platform(Op::Exec(Box::new(op)), vec![root], name, step);
+    stage.push_layer(ran, created_by);
+    Ok(())
+}
+
+fn refuse_unsupported(run: &Run) -> Result<(), Diagnostic> {
+    if let Some(mount) = run.mounts.first() {
+        return Err(not_yet("RUN --mount", mount.span, "bring files in with COPY, and run without the mount"));
+    }
+    if let Some(device) = run.devices.first() {
+        return Err(not_yet("RUN --device", device.span, "run the step without the device"));
+    }
+    match &run.security {
+        Some(security) if security.value == "insecure" => {
+            Err(not_yet("RUN --security=insecure", security.span, "run the step in the sandbox"))
+        }
+        Some(security) if security.value != "sandbox" => {
+            Err(Diagnostic::error(format!("`{}` is no security mode", security.value), security.span)
+                .with_hint("the modes are sandbox and insecure"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn network(word: Option<&Word>) -> Result<Network, Diagnostic> {
+    match word.map(|word| (word, word.value.as_str())) {
+        None | Some((_, "default")) => Ok(Network::Default),
+        Some((_, "none")) => Ok(Network::None),
+        Some((_, "host")) => Ok(Network::Host),
+        Some((word, other)) => Err(Diagnostic::error(format!("`{other}` is no network mode"), word.span)
+            .with_hint("the modes are default, none and host")),
+    }
+}
+
+fn command_line(stage: &StageBuild<'_, '_>, run: &Run) -> Result<(Vec<String>, Vec<ScriptFile>), Diagnostic> {
+    let config = &stage.state.config.config;
+    let line = match (&run.command, run.script()) {
+        (Command::Exec(words), _) => return Ok((words.iter().map(|word| word.value.clone()).collect(), Vec::new())),
+        (Command::Shell(_), Some(script)) if script.content.value.starts_with("#!") => {
+            let path = format!("{SCRIPTS}/{}", file_name(script)?);
+            let file = ScriptFile { path: path.clone(), content: script.content.value.clone(), mode: 0o755 };
+            return Ok((with_shell(config, path), vec![file]));
+        }
+        (Command::Shell(_), Some(script)) => script.content.value.clone(),
+        (Command::Shell(line), None) => {
+            let mut line = line.value.clone();
+            for heredoc in &run.heredocs {
+                line.push('\n');
+                line.push_str(&heredoc.content.value);
+                line.push_str(&heredoc.name);
+            }
+            line
+        }
+    };
+    Ok((with_shell(config, line), Vec::new()))
+}
+
+/// The delimiter of a heredoc, which becomes the name of a file.
+pub(super) fn file_name(heredoc: &Heredoc) -> Result<&str, Diagnostic> {
+    let name = heredoc.name.as_str();
+    if name.contains(['/', '\0']) || matches!(name, "." | "..") {
+        return Err(Diagnostic::error(format!("`{name}` cannot be the name of a file"), heredoc.mark.span)
+            .with_hint("use a delimiter without slashes, such as EOF"));
+    }
+    Ok(name)
+}
+
+/// The first line of a script, for people.
+fn summary(body: &str) -> String {
+    let body = body.trim();
+    match body.split_once('\n') {
+        Some((first, _)) => format!(" ({}...)", first.trim_end()),
+        None if body.is_empty() => String::new(),
+        None => format!(" ({body})"),
+    }
+}

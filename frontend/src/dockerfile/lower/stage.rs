@@ -1,0 +1,125 @@
+//! One instruction of a stage after the other.
+
+use super::{Placement, Progress, State, TargetBuild, command, environment, run, settings, transfer};
+use crate::{
+    diagnostic::{Diagnostic, Span},
+    dockerfile::{
+        instruction::{Kind, Word},
+        plan::{Origin, Step},
+        scope::Variables,
+    },
+    graph::{HistoryStep, NodeId, Op},
+    path::clean,
+    platform::Platform,
+};
+
+/// A stage being lowered.
+pub(super) struct StageBuild<'b, 't> {
+    /// The build that it is part of.
+    pub(super) target: &'b mut TargetBuild<'t>,
+    /// What `FROM` sees: defaults of the stage's arguments.
+    pub(super) globals: &'b Variables,
+    /// The trees of the stages above.
+    pub(super) roots: &'b [Option<NodeId>],
+    /// What it is so far.
+    pub(super) state: State,
+    pub(super) progress: Progress,
+    /// Whether the stage itself had a `CMD`, which `ENTRYPOINT` then leaves alone.
+    pub(super) sees_cmd: bool,
+    /// The escape character of the text that the current instruction comes from.
+    pub(super) escape: char,
+}
+
+impl StageBuild<'_, '_> {
+    /// Lowers one step. After an error the stage stays as it was, so that later errors can be found too.
+    pub(super) fn lower(&mut self, step: &Step<'_>) -> Result<(), Diagnostic> {
+        // What comes from an image was written with the default escape character.
+        self.escape = if step.foreign.is_some() { '\\' } else { self.target.file.directives.escape };
+        self.dispatch(step).map_err(|error| step.blame(error))
+    }
+
+    fn dispatch(&mut self, step: &Step<'_>) -> Result<(), Diagnostic> {
+        match &step.instruction.kind {
+            Kind::Add(add) => transfer::add(self, step, add)?,
+            Kind::Arg(declarations) => environment::arg(self, declarations)?,
+            Kind::Cmd(command) => command::cmd(self, command),
+            Kind::Copy(copy) => transfer::copy(self, step, copy)?,
+            Kind::Entrypoint(command) => command::entrypoint(self, command),
+            Kind::Env(pairs) => environment::env(self, pairs)?,
+            Kind::Expose(ports) => settings::expose(self, ports)?,
+            Kind::From(from) => return Err(Diagnostic::error("FROM cannot be part of a stage", from.base.span)),
+            Kind::Healthcheck(check) => command::healthcheck(self, check),
+            Kind::Label(pairs) => environment::label(self, pairs)?,
+            Kind::Maintainer(name) => settings::maintainer(self, name),
+            Kind::Onbuild(onbuild) => settings::onbuild(self, onbuild),
+            Kind::Run(run) => run::run(self, step, run)?,
+            Kind::Shell(words) => command::shell(self, words),
+            Kind::Stopsignal(signal) => settings::stopsignal(self, signal)?,
+            Kind::User(user) => settings::user(self, user)?,
+            Kind::Volume(paths) => settings::volume(self, paths)?,
+            Kind::Workdir(path) => settings::workdir(self, step, path)?,
+        }
+        Ok(())
+    }
+
+    /// `word` with the variables that the stage sees.
+    pub(super) fn expand(&self, word: &Word) -> Result<String, Diagnostic> {
+        self.state.scope.visible.expand(word, self.escape)
+    }
+
+    /// The working directory, absolute and cleaned.
+    pub(super) fn working_dir(&self) -> String {
+        clean(&format!("/{}", self.state.config.config.working_dir))
+    }
+
+    /// Records a change of the configuration.
+    pub(super) fn record(&mut self, created_by: String) {
+        self.state.steps.push(HistoryStep { created_by, layer: false });
+    }
+
+    /// Puts a layer on the stage.
+    pub(super) fn push_layer(&mut self, root: NodeId, created_by: String) {
+        self.state.root = root;
+        self.state.steps.push(HistoryStep { created_by, layer: true });
+    }
+
+    /// Adds the node of a step that does not depend on the platform.
+    pub(super) fn add(&mut self, op: Op, inputs: Vec<NodeId>, name: String, step: &Step<'_>) -> NodeId {
+        let at = Placement { platform: None, span: Some(step.span()) };
+        self.target.add(op, inputs, name, at)
+    }
+
+    /// Adds the node of a step that runs on the stage's platform.
+    pub(super) fn add_on_platform(&mut self, op: Op, inputs: Vec<NodeId>, name: String, step: &Step<'_>) -> NodeId {
+        let at = Placement { platform: Some(&self.state.platform), span: Some(step.span()) };
+        self.target.add(op, inputs, name, at)
+    }
+
+    /// Where `COPY` takes files from.
+    pub(super) fn source(&mut self, from: Option<&Origin>, step: &Step<'_>) -> NodeId {
+        match from {
+            None => self.target.context(),
+            Some(Origin::Scratch) => self.target.empty_tree(),
+            Some(Origin::Stage(index)) => self.roots[*index].expect("a stage is lowered before those that use it"),
+            Some(origin @ Origin::Image(_)) => {
+                let platform: &Platform = self.target.target;
+                self.target.image(origin, platform, step.span(), &mut Progress::unnumbered()).0
+            }
+        }
+    }
+
+    /// The instruction for people, the keyword in capitals, what is known filled in.
+    pub(super) fn title(&self, step: &Step<'_>) -> String {
+        let original = step.instruction.original.trim();
+        let keyword = original.find(char::is_whitespace).unwrap_or(original.len());
+        let (keyword, rest) = original.split_at(keyword);
+        let trigger = if step.trigger { "ONBUILD " } else { "" };
+        let rest = self.state.scope.visible.show(rest, self.escape);
+        format!("{trigger}{}{rest}", keyword.to_uppercase())
+    }
+}
+
+/// The error of something that the language has, but this lowering has not.
+pub(super) fn not_yet(what: &str, span: Span, hint: &str) -> Diagnostic {
+    Diagnostic::error(format!("{what} is not supported yet"), span).with_hint(hint)
+}

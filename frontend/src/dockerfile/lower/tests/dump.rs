@@ -1,0 +1,129 @@
+//! A graph as text: nodes, then outputs.
+
+use super::asked::Lowered;
+use crate::graph::{
+    CopyAction, ExecOp, FileAction, FileOp, Graph, Id, MakeDir, MakeFile, Mode, Network, Node, Op, Output, Owner,
+};
+use std::fmt::Write as _;
+
+pub(super) fn dump(lowered: &Lowered) -> String {
+    let Lowered { graph, questions } = lowered;
+    let mut text = String::new();
+    for question in questions {
+        writeln!(text, "? {question}").unwrap();
+    }
+    if let Some(epoch) = graph.epoch {
+        writeln!(text, "epoch {epoch}").unwrap();
+    }
+    for (id, node) in graph.nodes() {
+        writeln!(text, "{} {}", id.index(), head(graph, node)).unwrap();
+        for line in details(&node.op) {
+            writeln!(text, "    {line}").unwrap();
+        }
+    }
+    for output in &graph.outputs {
+        describe_output(&mut text, output);
+    }
+    text
+}
+
+fn head(graph: &Graph, node: &Node) -> String {
+    let kind = match &node.op {
+        Op::Image(image) => format!("image {}@{}", image.reference, &image.digest[..11]),
+        Op::Local(local) => format!("local {}", local.name),
+        Op::Exec(_) => "exec".to_owned(),
+        Op::File(_) => "file".to_owned(),
+        Op::Merge => "merge".to_owned(),
+    };
+    let mut text = kind;
+    for input in &node.inputs {
+        write!(text, " <{}", input.index()).unwrap();
+    }
+    if let Some(platform) = &node.platform {
+        write!(text, " on {platform}").unwrap();
+    }
+    if graph.outputs.len() > 1 {
+        let targets: Vec<String> = node.targets.iter().map(ToString::to_string).collect();
+        write!(text, " for {}", targets.join(",")).unwrap();
+    }
+    write!(text, " \"{}\"", node.name).unwrap();
+    text
+}
+
+fn details(op: &Op) -> Vec<String> {
+    match op {
+        Op::Image(_) | Op::Merge => Vec::new(),
+        Op::Local(local) if local.exclude.is_empty() => Vec::new(),
+        Op::Local(local) => vec![format!("exclude {:?}", local.exclude)],
+        Op::Exec(exec) => exec_details(exec),
+        Op::File(FileOp { actions }) => actions.iter().map(action).collect(),
+    }
+}
+
+fn exec_details(exec: &ExecOp) -> Vec<String> {
+    let ExecOp { args, env, cwd, user, network, files } = exec;
+    let mut lines = vec![format!("args {args:?}"), format!("env {env:?}")];
+    let mut place = format!("in {cwd}");
+    if !user.is_empty() {
+        write!(place, " as {user}").unwrap();
+    }
+    match network {
+        Network::Default => {}
+        Network::None => place.push_str(" without network"),
+        Network::Host => place.push_str(" on the host's network"),
+    }
+    lines.push(place);
+    for file in files {
+        lines.push(format!("file {} {:o} {:?}", file.path, file.mode, file.content));
+    }
+    lines
+}
+
+fn action(action: &FileAction) -> String {
+    match action {
+        FileAction::Copy(CopyAction { from, sources, dest, into_dir, owner, mode, unpack }) => {
+            let into = if *into_dir { "into" } else { "to" };
+            let unpack = if *unpack { " unpacking" } else { "" };
+            format!(
+                "copy {sources:?} of input {from} {into} {dest}{}{}{unpack}",
+                owned(owner.as_ref()),
+                moded(mode.as_ref())
+            )
+        }
+        FileAction::MakeDir(MakeDir { path, mode, owner }) => {
+            format!("mkdir {path} {mode:o}{}", owned(owner.as_ref()))
+        }
+        FileAction::MakeFile(MakeFile { path, name, content, mode, owner }) => {
+            format!("mkfile {path} named {name} {content:?}{}{}", owned(owner.as_ref()), moded(mode.as_ref()))
+        }
+    }
+}
+
+fn owned(owner: Option<&Owner>) -> String {
+    let id = |id: &Id| match id {
+        Id::Number(number) => number.to_string(),
+        Id::Name(name) => format!("{name:?}"),
+    };
+    owner.map_or_else(String::new, |Owner { user, group, names_in }| {
+        let group = group.as_ref().map_or_else(String::new, |group| format!(":{}", id(group)));
+        format!(" owner {}{group} (names in input {names_in})", id(user))
+    })
+}
+
+fn moded(mode: Option<&Mode>) -> String {
+    match mode {
+        None => String::new(),
+        Some(Mode::Octal(bits)) => format!(" mode {bits:o}"),
+        Some(Mode::Symbolic(changes)) => format!(" mode {changes}"),
+    }
+}
+
+fn describe_output(text: &mut String, output: &Output) {
+    writeln!(text, "output {} = {}", output.platform, output.root.index()).unwrap();
+    let config = serde_json::to_string(&output.config).unwrap();
+    writeln!(text, "    config {config}").unwrap();
+    for step in &output.steps {
+        let mark = if step.layer { '+' } else { '-' };
+        writeln!(text, "    {mark} {}", step.created_by.replace('\n', "\\n")).unwrap();
+    }
+}

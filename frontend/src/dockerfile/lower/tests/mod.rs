@@ -1,0 +1,6 @@
+//! Tests of lowering, on data.
+
+mod asked;
+mod cases;
+mod dump;
+mod hostile;

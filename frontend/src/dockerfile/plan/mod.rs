@@ -1,0 +1,263 @@
+//! What each stage starts from and takes from others, for one target platform; and which stages the target needs.
+//!
+//! 1. Every `FROM` and every `--from` is resolved, so that a mistake shows even in a stage that is not built. All platforms
+//!    have their own plan, because `FROM` may depend on `TARGETARCH`.
+//! 2. Stages only use stages above them. What would use one below is refused, as a circle if it is one.
+//! 3. From the target on, stages are marked as needed; triggers (`ONBUILD`) of what they start from come before their own
+//!    instructions, and may need further stages and images.
+
+mod names;
+mod trigger;
+
+use super::{
+    Dockerfile,
+    inputs::{Inputs, Missing, Options},
+    instruction::{Instruction, Kind},
+    scope::{Variables, global_variables},
+    stage::Stages,
+};
+use crate::{
+    diagnostic::{Diagnostic, Span},
+    platform::Platform,
+    reference::Reference,
+};
+use names::Names;
+use std::borrow::Cow;
+
+/// The build of one target platform, names resolved.
+pub(super) struct Plan<'a> {
+    /// One for each stage of the file, in its order.
+    pub(super) stages: Vec<PlannedStage<'a>>,
+    /// The stage to build.
+    pub(super) target: usize,
+    /// What `FROM` sees.
+    pub(super) globals: Variables,
+    /// Images of which too little is known. If there are any, triggers may be missing too.
+    pub(super) missing: Vec<Missing>,
+}
+
+/// A stage, names resolved.
+pub(super) struct PlannedStage<'a> {
+    /// The `FROM`.
+    pub(super) from: &'a Instruction,
+    /// Its name, or `stage-N`.
+    pub(super) label: String,
+    /// What it starts from.
+    pub(super) base: Origin,
+    /// The platform of its processes and of its base image.
+    pub(super) platform: Platform,
+    /// What is done in it, triggers first; complete only if the stage is needed.
+    pub(super) steps: Vec<Step<'a>>,
+    /// Whether the target needs it.
+    pub(super) needed: bool,
+}
+
+/// One instruction of a stage.
+pub(super) struct Step<'a> {
+    pub(super) instruction: Cow<'a, Instruction>,
+    /// What its `--from` means.
+    pub(super) from: Option<Origin>,
+    /// Whether it is a trigger.
+    pub(super) trigger: bool,
+    /// The `FROM` to blame, if the instruction is not from this file.
+    pub(super) foreign: Option<Span>,
+}
+
+/// Where a tree comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The empty tree.
+    Scratch,
+    /// A stage above.
+    Stage(usize),
+    /// An image.
+    Image(Reference),
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(
+        file: &'a Dockerfile,
+        options: &Options,
+        inputs: &Inputs,
+        target: &Platform,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let stages = Stages::of(file);
+        if stages.list.is_empty() {
+            return Err(vec![Diagnostic::error("no FROM: there is nothing to build", Span::default())]);
+        }
+        let escape = file.directives.escape;
+        let globals = global_variables(options, target, &stages, escape).map_err(|error| vec![error])?;
+        let names = Names { stages, globals, escape, target };
+        let mut planner = Planner { names, stages: Vec::new(), errors: Vec::new() };
+        for index in 0..planner.names.stages.list.len() {
+            planner.plan_stage(index);
+        }
+        planner.refuse_downward();
+        let root = planner.names.stages.target(options.target.as_deref());
+        let root = root.map_err(|error| planner.errors.push(error));
+        let (Ok(root), true) = (root, planner.errors.is_empty()) else {
+            return Err(planner.errors);
+        };
+        let missing = planner.mark_needed(root, inputs);
+        if !planner.errors.is_empty() {
+            return Err(planner.errors);
+        }
+        Ok(Self { stages: planner.stages, target: root, globals: planner.names.globals, missing })
+    }
+}
+
+impl Step<'_> {
+    /// An error in an instruction that is not in the file is shown at the `FROM` that brought it in.
+    pub(super) fn blame(&self, error: Diagnostic) -> Diagnostic {
+        let Some(from) = self.foreign else {
+            return error;
+        };
+        let line = self.instruction.original.trim();
+        Diagnostic {
+            message: format!("in the image's ONBUILD trigger `{line}`: {}", error.message),
+            span: from,
+            ..error
+        }
+    }
+
+    /// Where the file has it.
+    pub(super) fn span(&self) -> Span {
+        self.foreign.unwrap_or(self.instruction.span)
+    }
+
+    /// Where the file has its `--from`.
+    fn span_of_from(&self) -> Span {
+        if let (None, Kind::Copy(copy)) = (self.foreign, &self.instruction.kind)
+            && let Some(from) = &copy.from
+        {
+            return from.span;
+        }
+        self.span()
+    }
+}
+
+struct Planner<'a, 't> {
+    names: Names<'a, 't>,
+    stages: Vec<PlannedStage<'a>>,
+    errors: Vec<Diagnostic>,
+}
+
+impl Planner<'_, '_> {
+    /// `result`, or what goes on in its place after an error.
+    fn or_note<T>(&mut self, result: Result<T, Diagnostic>, instead: T) -> T {
+        result.unwrap_or_else(|error| {
+            self.errors.push(error);
+            instead
+        })
+    }
+
+    fn plan_stage(&mut self, index: usize) {
+        let stage = self.names.stages.list[index];
+        let base = self.or_note(self.names.base(index), Origin::Scratch);
+        let asked = self.or_note(self.names.platform(index), None);
+        // A stage on a stage has that one's platform, whatever it asks for.
+        let platform = match &base {
+            Origin::Stage(base) => self.stages[*base].platform.clone(),
+            Origin::Scratch | Origin::Image(_) => asked.unwrap_or_else(|| self.names.target.clone()),
+        };
+        let mut steps = Vec::with_capacity(stage.body.len());
+        for instruction in stage.body {
+            let from = self.or_note(self.names.origin(instruction, index), None);
+            steps.push(Step { instruction: Cow::Borrowed(instruction), from, trigger: false, foreign: None });
+        }
+        let label = self.names.stages.label(index);
+        self.stages.push(PlannedStage { from: stage.instruction, label, base, platform, steps, needed: false });
+    }
+
+    /// Refuses what takes from its own stage or one below.
+    fn refuse_downward(&mut self) {
+        let mut found = Vec::new();
+        for (index, stage) in self.stages.iter().enumerate() {
+            found.extend(stage.steps.iter().filter_map(|step| self.check_upward(step, index).err()));
+        }
+        self.errors.extend(found);
+    }
+
+    fn check_upward(&self, step: &Step<'_>, index: usize) -> Result<(), Diagnostic> {
+        let used = match step.from {
+            Some(Origin::Stage(used)) if used >= index => used,
+            Some(Origin::Stage(_) | Origin::Scratch | Origin::Image(_)) | None => return Ok(()),
+        };
+        let span = step.span_of_from();
+        let (taker, giver) = (&self.stages[index].label, &self.stages[used].label);
+        Err(if index == used {
+            Diagnostic::error(format!("the stage `{taker}` copies from itself"), span)
+                .with_hint("its files are there already: use `RUN cp`")
+        } else if self.reaches(used, index) {
+            Diagnostic::error(
+                format!("circular dependency: `{taker}` copies from `{giver}`, which needs `{taker}`"),
+                span,
+            )
+        } else {
+            Diagnostic::error(format!("the stage `{giver}` is defined below its use"), span)
+                .with_hint(format!("move `{giver}` above `{taker}`"))
+        })
+    }
+
+    fn reaches(&self, start: usize, goal: usize) -> bool {
+        let mut seen = vec![false; self.stages.len()];
+        let mut waiting = vec![start];
+        while let Some(index) = waiting.pop() {
+            if index == goal {
+                return true;
+            }
+            if !std::mem::replace(&mut seen[index], true) {
+                waiting.extend(used_stages(&self.stages[index]));
+            }
+        }
+        false
+    }
+
+    /// Marks what `root` needs, adds triggers, and returns the images to be looked at.
+    fn mark_needed(&mut self, root: usize, inputs: &Inputs) -> Vec<Missing> {
+        let mut wanted: Vec<(usize, Missing)> = Vec::new();
+        let mut waiting = vec![root];
+        while let Some(index) = waiting.pop() {
+            if std::mem::replace(&mut self.stages[index].needed, true) {
+                continue;
+            }
+            let triggers = self.or_note(self.triggers(index, inputs), Vec::new());
+            self.stages[index].steps.splice(0..0, triggers);
+            waiting.extend(used_stages(&self.stages[index]));
+            wanted.extend(self.unknown_images(index, inputs).into_iter().map(|missing| (index, missing)));
+        }
+        wanted.sort_by_key(|(index, _)| *index);
+        wanted.into_iter().map(|(_, missing)| missing).collect()
+    }
+
+    fn unknown_images(&self, index: usize, inputs: &Inputs) -> Vec<Missing> {
+        let stage = &self.stages[index];
+        let base = (&stage.base, &stage.platform, self.names.stages.list[index].from.base.span);
+        let copied =
+            stage.steps.iter().filter_map(|step| Some((step.from.as_ref()?, self.names.target, step.span_of_from())));
+        let mut missing = Vec::new();
+        for (origin, platform, span) in std::iter::once(base).chain(copied) {
+            if let Origin::Image(reference) = origin
+                && inputs.image(reference, platform).is_none()
+            {
+                let name = reference.familiar();
+                let name = name.split([':', '@']).next().unwrap_or_default();
+                missing.push(Missing::ImageConfig {
+                    reference: reference.clone(),
+                    platform: platform.clone(),
+                    span,
+                    similar_stage: self.names.stages.nearest(name, index).map(str::to_owned),
+                });
+            }
+        }
+        missing
+    }
+}
+
+fn used_stages(stage: &PlannedStage<'_>) -> impl Iterator<Item = usize> {
+    let origins = std::iter::once(&stage.base).chain(stage.steps.iter().filter_map(|step| step.from.as_ref()));
+    origins.filter_map(|origin| match origin {
+        Origin::Stage(index) => Some(*index),
+        Origin::Scratch | Origin::Image(_) => None,
+    })
+}

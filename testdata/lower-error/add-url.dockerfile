@@ -1,0 +1,3 @@
+FROM scratch
+ARG HOST=example.org
+ADD https://$HOST/file /

@@ -1,0 +1,3 @@
+FROM scratch
+ENV A=${NAME:?must-be-given}
+LABEL b=${NAME?}

@@ -1,0 +1,3 @@
+FROM scratch AS build
+FROM Built
+FROM Debian:latest

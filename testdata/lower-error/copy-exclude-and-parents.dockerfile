@@ -1,0 +1,4 @@
+FROM scratch
+COPY --exclude=*.md . /
+COPY --parents a/b /
+ADD --exclude=x . /

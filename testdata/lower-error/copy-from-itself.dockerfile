@@ -1,0 +1,2 @@
+FROM debian AS build
+COPY --from=build / /

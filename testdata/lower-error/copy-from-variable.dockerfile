@@ -1,0 +1,4 @@
+ARG STAGE=a
+FROM scratch AS a
+FROM scratch
+COPY --from=$STAGE / /

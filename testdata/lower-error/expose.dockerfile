@@ -1,0 +1,5 @@
+FROM scratch
+EXPOSE http
+EXPOSE 80/http
+EXPOSE 70000
+EXPOSE 9-8

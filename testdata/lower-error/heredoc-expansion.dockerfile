@@ -1,0 +1,4 @@
+FROM scratch
+COPY <<EOF /a
+${X:?nothing}
+EOF

@@ -1,0 +1,2 @@
+#: image app {"OnBuild": ["COPY a b /c", "STOPSIGNAL nothing"]}
+FROM app

@@ -1,0 +1,2 @@
+#: image app {"OnBuild": ["RUN a\nRUN b"]}
+FROM app

@@ -1,0 +1,2 @@
+#: image app {"OnBuild": ["COPY --from=Build x /", "COPY a b /c"]}
+FROM app

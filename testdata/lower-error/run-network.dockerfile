@@ -1,0 +1,3 @@
+FROM debian
+RUN --network=wifi a
+RUN --security=none b

@@ -1,0 +1,3 @@
+#: target biuld
+FROM scratch AS build
+FROM scratch AS test

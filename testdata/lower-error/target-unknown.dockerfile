@@ -1,0 +1,3 @@
+#: target 5
+FROM scratch AS build
+FROM scratch AS test

@@ -1,0 +1,2 @@
+#: target build
+FROM scratch

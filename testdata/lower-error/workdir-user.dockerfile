@@ -1,0 +1,3 @@
+FROM debian
+USER a:b:c
+WORKDIR /x

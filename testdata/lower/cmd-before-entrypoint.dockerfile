@@ -1,0 +1,4 @@
+#: image app {"Cmd": ["old"]}
+FROM app
+CMD ["new"]
+ENTRYPOINT ["/bin/app"]

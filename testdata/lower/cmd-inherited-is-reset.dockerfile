@@ -1,0 +1,3 @@
+#: image app {"Cmd": ["old"]}
+FROM app
+ENTRYPOINT ["/bin/app"]

@@ -1,0 +1,3 @@
+FROM scratch
+COPY --link a /b
+COPY --link c /d

@@ -1,0 +1,4 @@
+#: image bare {}
+FROM bare
+ENV A=1
+RUN true

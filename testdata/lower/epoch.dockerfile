@@ -1,0 +1,4 @@
+#: epoch 1700000000
+FROM scratch
+ARG SOURCE_DATE_EPOCH
+COPY a /

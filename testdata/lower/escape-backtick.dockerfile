@@ -1,0 +1,5 @@
+# escape=`
+FROM debian
+WORKDIR /a`$b
+RUN one `
+ two

@@ -1,0 +1,2 @@
+FROM scratch
+MAINTAINER Some One <some@one.example>

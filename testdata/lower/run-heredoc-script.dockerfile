@@ -1,0 +1,6 @@
+FROM python
+SHELL ["/bin/bash", "-c"]
+RUN <<SCRIPT
+#!/usr/bin/env python
+print("hi")
+SCRIPT

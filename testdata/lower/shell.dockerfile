@@ -1,0 +1,5 @@
+FROM debian
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+RUN a | b
+CMD serve
+HEALTHCHECK CMD check

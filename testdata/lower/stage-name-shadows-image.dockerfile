@@ -1,0 +1,3 @@
+FROM alpine AS debian
+FROM debian
+RUN in alpine

@@ -1,0 +1,4 @@
+#: target 0
+FROM debian
+RUN make
+FROM scratch

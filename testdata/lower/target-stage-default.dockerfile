@@ -1,0 +1,3 @@
+FROM debian
+ARG TARGETSTAGE
+RUN show
