@@ -135,7 +135,8 @@ impl Store {
         let Some((size, last_used)) = self.index().read(|index| Ok(row(index, digest)?))? else { return Ok(None) };
         let path = self.blob_file(digest);
         let here = if !is_whole(&path, size)? {
-            self.index().write(|index| {
+            // On the disk before anybody writes the file anew: after a power cut, the row would speak of the new file.
+            self.index().write_synced(|index| {
                 if !is_whole(&path, size)? {
                     index.execute("DELETE FROM blobs WHERE digest = ?1", [digest])?;
                 }
@@ -150,10 +151,13 @@ impl Store {
     }
 
     fn commit_blob(&self, staged: &Path, digest: &BlobDigest, size: u64) -> Result<(), StoreError> {
+        if self.find_blob(digest)?.is_some() {
+            return Ok(());
+        }
         let path = self.blob_file(digest);
         self.index().write(|index| {
+            // Somebody may have been faster.
             if row(index, digest)?.is_some() && is_whole(&path, size)? {
-                touch(index, digest)?;
                 return Ok(());
             }
             // Over whatever has that name. Who reads that now keeps reading it.

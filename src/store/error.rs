@@ -51,23 +51,23 @@ pub enum StoreError {
         entry: OsString,
     },
 
-    /// The index is no longer an SQLite database.
+    /// The index is no longer a database.
     #[error(
         "the index {path} is damaged ({error}): remove it and its -wal and -shm files; it fills again as you build"
     )]
     DamagedIndex {
         /// The database.
         path: PathBuf,
-        /// What SQLite said.
+        /// What the database said.
         error: rusqlite::Error,
     },
 
-    /// SQLite failed in another way.
+    /// The database failed in another way.
     #[error("the index {path}: {error}")]
     Index {
         /// The database.
         path: PathBuf,
-        /// What SQLite said.
+        /// What the database said.
         error: rusqlite::Error,
     },
 
@@ -106,9 +106,11 @@ pub enum StoreError {
 impl StoreError {
     /// An operating system's error at `path`; recognises a full disk.
     pub fn at(path: &Path, error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { path: path.to_owned() },
-            _ => Self::Io { path: path.to_owned(), error },
+        let path = path.to_owned();
+        if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            Self::NoSpace { path }
+        } else {
+            Self::Io { path, error }
         }
     }
 

@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     /// Writes an index of one manifest of one layer; returns the index's descriptor.
-    pub(crate) fn image(store: &Store, layer: &[u8]) -> String {
+    fn image(store: &Store, layer: &[u8]) -> String {
         let describe = |bytes: &[u8]| {
             let digest = store.put_blob(bytes).unwrap();
             format!(r#"{{"mediaType":"x","digest":"{digest}","size":{}}}"#, bytes.len())

@@ -1,6 +1,6 @@
-//! The index: one SQLite database in WAL mode, where reading never waits for writing.
+//! The index: one `SQLite` database in WAL mode, where reading never waits for writing.
 //!
-//! Every change of a name under `blobs/` or `layers/` happens *inside a write transaction* of the index. SQLite lets
+//! Every change of a name under `blobs/` or `layers/` happens *inside a write transaction* of the index. `SQLite` lets
 //! one process at a time have one, and gives it up when that process dies; so the transaction is the store's mutex
 //! between processes, and no other is needed: two builds that commit the same layer, or a build and a collection of
 //! garbage, meet here and nowhere else. What such a transaction does to the file system is therefore kept short:

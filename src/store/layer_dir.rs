@@ -1,4 +1,4 @@
-//! Layer folders: unpacked layers, by DiffId alone, so that one serves every image that has the layer.
+//! Layer folders: unpacked layers, by [`DiffId`] alone, so that one serves every image that has the layer.
 
 use super::{
     StageDir, Store, StoreError,
@@ -21,11 +21,12 @@ impl Store {
     /// on it.
     pub fn commit_layer_dir(&self, staged: &Path, diff_id: &DiffId) -> Result<PathBuf, StoreError> {
         let path = self.layer_file(diff_id);
+        // Notes the use, or drops a row whose folder is gone.
+        self.find_layer_dir(diff_id)?;
         // Removing a tree takes long, so what has to go is moved here, and goes when the transaction is over.
         let unwanted: StageDir = self.stage_dir()?;
         self.index().write(|index| {
             if row(index, diff_id)?.is_some() && is_folder(&path)? {
-                touch(index, diff_id)?;
                 tree::rename(staged, &unwanted.path().join("second")).at(staged)?;
                 return Ok(());
             }
@@ -45,10 +46,15 @@ impl Store {
     /// Where the unpacked layer is, if the store has it. Nothing in it must be changed.
     pub fn layer_dir(&self, diff_id: &DiffId) -> Result<Option<PathBuf>, StoreError> {
         self.shared.layer_lookups.fetch_add(1, Ordering::Relaxed);
+        self.find_layer_dir(diff_id)
+    }
+
+    fn find_layer_dir(&self, diff_id: &DiffId) -> Result<Option<PathBuf>, StoreError> {
         let Some(last_used) = self.index().read(|index| Ok(row(index, diff_id)?))? else { return Ok(None) };
         let path = self.layer_file(diff_id);
         let here = if !is_folder(&path)? {
-            self.index().write(|index| {
+            // On the disk before anybody makes the folder anew: after a power cut, the row would speak of the new one.
+            self.index().write_synced(|index| {
                 if !is_folder(&path)? {
                     index.execute("DELETE FROM layer_dirs WHERE diff_id = ?1", [diff_id])?;
                 }

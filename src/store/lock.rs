@@ -28,7 +28,8 @@ impl Store {
         FileLock::acquire(&named(self.root(), name))
     }
 
-    /// The lock called `name`, or `None` if somebody holds it.
+    /// The lock called `name`, or `None` if somebody holds it. A collection of garbage, which looks whether its holder
+    /// lives, counts as somebody for that moment.
     pub fn try_lock(&self, name: &str) -> Result<Option<FileLock>, StoreError> {
         FileLock::try_acquire(&named(self.root(), name))
     }

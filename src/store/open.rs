@@ -22,10 +22,7 @@ impl Store {
     /// Opens the store as if the machine had been started as `boot`.
     pub(super) fn open_under_boot(root: &Path, boot: String) -> Result<Self, StoreError> {
         let root = std::path::absolute(root).at(root)?;
-        let index = match is_store(&root)? {
-            true => Index::open(&root.join("index.db"))?,
-            false => create(&root)?,
-        };
+        let index = if is_store(&root)? { Index::open(&root.join("index.db"))? } else { create(&root)? };
         durable::forget_other_boots(&index, &boot)?;
         let store = Self {
             shared: Arc::new(Shared {

@@ -130,7 +130,7 @@ mod tests {
         let inner = stage.path().join("work/work");
         fs::create_dir_all(&inner).unwrap();
         fs::write(inner.join("file"), "").unwrap();
-        fs::set_permissions(&inner, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&inner, fs::Permissions::from_mode(0o000)).unwrap();
         fs::set_permissions(stage.path(), fs::Permissions::from_mode(0o500)).unwrap();
         let path = stage.path().to_owned();
         drop(stage);
