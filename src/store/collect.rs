@@ -188,7 +188,10 @@ impl Leftover {
 
 /// Removes records that lead to layers that are gone; returns how many.
 fn prune_records(index: &Transaction<'_>, in_use_since: Moment) -> Result<u64, Failure> {
-    let unusable = format!("DELETE FROM records WHERE last_used < ?1 AND NOT ({USABLE})");
+    let unusable = format!(
+        "DELETE FROM records WHERE last_used < ?1 AND EXISTS (
+             SELECT 1 FROM record_layers AS named WHERE named.record = records.id AND NOT {USABLE})"
+    );
     Ok(index.execute(&unusable, [in_use_since])? as u64)
 }
 
@@ -336,6 +339,20 @@ mod tests {
         assert!(build.records(&[touched.0]).unwrap().is_empty());
         assert!(build.layer_dir(&touched.1).unwrap().is_none());
         assert_eq!(build.layers(&[touched.1]).unwrap().len(), 0, "facts about nothing go too");
+    }
+
+    #[test]
+    fn a_lease_keeps_the_layers_of_a_record_that_was_replaced() {
+        let (_folder, store) = store();
+        let (key, diff_id) = step(&store, "step");
+        age(&store, 50);
+        let lease = store.lease().unwrap();
+        assert!(store.records(&[key]).unwrap().contains_key(&key));
+        store.put_record(key, RecordKind::Definition, b"another", &[]).unwrap();
+        store.collect_garbage(&EVERYTHING).unwrap();
+        assert!(store.layer_dir(&diff_id).unwrap().is_some());
+        assert!(store.layer(&diff_id).unwrap().unwrap().toc.is_some());
+        drop(lease);
     }
 
     #[test]

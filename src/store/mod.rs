@@ -144,3 +144,33 @@ impl std::fmt::Debug for Store {
         write!(f, "Store({})", self.shared.root.display())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_goes_between_threads() {
+        fn check<T: Send + Sync + 'static>() {}
+        check::<Store>();
+        check::<StageDir>();
+        check::<BlobWriter>();
+        check::<Lease>();
+        check::<FileLock>();
+    }
+
+    #[test]
+    fn stats_count_what_was_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let blob = store.put_blob(b"blob").unwrap();
+        let before = store.stats();
+        store.open_blob(&blob).unwrap();
+        store.blob_path(&blob).unwrap();
+        store.layer_dir(&crate::image::DiffId::empty()).unwrap();
+        let after = store.stats();
+        assert_eq!(after.blob_opens - before.blob_opens, 2);
+        assert_eq!(after.layer_lookups - before.layer_lookups, 1);
+        assert_eq!(after.index_queries - before.index_queries, 3);
+    }
+}

@@ -37,19 +37,38 @@ pub struct RecordLayer {
 /// How many keys one statement asks for. All have as many, the last ones repeated, so that it is prepared once.
 const BATCH: usize = 128;
 
-/// Holds of a row of `records` whose layers can all be used.
-pub(super) const USABLE: &str = "NOT EXISTS (
-    SELECT 1 FROM record_layers AS named WHERE named.record = records.id AND NOT (
-        EXISTS (SELECT 1 FROM layers JOIN blobs ON blobs.digest = layers.toc WHERE layers.diff_id = named.diff_id)
-        AND (named.remote
-            OR EXISTS (SELECT 1 FROM layer_dirs WHERE layer_dirs.diff_id = named.diff_id)
-            OR EXISTS (SELECT 1 FROM layer_blobs JOIN blobs ON blobs.digest = layer_blobs.digest
-                       WHERE layer_blobs.diff_id = named.diff_id))))";
+/// Holds of a row `named`, of a layer and of whether it is remote, if the layer can be used.
+pub(super) const USABLE: &str = "(
+    EXISTS (SELECT 1 FROM layers JOIN blobs ON blobs.digest = layers.toc WHERE layers.diff_id = named.diff_id)
+    AND (named.remote
+        OR EXISTS (SELECT 1 FROM layer_dirs WHERE layer_dirs.diff_id = named.diff_id)
+        OR EXISTS (SELECT 1 FROM layer_blobs JOIN blobs ON blobs.digest = layer_blobs.digest
+                   WHERE layer_blobs.diff_id = named.diff_id)))";
 
+/// The steps of a build share most of their layers, so each layer is looked at once, not once a record.
 static FIND: LazyLock<String> = LazyLock::new(|| {
     let marks = vec!["?"; BATCH].join(",");
-    format!("SELECT id, key, value, last_used FROM records WHERE key IN ({marks}) AND {USABLE}")
+    format!(
+        "WITH wanted AS MATERIALIZED (SELECT id FROM records WHERE key IN ({marks})),
+              named AS MATERIALIZED (SELECT DISTINCT diff_id, remote FROM record_layers WHERE record IN wanted),
+              gone AS MATERIALIZED (SELECT diff_id, remote FROM named WHERE NOT {USABLE})
+         SELECT id, key, value, last_used FROM records
+         WHERE id IN wanted AND NOT EXISTS (
+             SELECT 1 FROM gone CROSS JOIN record_layers USING (diff_id, remote) WHERE record = records.id)"
+    )
 });
+
+/// Takes a record's layers from it. They were as fresh as the record, and a build may have just been told of them, so
+/// they count as used now.
+const REPLACE_LAYERS: [&str; 3] = [
+    "UPDATE layer_dirs SET last_used = ?2
+     WHERE diff_id IN (SELECT diff_id FROM record_layers WHERE record = ?1)",
+    "UPDATE blobs SET last_used = ?2
+     WHERE digest IN (SELECT toc FROM layers JOIN record_layers USING (diff_id) WHERE record = ?1
+                      UNION ALL
+                      SELECT digest FROM layer_blobs JOIN record_layers USING (diff_id) WHERE record = ?1)",
+    "DELETE FROM record_layers WHERE record = ?1 AND ?2",
+];
 
 impl Store {
     /// The values of those `keys` that have a record whose layers can be used.
@@ -107,7 +126,9 @@ impl Store {
                      RETURNING id",
                 )?
                 .query_row(params![key, kind, value, now()], |row| row.get(0))?;
-            index.prepare_cached("DELETE FROM record_layers WHERE record = ?1")?.execute([id])?;
+            for statement in REPLACE_LAYERS {
+                index.prepare_cached(statement)?.execute(params![id, now()])?;
+            }
             // A layer that is named twice is remote if one of the two says so.
             let mut name = index.prepare_cached(
                 "INSERT INTO record_layers VALUES (?1, ?2, ?3)
