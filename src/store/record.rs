@@ -6,7 +6,7 @@
 
 use super::{
     Store, StoreError,
-    freshness::{Moment, is_stale, now},
+    freshness::{is_stale, now},
 };
 use crate::image::DiffId;
 use rusqlite::{params, params_from_iter};
@@ -34,7 +34,7 @@ pub struct RecordLayer {
     pub remote: bool,
 }
 
-/// How many keys one statement asks for. All have as many, the last ones repeated, so that it is prepared once.
+/// How many keys one statement asks for. All have as many, the first one repeated, so that it is prepared once.
 const BATCH: usize = 128;
 
 /// Holds of a row `named`, of a layer and of whether it is remote, if the layer can be used.
@@ -58,16 +58,15 @@ static FIND: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Takes a record's layers from it. They were as fresh as the record, and a build may have just been told of them, so
-/// they count as used now.
-const REPLACE_LAYERS: [&str; 3] = [
+/// Renews the layers that a record is about to lose. They were as fresh as the record, and a build may have just been
+/// told of them.
+const RENEW_LAYERS: [&str; 2] = [
     "UPDATE layer_dirs SET last_used = ?2
      WHERE diff_id IN (SELECT diff_id FROM record_layers WHERE record = ?1)",
     "UPDATE blobs SET last_used = ?2
      WHERE digest IN (SELECT toc FROM layers JOIN record_layers USING (diff_id) WHERE record = ?1
                       UNION ALL
                       SELECT digest FROM layer_blobs JOIN record_layers USING (diff_id) WHERE record = ?1)",
-    "DELETE FROM record_layers WHERE record = ?1 AND ?2",
 ];
 
 impl Store {
@@ -93,7 +92,7 @@ impl Store {
         if !stale.is_empty() {
             self.index().write(|index| {
                 let mut touch = index.prepare_cached("UPDATE records SET last_used = ?2 WHERE id = ?1")?;
-                let now: Moment = now();
+                let now = now();
                 for (id, key) in &stale {
                     if touch.execute(params![id, now])? == 0 {
                         found.remove(key);
@@ -126,9 +125,10 @@ impl Store {
                      RETURNING id",
                 )?
                 .query_row(params![key, kind, value, now()], |row| row.get(0))?;
-            for statement in REPLACE_LAYERS {
-                index.prepare_cached(statement)?.execute(params![id, now()])?;
+            for renew in RENEW_LAYERS {
+                index.prepare_cached(renew)?.execute(params![id, now()])?;
             }
+            index.prepare_cached("DELETE FROM record_layers WHERE record = ?1")?.execute([id])?;
             // A layer that is named twice is remote if one of the two says so.
             let mut name = index.prepare_cached(
                 "INSERT INTO record_layers VALUES (?1, ?2, ?3)
@@ -147,7 +147,10 @@ mod tests {
     use super::*;
     use crate::{
         image::Digest,
-        store::{LayerRow, freshness},
+        store::{
+            LayerRow,
+            freshness::{self, Moment},
+        },
     };
     use std::{fs, path::Path};
 
