@@ -14,3 +14,4 @@
 
 pub mod image;
 pub mod solver;
+pub mod store;

@@ -1,0 +1,254 @@
+//! Records: what a step came to, by key.
+//!
+//! A record names the layers that its value speaks of, and is returned only while each of them can be used: its
+//! contents table is here, and its folder, one of its blobs, or a registry that has it. So a record that is returned
+//! need not be checked, and one query answers for a whole graph.
+
+use super::{
+    Store, StoreError,
+    freshness::{is_stale, now},
+};
+use crate::image::DiffId;
+use rusqlite::{params, params_from_iter};
+use std::{collections::HashMap, sync::LazyLock};
+
+/// Names a record: the digest of what a step does and to what. The solver says how it comes about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RecordKey(pub [u8; 32]);
+
+/// What a record's key was made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordKind {
+    /// The step's definition and its inputs' definitions.
+    Definition,
+    /// The step's definition and its inputs' content.
+    Content,
+}
+
+/// A layer that a record speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordLayer {
+    /// The layer.
+    pub diff_id: DiffId,
+    /// A registry has it: its content need not be here, only its contents table.
+    pub remote: bool,
+}
+
+/// How many keys one statement asks for. All have as many, the first one repeated, so that it is prepared once.
+const BATCH: usize = 128;
+
+/// Holds of a row `named`, of a layer and of whether it is remote, if the layer can be used.
+pub(super) const USABLE: &str = "(
+    EXISTS (SELECT 1 FROM layers JOIN blobs ON blobs.digest = layers.toc WHERE layers.diff_id = named.diff_id)
+    AND (named.remote
+        OR EXISTS (SELECT 1 FROM layer_dirs WHERE layer_dirs.diff_id = named.diff_id)
+        OR EXISTS (SELECT 1 FROM layer_blobs JOIN blobs ON blobs.digest = layer_blobs.digest
+                   WHERE layer_blobs.diff_id = named.diff_id)))";
+
+/// The steps of a build share most of their layers, so each layer is looked at once, not once a record.
+static FIND: LazyLock<String> = LazyLock::new(|| {
+    let marks = vec!["?"; BATCH].join(",");
+    format!(
+        "WITH wanted AS MATERIALIZED (SELECT id FROM records WHERE key IN ({marks})),
+              named AS MATERIALIZED (SELECT DISTINCT diff_id, remote FROM record_layers WHERE record IN wanted),
+              gone AS MATERIALIZED (SELECT diff_id, remote FROM named WHERE NOT {USABLE})
+         SELECT id, key, value, last_used FROM records
+         WHERE id IN wanted AND NOT EXISTS (
+             SELECT 1 FROM gone CROSS JOIN record_layers USING (diff_id, remote) WHERE record = records.id)"
+    )
+});
+
+/// Renews the layers that a record is about to lose. They were as fresh as the record, and a build may have just been
+/// told of them.
+const RENEW_LAYERS: [&str; 2] = [
+    "UPDATE layer_dirs SET last_used = ?2
+     WHERE diff_id IN (SELECT diff_id FROM record_layers WHERE record = ?1)",
+    "UPDATE blobs SET last_used = ?2
+     WHERE digest IN (SELECT toc FROM layers JOIN record_layers USING (diff_id) WHERE record = ?1
+                      UNION ALL
+                      SELECT digest FROM layer_blobs JOIN record_layers USING (diff_id) WHERE record = ?1)",
+];
+
+impl Store {
+    /// The values of those `keys` that have a record whose layers can be used.
+    pub fn records(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Vec<u8>>, StoreError> {
+        let mut found = HashMap::with_capacity(keys.len());
+        let mut stale = Vec::new();
+        self.index().read(|index| {
+            let mut find = index.prepare_cached(&FIND)?;
+            for batch in keys.chunks(BATCH) {
+                let padding = std::iter::repeat_n(&batch[0], BATCH - batch.len());
+                let mut rows = find.query(params_from_iter(batch.iter().chain(padding)))?;
+                while let Some(row) = rows.next()? {
+                    let key: RecordKey = row.get(1)?;
+                    if is_stale(row.get(3)?) {
+                        stale.push((row.get::<_, i64>(0)?, key));
+                    }
+                    found.insert(key, row.get(2)?);
+                }
+            }
+            Ok(())
+        })?;
+        if !stale.is_empty() {
+            self.index().write(|index| {
+                let mut touch = index.prepare_cached("UPDATE records SET last_used = ?2 WHERE id = ?1")?;
+                let now = now();
+                for (id, key) in &stale {
+                    if touch.execute(params![id, now])? == 0 {
+                        found.remove(key);
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// Keeps `value` under `key`, in place of what was there. `layers` are all the layers that it speaks of.
+    pub fn put_record(
+        &self,
+        key: RecordKey,
+        kind: RecordKind,
+        value: &[u8],
+        layers: &[RecordLayer],
+    ) -> Result<(), StoreError> {
+        let kind = match kind {
+            RecordKind::Definition => 0,
+            RecordKind::Content => 1,
+        };
+        self.index().write(|index| {
+            let id: i64 = index
+                .prepare_cached(
+                    "INSERT INTO records (key, kind, value, last_used) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (key) DO UPDATE SET
+                         kind = excluded.kind, value = excluded.value, last_used = excluded.last_used
+                     RETURNING id",
+                )?
+                .query_row(params![key, kind, value, now()], |row| row.get(0))?;
+            for renew in RENEW_LAYERS {
+                index.prepare_cached(renew)?.execute(params![id, now()])?;
+            }
+            index.prepare_cached("DELETE FROM record_layers WHERE record = ?1")?.execute([id])?;
+            // A layer that is named twice is remote if one of the two says so.
+            let mut name = index.prepare_cached(
+                "INSERT INTO record_layers VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET remote = max(remote, excluded.remote)",
+            )?;
+            for layer in layers {
+                name.execute(params![id, layer.diff_id, layer.remote])?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        image::Digest,
+        store::{
+            LayerRow,
+            freshness::{self, Moment},
+        },
+    };
+    use std::{fs, path::Path};
+
+    fn key(number: usize) -> RecordKey {
+        RecordKey(*Digest::of(&number.to_le_bytes()).as_bytes())
+    }
+
+    fn layer(store: &Store, name: &str) -> DiffId {
+        let diff_id = DiffId(Digest::of(name.as_bytes()));
+        let toc = store.put_blob(format!("contents of {name}").as_bytes()).unwrap();
+        store.put_layer(&LayerRow { diff_id, toc: Some(toc), size: 1024, canonical: true }).unwrap();
+        diff_id
+    }
+
+    fn folder_of(store: &Store, diff_id: &DiffId) {
+        store.commit_layer_dir(store.stage_dir().unwrap().path(), diff_id).unwrap();
+    }
+
+    fn has(store: &Store, number: usize) -> bool {
+        store.records(&[key(number)]).unwrap().contains_key(&key(number))
+    }
+
+    #[test]
+    fn a_record_needs_every_layer_in_some_form() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path()).unwrap();
+        let put = |number, layers: &[RecordLayer]| {
+            store.put_record(key(number), RecordKind::Definition, b"value", layers).unwrap();
+        };
+        let (folder, blob) = (layer(&store, "folder"), layer(&store, "blob"));
+        let local = |diff_id| RecordLayer { diff_id, remote: false };
+        put(0, &[]);
+        put(1, &[local(folder), local(blob)]);
+        put(2, &[RecordLayer { diff_id: folder, remote: true }]);
+        put(3, &[RecordLayer { diff_id: DiffId::empty(), remote: true }]);
+        assert!(has(&store, 0));
+        assert!(!has(&store, 1), "a contents table alone is no form");
+        assert!(has(&store, 2), "a registry has it");
+        assert!(!has(&store, 3), "it has no contents table");
+
+        folder_of(&store, &folder);
+        assert!(!has(&store, 1), "one of two");
+        let compressed = store.put_blob(b"compressed").unwrap();
+        store.put_layer_blob(&blob, "gzip-6-v1", &compressed, 10, "gzip").unwrap();
+        assert!(has(&store, 1));
+
+        fs::remove_dir_all(store.layer_dir(&folder).unwrap().unwrap()).unwrap();
+        assert!(has(&store, 1), "nobody has noticed");
+        assert_eq!(store.layer_dir(&folder).unwrap(), None);
+        assert!(!has(&store, 1));
+    }
+
+    #[test]
+    fn a_record_is_replaced_with_its_layers() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path()).unwrap();
+        let away = [RecordLayer { diff_id: DiffId::empty(), remote: false }];
+        store.put_record(key(0), RecordKind::Content, b"old", &away).unwrap();
+        assert!(!has(&store, 0));
+        store.put_record(key(0), RecordKind::Content, b"new", &[]).unwrap();
+        assert_eq!(store.records(&[key(0)]).unwrap()[&key(0)], b"new");
+    }
+
+    #[test]
+    fn a_graph_of_a_thousand_steps_is_one_transaction() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path()).unwrap();
+        let diff_id = layer(&store, "base");
+        folder_of(&store, &diff_id);
+        let keys: Vec<_> = (0..1000).map(key).collect();
+        for key in &keys[..900] {
+            store.put_record(*key, RecordKind::Definition, &key.0, &[RecordLayer { diff_id, remote: false }]).unwrap();
+        }
+        let before = store.stats();
+        let found = store.records(&keys).unwrap();
+        assert_eq!(found.len(), 900);
+        assert!(found.iter().all(|(key, value)| key.0 == value[..]));
+        let after = store.stats();
+        assert_eq!(after.index_queries, before.index_queries + 1);
+        assert_eq!((after.blob_opens, after.layer_lookups), (before.blob_opens, before.layer_lookups));
+    }
+
+    fn last_used(root: &Path) -> Moment {
+        let index = rusqlite::Connection::open(root.join("index.db")).unwrap();
+        index.query_row("SELECT last_used FROM records", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn the_first_use_of_the_hour_is_written_down_and_no_other() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path()).unwrap();
+        store.put_record(key(0), RecordKind::Definition, b"", &[]).unwrap();
+        let fresh = last_used(root.path());
+        assert!(has(&store, 0));
+        assert_eq!(last_used(root.path()), fresh);
+        let long_ago = freshness::before(fresh, freshness::GRANULARITY * 2);
+        store.index().write(|index| Ok(index.execute("UPDATE records SET last_used = ?1", [long_ago])?)).unwrap();
+        assert!(has(&store, 0));
+        assert!(last_used(root.path()) >= fresh);
+    }
+}
