@@ -257,4 +257,4 @@ fn no_content(size: u64) -> EntryKind {
 
 #[cfg(test)]
 #[path = "apply_tests.rs"]
-mod tests;
+pub(in crate::layer) mod tests;

@@ -184,6 +184,6 @@ mod tests {
     }
 
     const GZIP_6: &str = "e0d9a4543d5e8249";
-    const ZSTD_3: &str = "";
-    const GZIP_1: &str = "";
+    const ZSTD_3: &str = "4c0ccc7f69d82499";
+    const GZIP_1: &str = "fd0102927ee89fb2";
 }

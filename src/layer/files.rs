@@ -5,7 +5,7 @@ use super::{
     error::LayerError,
     pack::{Check, Packable, Source},
     tar_writer::WHITEOUT_PREFIX,
-    toc::{Entry, EntryKind},
+    toc::{Entry, EntryKind, TocError},
 };
 use crate::image::DiffId;
 use std::{
@@ -18,7 +18,7 @@ use std::{
 /// One entry of a layer to be made.
 #[derive(Debug)]
 pub struct Item {
-    entry: Entry,
+    pub(super) entry: Entry,
     content: Content,
     digest_known: bool,
 }
@@ -91,6 +91,9 @@ pub(super) fn prepare(
     let mut roots: HashMap<DiffId, Arc<OwnedFd>> = HashMap::new();
     let mut packable = Vec::with_capacity(items.len());
     for Item { mut entry, content, digest_known } in items {
+        if !entry_path::is_canonical(&entry.path) {
+            return Err(TocError::Path(entry.path).into());
+        }
         check_name(&entry.path)?;
         entry.mtime = clamp(entry.mtime, epoch);
         let source = match content {
