@@ -288,7 +288,7 @@ fn what_tools_disagree_about_is_refused() {
         scene.check_host();
     }
     let wrong = archive().file("f", b"").cut();
-    let damaged = [&[b'g'], &wrong[1..]].concat();
+    let damaged = [&b"g"[..], &wrong[1..]].concat();
     assert!(unpack(&damaged, &Scene::new().root()).map(drop).unwrap_err().to_string().contains("checksum"));
 }
 

@@ -9,7 +9,7 @@
 //!    | a folder | nothing in it is kept, and the lower tree has the same one |
 //!    | a whiteout | the lower tree has nothing there |
 //!    | a stub (a mount point that the sandbox made) | it is still empty |
-//!    | a socket | always: nobody listens in an image |
+//!    | a socket | always, like a whiteout: nobody listens in an image |
 //!
 //! 3. Make the directory what the table says: remove what was dropped, round times down to seconds and let none be
 //!    after the epoch. So a later step sees the same whether it runs on this directory or on the layer pulled again.
@@ -86,7 +86,7 @@ pub(super) fn diff(upper: &UpperDir<'_>) -> Result<Vec<Packable>, LayerError> {
 fn compare(changes: &mut [Change], upper: &UpperDir<'_>, root: &Arc<OwnedFd>) -> Result<(), LayerError> {
     let mut to_read: Vec<(usize, ContentDigest)> = Vec::new();
     for (index, change) in changes.iter_mut().enumerate() {
-        let Found { entry, linked, ignored, .. } = &mut change.found;
+        let Found { entry, linked, .. } = &mut change.found;
         let lower = upper.lower.lookup(&entry.path);
         if upper.owners == Owners::Single {
             (entry.uid, entry.gid) = lower.map_or((0, 0), |lower| (lower.entry.uid, lower.entry.gid));
@@ -108,7 +108,7 @@ fn compare(changes: &mut [Change], upper: &UpperDir<'_>, root: &Arc<OwnedFd>) ->
             | EntryKind::CharDevice { .. }
             | EntryKind::BlockDevice { .. }
             | EntryKind::Fifo => {
-                change.kept = !*ignored && !lower.is_some_and(|lower| lower.entry.same_but_time(entry));
+                change.kept = !lower.is_some_and(|lower| lower.entry.same_but_time(entry));
             }
         }
     }
@@ -165,8 +165,8 @@ fn drop_empty(changes: &mut [Change], upper: &UpperDir<'_>) {
         match entry.kind {
             EntryKind::Dir { opaque } => {
                 let lower = upper.lower.lookup(&entry.path).filter(|lower| lower.entry.is_dir());
-                let changed = opaque || !lower.is_some_and(|lower| lower.entry.same_metadata(entry));
-                change.kept = needed.contains(&entry.path) || (changed && !is_stub);
+                let is_same = !opaque && lower.is_some_and(|lower| lower.entry.same_metadata(entry));
+                change.kept = needed.contains(&entry.path) || !(is_same || is_stub);
             }
             EntryKind::File { size: 0, .. } if is_stub => change.kept = false,
             EntryKind::File { .. }

@@ -146,7 +146,11 @@ fn empty_stubs_go_and_used_ones_stay() {
 
 #[test]
 fn links_pipes_and_sockets() {
-    let step = Step::on(vec![entry("same", EntryKind::Symlink { target: b"x".to_vec() }), file("z", "1")]);
+    let step = Step::on(vec![
+        entry("same", EntryKind::Symlink { target: b"x".to_vec() }),
+        file("z", "1"),
+        file("now-a-socket", ""),
+    ]);
     symlink("x", step.path("same")).unwrap();
     symlink("y", step.path("link")).unwrap();
     step.file("z", "1");
@@ -154,7 +158,8 @@ fn links_pipes_and_sockets() {
     let folder = open_root(step.upper.path()).unwrap();
     mknodat(&folder, "pipe", rustix::fs::FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
     drop(UnixListener::bind(step.path("socket")).unwrap());
-    step.check(&["b 1", "link -> y", "pipe |", "z = b"]);
+    drop(UnixListener::bind(step.path("now-a-socket")).unwrap());
+    step.check(&["b 1", "link -> y", "now-a-socket gone", "pipe |", "z = b"]);
 }
 
 #[test]

@@ -121,15 +121,12 @@ impl<W: Write> TarWriter<W> {
         }
         let mut pax = Pax::default();
         let mut header = Header::new(kind);
-        match split_ustar(&path) {
-            Some((prefix, name)) => {
-                header.bytes(0, name);
-                header.bytes(345, prefix);
-            }
-            None => {
-                pax.record(b"path", &path);
-                header.bytes(0, &ascii_only(&path));
-            }
+        if let Some((prefix, name)) = split_ustar(&path) {
+            header.bytes(0, name);
+            header.bytes(345, prefix);
+        } else {
+            pax.record(b"path", &path);
+            header.bytes(0, &ascii_only(&path));
         }
         if link.len() <= 100 && link.is_ascii() {
             header.bytes(157, link);

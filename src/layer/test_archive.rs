@@ -69,7 +69,7 @@ impl Archive {
     /// A pax header of one record for the next member.
     pub(super) fn pax(self, key: &str, value: &[u8]) -> Self {
         let rest = key.len() + value.len() + 3;
-        let length = (rest + 1..).find(|length| rest + length.to_string().len() == *length).unwrap();
+        let length = (rest + 1..rest + 9).find(|length| rest + length.to_string().len() == *length).unwrap();
         let record = [format!("{length} {key}=").as_bytes(), value, b"\n"].concat();
         self.member(b'x', b"pax", b"", &record)
     }

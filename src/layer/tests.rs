@@ -140,7 +140,10 @@ fn other_tools_read_the_canonical_tar() {
     assert!(python.status.success(), "{}", String::from_utf8_lossy(&python.stderr));
     let lines = String::from_utf8(python.stdout).unwrap();
     assert_eq!(lines.lines().count(), made.toc.entries().len());
-    assert!(lines.contains(&format!("odd 1 {} 0 -5 \n", 0o4751)) && lines.contains("empty 0 420 0 0 also"), "{lines}");
+    assert!(
+        lines.contains(&format!("odd 1 {} 0 -5.0 \n", 0o4751)) && lines.contains("empty 0 420 0 0 also"),
+        "{lines}"
+    );
 }
 
 #[test]
@@ -292,6 +295,92 @@ fn several_threads_make_each_form_once() {
         }
     });
     assert_eq!(done.into_inner(), 6);
+}
+
+/// What a shell does on a real overlay, and what is to become of it.
+#[test]
+fn the_kernel_and_the_tables_agree() {
+    if skip_without_root("mounting an overlay") {
+        return;
+    }
+    let scene = Scene::new();
+    let base = [
+        file("bin/tool", "1"),
+        file("etc/kept", "1"),
+        file("etc/gone", "1"),
+        file("old/a/b", "1"),
+        file("again/x", "1"),
+        file("swap", "1"),
+        file("touched", "1"),
+    ];
+    let base = scene.layers.from_files(base.into(), None, Form::Folder).unwrap().diff_id;
+    let stage = scene.layers.store.stage_dir().unwrap();
+    let at = |name: &str| stage.path().join(name);
+    for name in ["upper", "work", "merged"] {
+        fs::create_dir(at(name)).unwrap();
+    }
+    let mount = |layers: &[DiffId], upper: bool| {
+        let lower: Vec<_> =
+            layers.iter().rev().map(|layer| scene.layers.folder(layer).unwrap().to_str().unwrap().to_owned()).collect();
+        let mut options = format!("redirect_dir=off,metacopy=off,lowerdir={}", lower.join(":"));
+        if upper {
+            options += &format!(",upperdir={},workdir={}", at("upper").display(), at("work").display());
+        }
+        let mounted =
+            Command::new("mount").args(["-t", "overlay", "overlay", "-o", &options]).arg(at("merged")).status();
+        mounted.is_ok_and(|status| status.success())
+    };
+    let umount = || assert!(Command::new("umount").arg(at("merged")).status().unwrap().success());
+    if !mount(&[base], true) {
+        return;
+    }
+    let script = "set -e; rm etc/gone; rm -r old; rm -r again; mkdir again; echo 22 > again/y; rm swap; mkdir swap; \
+                  echo 333 > swap/z; touch touched; chmod 700 bin; mv etc/kept etc/moved; ln etc/moved etc/second; \
+                  echo 4444 > never; rm never; mkdir -p stub/in; mkfifo pipe; mknod dev c 1 3";
+    let run = Command::new("sh").args(["-c", script]).current_dir(at("merged")).status().unwrap();
+    umount();
+    assert!(run.success());
+    let (upper, view) = (at("upper"), scene.layers.view(&[base]).unwrap());
+    let stubs = ["/stub".into(), "/stub/in".into()];
+    let request = UpperDir { path: &upper, lower: &view, stubs: &stubs, epoch: None, owners: Owners::Real };
+    let made = scene.layers.from_upper(&request).unwrap();
+    let expected = [
+        "again/ opaque",
+        "again/y 3",
+        "bin/",
+        "dev c 1:3",
+        "etc/",
+        "etc/gone gone",
+        "etc/kept gone",
+        "etc/moved 1",
+        "etc/second = etc/moved",
+        "old gone",
+        "pipe |",
+        "swap/ ",
+        "swap/z 4",
+    ];
+    assert_eq!(listing(made.toc.entries()), expected.map(str::trim_end).to_vec().as_slice());
+
+    // The kernel shows of the folders what the tables say of the layers, also when they come from blobs.
+    let both = [base, made.diff_id];
+    for layer in both {
+        scene.layers.blob(&layer, &Compression::default()).unwrap();
+    }
+    for remade in [false, true] {
+        if remade {
+            for layer in both {
+                fs::remove_dir_all(scene.layers.folder(&layer).unwrap()).unwrap();
+            }
+        }
+        assert!(mount(&both, false));
+        let shown: Vec<String> = on_disk(&at("merged")).into_keys().collect();
+        umount();
+        let view = scene.layers.view(&both).unwrap();
+        let mut told: Vec<String> =
+            view.walk(b"").map(|hit| String::from_utf8(hit.entry.path.clone()).unwrap()).collect();
+        told.sort();
+        assert_eq!(shown, told, "remade: {remade}");
+    }
 }
 
 #[test]

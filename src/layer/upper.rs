@@ -26,13 +26,12 @@ pub(super) struct Found {
     pub(super) inode: u64,
     /// Whether times on disk are exactly those of the entry.
     pub(super) time_is_whole: bool,
-    /// What is no entry of any layer, like a socket.
-    pub(super) ignored: bool,
     /// Whether `security.capability` was rewritten.
     pub(super) capability_rewritten: bool,
 }
 
-/// Everything beneath `root`, sorted by path.
+/// Everything beneath `root`, sorted by path. A socket, which no layer can hold, becomes the deletion of whatever it
+/// replaced, here and on disk.
 pub(super) fn walk(root: &Arc<OwnedFd>) -> Result<Vec<Found>, LayerError> {
     let mut found = Vec::new();
     let mut folder = Folder::new(Arc::clone(root));
@@ -78,7 +77,6 @@ fn read(folder: &mut Folder, path: Vec<u8>) -> Result<Found, LayerError> {
     let Attributes { kept, opaque, whiteout, capability_rewritten } = sort_out(&path, attributes)?;
     let (major, minor) = (fs::major(stat.st_rdev), fs::minor(stat.st_rdev));
     let size = u64::try_from(stat.st_size).unwrap_or(0);
-    let mut ignored = false;
     let kind = match file_type {
         FileType::RegularFile if whiteout && size == 0 => EntryKind::Whiteout,
         FileType::RegularFile => EntryKind::File { size, digest: ContentDigest([0; 32]) },
@@ -89,14 +87,15 @@ fn read(folder: &mut Folder, path: Vec<u8>) -> Result<Found, LayerError> {
         FileType::BlockDevice => EntryKind::BlockDevice { major, minor },
         FileType::Fifo => EntryKind::Fifo,
         FileType::Socket | FileType::Unknown => {
-            ignored = true;
-            EntryKind::Fifo
+            folder.remove(&path).at_entry(&path)?;
+            folder.make_whiteout(&path).at_entry(&path)?;
+            EntryKind::Whiteout
         }
     };
     let linked = file_type == FileType::RegularFile && stat.st_nlink > 1;
     let time_is_whole = stat.st_mtime_nsec == 0;
     let entry = if kind == EntryKind::Whiteout { Entry::new(path, kind) } else { describe(path, kind, &stat, kept) };
-    Ok(Found { entry, linked, inode: stat.st_ino, time_is_whole, ignored, capability_rewritten })
+    Ok(Found { entry, linked, inode: stat.st_ino, time_is_whole, capability_rewritten })
 }
 
 fn describe(path: Vec<u8>, kind: EntryKind, stat: &Stat, xattrs: BTreeMap<Vec<u8>, Vec<u8>>) -> Entry {
