@@ -373,7 +373,6 @@ fn any_damage_to_an_archive_is_survived() {
     }
 }
 
-/// A user namespace without a map of ids: nothing belongs to anybody else, and devices cannot be made.
 #[test]
 fn what_this_user_may_not_do_is_noticed_once() {
     let mut notices = Notices::default();
@@ -388,6 +387,15 @@ fn what_this_user_may_not_do_is_noticed_once() {
         notices[0].to_string(),
         "files keep this user as their owner, because it may not give them away (3 of them, the first /a)"
     );
+
+    let owned: &[(usize, &[u8])] = &[(108, b"0000041\0"), (329, b"0000001\0"), (337, b"0000003\0")];
+    let archive = archive().header(b'0', b"f", b"", owned).header(b'3', b"null", b"", owned).hard_link("null2", "null");
+    let root = tempfile::tempdir().unwrap();
+    let packed = unpack(&archive.finish(), root.path()).unwrap();
+    assert_eq!(listing(packed.toc.entries()), ["f 0", "null c 1:3", "null2 c 1:3"]);
+    assert_eq!(packed.toc.get(b"f").unwrap().uid, 33);
+    let kinds: Vec<_> = packed.notices.into_vec().iter().map(|notice| notice.kind).collect();
+    assert_eq!(kinds, if is_root() { vec![] } else { vec![NoticeKind::Owner, NoticeKind::Device] });
 }
 
 /// Everything below a folder, as far as a later step can see it.

@@ -7,7 +7,6 @@ use super::{
     error::{At, LayerError},
     folder::open_root,
     pack::{Check, Packable, Packed, Source, pack},
-    toc::EntryKind,
 };
 use crate::{
     image::{BlobDigest, DiffId, Sha256},
@@ -16,7 +15,6 @@ use crate::{
 use std::{
     fs::File,
     io::{self, Read, Write},
-    sync::Arc,
 };
 
 /// What the encoding of a blob that was pulled begins with; its media type follows.
@@ -119,19 +117,11 @@ impl Layers {
             return Ok(None);
         };
         let root = open_root(&folder)?;
-        let items = toc.entries().iter().map(|entry| {
-            let source = match entry.kind {
-                EntryKind::File { .. } => Source::File { root: Arc::clone(&root), path: entry.path.clone() },
-                EntryKind::Dir { .. }
-                | EntryKind::Symlink { .. }
-                | EntryKind::HardLink { .. }
-                | EntryKind::CharDevice { .. }
-                | EntryKind::BlockDevice { .. }
-                | EntryKind::Fifo
-                | EntryKind::Whiteout => Source::None,
-            };
+        let items = toc.entries().iter().map(|entry| Packable {
+            entry: entry.clone(),
+            source: Source::beneath(&root, entry),
             // The digest of the whole tells.
-            Packable { entry: entry.clone(), source, check: Check::Trust }
+            check: Check::Trust,
         });
         Ok(Some(items.collect()))
     }

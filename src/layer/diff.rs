@@ -220,16 +220,7 @@ fn into_packable(changes: Vec<Change>, epoch: Option<i64>, root: &Arc<OwnedFd>) 
                 None => drop(first_names.insert(inode, entry.path.clone())),
             }
         }
-        let source = match entry.kind {
-            EntryKind::File { .. } => Source::File { root: Arc::clone(root), path: entry.path.clone() },
-            EntryKind::Dir { .. }
-            | EntryKind::Symlink { .. }
-            | EntryKind::HardLink { .. }
-            | EntryKind::CharDevice { .. }
-            | EntryKind::BlockDevice { .. }
-            | EntryKind::Fifo
-            | EntryKind::Whiteout => Source::None,
-        };
+        let source = Source::beneath(root, &entry);
         Packable { entry, source, check }
     };
     changes.into_iter().filter(|change| change.kept).map(packable).collect()

@@ -30,6 +30,7 @@
 //! takes and use all processors.
 
 mod apply;
+mod archive;
 mod archive_name;
 mod blobs;
 mod compress;
@@ -54,8 +55,11 @@ mod upper;
 mod view;
 
 #[cfg(test)]
+mod figures;
+#[cfg(test)]
 mod test_archive;
 
+pub use archive::{Unpacked, is_archive};
 pub use compression::{Algorithm, Compression, CompressionError};
 pub use decompress::Format;
 pub use diff::{Owners, UpperDir};
@@ -64,6 +68,7 @@ pub use files::{Content, Form, Item};
 pub use folder::OverlayXattrs;
 pub use notice::{Notice, NoticeKind};
 pub use resolve::{LastLink, ResolveError, Resolved};
+pub use stream::Limits;
 pub use tar_reader::ArchiveError;
 pub use toc::{Entry, EntryKind, Toc, TocError};
 pub use view::{Hit, View};
@@ -83,7 +88,6 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use stream::Limits;
 
 /// Largest encoded table that is read from the store.
 const MAX_TOC: u64 = 1 << 30;
@@ -93,6 +97,7 @@ const MAX_TOC: u64 = 1 << 30;
 pub struct Layers {
     store: Store,
     overlay: OverlayXattrs,
+    limits: Limits,
     known: Arc<Mutex<Known>>,
 }
 
@@ -118,10 +123,17 @@ pub struct Made {
 impl Layers {
     /// The layers of `store`, whose folders are mounted by overlay reading `overlay`.
     pub fn new(store: Store, overlay: OverlayXattrs) -> Self {
-        Self { store, overlay, known: Arc::default() }
+        Self { store, overlay, limits: Limits::DEFAULT, known: Arc::default() }
     }
 
-    /// The layer that a step made: its upper directory becomes the layer's folder.
+    /// The same with other limits for archives.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The layer that a step made: its upper directory becomes the layer's folder. If nothing changed, it stays where it
+    /// is.
     pub fn from_upper(&self, upper: &UpperDir<'_>) -> Result<Made, LayerError> {
         let items = diff::diff(upper)?;
         let (packed, _) = pack(items, None, self.store.root(), io::sink())?;
@@ -155,7 +167,8 @@ impl Layers {
     }
 
     /// Unpacks `archive`, compressed or not, as the layer `diff_id` on top of the layers `lower`, lowest first. The
-    /// caller verifies the digest of what it hands in, if it has one; that the content is `diff_id` is verified here.
+    /// caller verifies the digest of what it hands in, if it has one; that the content is `diff_id` is verified here. If
+    /// the layer is unpacked already, nothing is read.
     pub fn apply(&self, diff_id: &DiffId, lower: &[DiffId], archive: impl Read + Send) -> Result<Made, LayerError> {
         self.remember_lower(diff_id, lower);
         let _alone = self.store.lock(&lock_name(diff_id))?;
@@ -227,7 +240,7 @@ impl Layers {
         }
         // Reading the archive is the larger part of unpacking it; but the disk is only written for who wants a folder.
         let blob = self.any_blob(diff_id)?.ok_or(LayerError::Absent(*diff_id))?;
-        let packed = apply::apply(blob, None, &mut self.below(lower), Limits::DEFAULT)?;
+        let packed = apply::apply(blob, None, &mut self.below(lower), self.limits)?;
         check_diff_id(diff_id, &packed)?;
         Ok(self.keep(packed, false)?.toc)
     }
@@ -248,7 +261,7 @@ impl Layers {
 
     fn unpack(&self, diff_id: &DiffId, lower: &[DiffId], archive: impl Read + Send) -> Result<Made, LayerError> {
         let (stage, target) = self.stage()?;
-        let packed = apply::apply(archive, Some(&target), &mut self.below(lower), Limits::DEFAULT)?;
+        let packed = apply::apply(archive, Some(&target), &mut self.below(lower), self.limits)?;
         check_diff_id(diff_id, &packed)?;
         self.store.commit_layer_dir(stage.path(), diff_id)?;
         // A layer that was made here stays canonical when it is unpacked from its blob.

@@ -48,6 +48,17 @@ pub(super) enum Source {
     File { root: Arc<OwnedFd>, path: Vec<u8> },
 }
 
+impl Source {
+    /// The file of the same path beneath `root`, if `entry` is one.
+    pub(super) fn beneath(root: &Arc<OwnedFd>, entry: &Entry) -> Self {
+        if let EntryKind::File { .. } = entry.kind {
+            Self::File { root: Arc::clone(root), path: entry.path.clone() }
+        } else {
+            Self::None
+        }
+    }
+}
+
 /// What the digest in an entry is worth.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Check {

@@ -17,19 +17,21 @@ const PIECE: usize = 256 * 1024;
 const PIECES: usize = 8;
 
 /// What an archive may cost before it is refused. It may come from anybody.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    pub(super) entries: u64,
-    /// Of the uncompressed archive.
-    pub(super) bytes: u64,
-    /// How many times larger than its compressed form it may be, once it is larger than [`Limits::free`].
-    pub(super) ratio: u64,
-    pub(super) free: u64,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How many entries it may have.
+    pub entries: u64,
+    /// How many bytes it may have when it is uncompressed.
+    pub bytes: u64,
+    /// How many times larger than its compressed form it may be, once it is larger than `free`.
+    pub ratio: u64,
+    /// Bytes that it may have at any ratio.
+    pub free: u64,
 }
 
 impl Limits {
-    /// Beyond all images that there are; the disk is usually full before.
-    pub(super) const DEFAULT: Self = Self { entries: 20_000_000, bytes: 1 << 40, ratio: 200, free: 1 << 30 };
+    /// Beyond all images that there are; the disk is usually full before. Real layers shrink to a half or a fifth.
+    pub const DEFAULT: Self = Self { entries: 20_000_000, bytes: 1 << 40, ratio: 200, free: 1 << 30 };
 }
 
 /// Lets `consume` read the uncompressed `archive` to its end; returns its result, the digest and the size.

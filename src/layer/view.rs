@@ -47,33 +47,13 @@ pub struct Hit<'a> {
     toc: &'a Toc,
 }
 
-impl<'a> Hit<'a> {
+impl Hit<'_> {
     /// Size and digest of a regular file, by whichever of its names it was found.
     pub fn file(&self) -> Option<(u64, ContentDigest)> {
-        match &self.content_entry()?.kind {
-            EntryKind::File { size, digest } => Some((*size, *digest)),
-            EntryKind::Dir { .. }
-            | EntryKind::Symlink { .. }
-            | EntryKind::HardLink { .. }
-            | EntryKind::CharDevice { .. }
-            | EntryKind::BlockDevice { .. }
-            | EntryKind::Fifo
-            | EntryKind::Whiteout => None,
-        }
-    }
-
-    /// The entry that has the bytes: for a hard link its target's, which a higher layer may hide.
-    fn content_entry(&self) -> Option<&'a Entry> {
-        match &self.entry.kind {
-            EntryKind::HardLink { target } => self.toc.get(target),
-            EntryKind::File { .. }
-            | EntryKind::Dir { .. }
-            | EntryKind::Symlink { .. }
-            | EntryKind::CharDevice { .. }
-            | EntryKind::BlockDevice { .. }
-            | EntryKind::Fifo
-            | EntryKind::Whiteout => Some(self.entry),
-        }
+        // The bytes of a hard link are its target's, also if a higher layer hides that.
+        let entry =
+            if let EntryKind::HardLink { target } = &self.entry.kind { self.toc.get(target)? } else { self.entry };
+        if let EntryKind::File { size, digest } = entry.kind { Some((size, digest)) } else { None }
     }
 }
 
