@@ -64,6 +64,9 @@ pub enum Owners {
     Single,
 }
 
+/// How many files are read by one thread before it takes others.
+const FEW: usize = 32;
+
 /// A path of the upper directory, and whether it belongs to the layer.
 struct Change {
     found: Found,
@@ -133,19 +136,29 @@ fn digests(
         return Ok(Vec::new());
     }
     let root = Arc::clone(root);
-    let mut readers = Ordered::new(processors().min(which.len()), move || {
-        let root = Arc::clone(&root);
-        move |path: Vec<u8>| open_file(&root, &path).and_then(|file| digest(&file)).at_entry(&path)
+    let read = move |path: &Vec<u8>| open_file(&root, path).and_then(|file| digest(&file)).at_entry(path);
+    let paths: Vec<Vec<u8>> = which.iter().map(|(index, _)| changes[*index].found.entry.path.clone()).collect();
+    // A few files are read sooner than threads are started.
+    if paths.len() <= FEW {
+        return paths.iter().map(read).collect();
+    }
+    let mut readers = Ordered::new(processors(), move || {
+        let read = read.clone();
+        move |paths: Vec<Vec<u8>>| paths.iter().map(&read).collect::<Result<Vec<_>, _>>()
     });
     let mut digests = Vec::with_capacity(which.len());
-    for (index, _) in which {
-        if readers.is_full() {
-            digests.extend(readers.next());
+    for batch in paths.chunks(FEW) {
+        if readers.is_full()
+            && let Some(batch) = readers.next()
+        {
+            digests.extend(batch?);
         }
-        readers.submit(changes[*index].found.entry.path.clone());
+        readers.submit(batch.to_vec());
     }
-    digests.extend(std::iter::from_fn(|| readers.next()));
-    digests.into_iter().collect()
+    while let Some(batch) = readers.next() {
+        digests.extend(batch?);
+    }
+    Ok(digests)
 }
 
 fn digest(file: &File) -> io::Result<ContentDigest> {
