@@ -13,5 +13,6 @@
 //! The rooms, from the top floor down; a room imports only rooms below it (a test in `integration/` checks it):
 
 pub mod image;
+pub mod layer;
 pub mod solver;
 pub mod store;

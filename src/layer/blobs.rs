@@ -1,0 +1,161 @@
+//! Blobs of layers: compressed once per encoding, and never where a pulled one will do.
+
+use super::{
+    Algorithm, Compression, Layers,
+    compress::Compressor,
+    decompress,
+    error::{At, LayerError},
+    folder::open_root,
+    pack::{Check, Packable, Packed, Source, pack},
+};
+use crate::{
+    image::{BlobDigest, DiffId, Sha256},
+    store::LayerBlob,
+};
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+};
+
+/// What the encoding of a blob that was pulled begins with; its media type follows.
+pub(super) const ORIGINAL: &str = "original:";
+
+impl Layers {
+    /// The layer as a blob, compressed now if it was not. A pulled layer's own blob is taken if its algorithm is the
+    /// one asked for, whatever its level: it is what registries already have.
+    pub fn blob(&self, diff_id: &DiffId, compression: &Compression) -> Result<LayerBlob, LayerError> {
+        if let Some(blob) = self.known_blob(diff_id, *compression)? {
+            return Ok(blob);
+        }
+        let _alone = self.store.lock(&format!("layer {diff_id} {}", compression.encoding()))?;
+        if let Some(blob) = self.known_blob(diff_id, *compression)? {
+            return Ok(blob);
+        }
+        let blob = self.compress(diff_id, *compression)?;
+        self.note_blob(diff_id, *compression, blob)
+    }
+
+    /// A blob of the layer that is in the store and is what [`Layers::blob`] would give.
+    pub fn known_blob(&self, diff_id: &DiffId, compression: Compression) -> Result<Option<LayerBlob>, LayerError> {
+        let fits = |blob: &LayerBlob| {
+            blob.encoding == compression.encoding()
+                || blob.encoding.starts_with(ORIGINAL)
+                    && Algorithm::of_media_type(&blob.media_type) == Some(compression.algorithm())
+        };
+        Ok(self.store.layer_blobs(diff_id)?.into_iter().find(|blob| blob.here && fits(blob)))
+    }
+
+    /// Writes the layer's tar to `output`; returns how many bytes that were. If it is an error, what was written is not
+    /// the layer.
+    pub fn tar(&self, diff_id: &DiffId, output: impl Write) -> Result<u64, LayerError> {
+        if let Some(items) = self.canonical_items(diff_id)? {
+            let (packed, _) = pack(items, None, self.store.root(), output)?;
+            return verified(diff_id, packed.diff_id, packed.size);
+        }
+        let blob = self.any_blob(diff_id)?.ok_or_else(|| self.why_absent(diff_id))?;
+        let mut output = output;
+        let (actual, size) = copy_tar(blob, &mut output).at(self.store.root())?;
+        verified(diff_id, actual, size)
+    }
+
+    fn compress(&self, diff_id: &DiffId, compression: Compression) -> Result<(BlobDigest, u64), LayerError> {
+        if let Some(items) = self.canonical_items(diff_id)? {
+            let compressor = Compressor::new(compression, self.store.blob_writer()?);
+            let (packed, compressor) = pack(items, None, self.store.root(), compressor)?;
+            verified(diff_id, packed.diff_id, packed.size)?;
+            return Ok(compressor.finish().at(self.store.root())?.finish(None)?);
+        }
+        let blob = self.any_blob(diff_id)?.ok_or_else(|| self.why_absent(diff_id))?;
+        let mut compressor = Compressor::new(compression, self.store.blob_writer()?);
+        let (actual, size) = copy_tar(blob, &mut compressor).at(self.store.root())?;
+        verified(diff_id, actual, size)?;
+        Ok(compressor.finish().at(self.store.root())?.finish(None)?)
+    }
+
+    /// Packs `items` into a new blob, which is nobody's yet.
+    pub(super) fn pack_blob(
+        &self,
+        items: Vec<Packable>,
+        compression: Compression,
+    ) -> Result<(Packed, (BlobDigest, u64)), LayerError> {
+        let compressor = Compressor::new(compression, self.store.blob_writer()?);
+        let (packed, compressor) = pack(items, None, self.store.root(), compressor)?;
+        let blob = compressor.finish().at(self.store.root())?.finish(None)?;
+        Ok((packed, blob))
+    }
+
+    pub(super) fn note_blob(
+        &self,
+        diff_id: &DiffId,
+        compression: Compression,
+        (digest, size): (BlobDigest, u64),
+    ) -> Result<LayerBlob, LayerError> {
+        let (encoding, media_type) = (compression.encoding(), compression.media_type().to_owned());
+        self.store.put_layer_blob(diff_id, &encoding, &digest, size, &media_type)?;
+        Ok(LayerBlob { encoding, digest, size, media_type, here: true })
+    }
+
+    /// Any blob of the layer that is here, opened.
+    pub(super) fn any_blob(&self, diff_id: &DiffId) -> Result<Option<File>, LayerError> {
+        for blob in self.store.layer_blobs(diff_id)?.into_iter().filter(|blob| blob.here) {
+            if let Some(file) = self.store.open_blob(&blob.digest)? {
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the layer's tar is made of, if it follows from a folder that is here.
+    fn canonical_items(&self, diff_id: &DiffId) -> Result<Option<Vec<Packable>>, LayerError> {
+        if *diff_id == DiffId::empty() {
+            return Ok(Some(Vec::new()));
+        }
+        if !self.store.layer(diff_id)?.is_some_and(|layer| layer.canonical) {
+            return Ok(None);
+        }
+        let (Some(folder), Some(toc)) = (self.store.layer_dir(diff_id)?, self.known_toc(diff_id)?) else {
+            return Ok(None);
+        };
+        let root = open_root(&folder)?;
+        let items = toc.entries().iter().map(|entry| Packable {
+            entry: entry.clone(),
+            source: Source::beneath(&root, entry),
+            // The digest of the whole tells.
+            check: Check::Trust,
+        });
+        Ok(Some(items.collect()))
+    }
+
+    /// Why there is no tar: a pulled layer whose folder is all that is left cannot be packed again.
+    fn why_absent(&self, diff_id: &DiffId) -> LayerError {
+        match self.store.layer_dir(diff_id) {
+            Ok(Some(_)) => LayerError::NotReproducible(*diff_id),
+            Ok(None) => LayerError::Absent(*diff_id),
+            Err(error) => error.into(),
+        }
+    }
+}
+
+fn verified(expected: &DiffId, actual: DiffId, size: u64) -> Result<u64, LayerError> {
+    if actual == *expected { Ok(size) } else { Err(LayerError::WrongLayer { expected: *expected, actual }) }
+}
+
+/// Copies what `blob` holds, and names it.
+fn copy_tar(blob: impl Read + Send, output: &mut impl Write) -> io::Result<(DiffId, u64)> {
+    let mut content = decompress::reader(blob)?;
+    let mut hash = Sha256::default();
+    let mut piece = vec![0; 256 * 1024];
+    let mut size = 0;
+    loop {
+        match content.read(&mut piece) {
+            Ok(0) => return Ok((DiffId(hash.finish()), size)),
+            Ok(count) => {
+                hash.update(&piece[..count]);
+                output.write_all(&piece[..count])?;
+                size += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

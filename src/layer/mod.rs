@@ -1,0 +1,355 @@
+//! Layers: trees of files in each form that something may want, every form made at most once.
+//!
+//! ```text
+//! upper directory --diff--+                          +--> folder   an overlay lower directory
+//! list of files --files---+--pack--> DiffId, table --+--> blob     its tar, compressed once per encoding
+//! archive (pulled) --apply-----------^
+//! ```
+//!
+//! A layer is named by its [`DiffId`], the SHA-256 of its tar. What this program makes is *canonical*: the tar follows
+//! from the contents table ([`Toc`]) and the files' bytes alone (`tar_writer`), so each form can be made from each
+//! other. What was pulled is not: its tar exists in its blob only, which is therefore decompressed where a canonical
+//! layer would be packed.
+//!
+//! | form | made by | kept |
+//! |---|---|---|
+//! | table | every way into the store; [`Layers::toc`] reads a pulled blob if it must | as a blob, and in memory |
+//! | folder | [`Layers::from_upper`] *is* one; [`Layers::folder`] unpacks | by `DiffId` |
+//! | blob | [`Layers::from_files`], [`Layers::blob`]; a pulled one serves as it is | by digest, and noted by encoding |
+//!
+//! Invariants:
+//!
+//! - Nothing gets a name in the store before its digest was computed from what was written; a blob made here is the
+//!   tar of its `DiffId` or an error.
+//! - Of one layer, one process at a time makes a form; others wait and find it. (Only to unpack a *lower* layer that a
+//!   hard link leads to, nobody waits: that could go in a circle. Then work is done twice, and one result is kept.)
+//! - No archive, table or file of the person who builds makes anything be read or written outside of its root.
+//! - Overlay's and this machine's own attributes are in no table.
+//!
+//! Absent: which layers an image has, registries, and when a form is worth making. Calls block for as long as the work
+//! takes and use all processors.
+
+mod apply;
+mod archive;
+mod archive_name;
+mod blobs;
+mod compress;
+mod compression;
+mod decompress;
+mod diff;
+mod entry_path;
+mod error;
+mod files;
+mod folder;
+mod notice;
+mod ordered;
+mod pack;
+mod resolve;
+mod stream;
+mod tar_reader;
+mod tar_writer;
+mod toc;
+mod toc_encoding;
+mod unpack_tree;
+mod upper;
+mod view;
+
+#[cfg(test)]
+mod figures;
+#[cfg(test)]
+mod test_archive;
+
+pub use archive::{Unpacked, is_archive};
+pub use compression::{Algorithm, Compression, CompressionError};
+pub use decompress::Format;
+pub use diff::{Owners, UpperDir};
+pub use error::LayerError;
+pub use files::{Content, Form, Item};
+pub use folder::OverlayXattrs;
+pub use notice::{Notice, NoticeKind};
+pub use resolve::{LastLink, ResolveError, Resolved};
+pub use stream::Limits;
+pub use tar_reader::ArchiveError;
+pub use toc::{Entry, EntryKind, Toc, TocError};
+pub use view::{Hit, View};
+
+use crate::{
+    image::{BlobDigest, DiffId},
+    store::{LayerRow, StageDir, Store},
+};
+use error::At;
+use folder::{open_file, open_root};
+use pack::{Packed, Target, pack};
+use rustix::fs::Mode;
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, Read},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Largest encoded table that is read from the store.
+const MAX_TOC: u64 = 1 << 30;
+
+/// All layers of a store. Clones are the same.
+#[derive(Clone)]
+pub struct Layers {
+    store: Store,
+    overlay: OverlayXattrs,
+    limits: Limits,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What is remembered for as long as the process lives.
+#[derive(Default)]
+struct Known {
+    tocs: HashMap<DiffId, Arc<Toc>>,
+    /// What pulled layers lie on in their image.
+    lower: HashMap<DiffId, Arc<[DiffId]>>,
+}
+
+/// A layer that the store has now.
+#[derive(Debug, Clone)]
+pub struct Made {
+    /// Its name. [`DiffId::empty`] if nothing changed; then there is no folder.
+    pub diff_id: DiffId,
+    /// Its contents.
+    pub toc: Arc<Toc>,
+    /// What its folder lacks.
+    pub notices: Vec<Notice>,
+}
+
+impl Layers {
+    /// The layers of `store`, whose folders are mounted by overlay reading `overlay`.
+    pub fn new(store: Store, overlay: OverlayXattrs) -> Self {
+        Self { store, overlay, limits: Limits::DEFAULT, known: Arc::default() }
+    }
+
+    /// The same with other limits for archives.
+    #[must_use]
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The layer that a step made: its upper directory becomes the layer's folder. If nothing changed, it stays where it
+    /// is.
+    pub fn from_upper(&self, upper: &UpperDir<'_>) -> Result<Made, LayerError> {
+        let items = diff::diff(upper)?;
+        let (packed, _) = pack(items, None, self.store.root(), io::sink())?;
+        if packed.diff_id != DiffId::empty() {
+            open_to_all(upper.path)?;
+            self.store.commit_layer_dir(upper.path, &packed.diff_id)?;
+        }
+        self.keep(packed, true)
+    }
+
+    /// The layer of `items`, in any order, kept in one form. Folders that `items` need and do not name are made as root
+    /// would; name those that the tree below has, or they change there. No time is after `epoch`.
+    pub fn from_files(&self, items: Vec<Item>, epoch: Option<i64>, form: Form) -> Result<Made, LayerError> {
+        let items = files::prepare(items, epoch, |layer| open_root(&self.folder(layer)?))?;
+        match form {
+            Form::Folder => {
+                let (stage, target) = self.stage()?;
+                let (packed, _) = pack(items, Some(&target), self.store.root(), io::sink())?;
+                if packed.diff_id != DiffId::empty() {
+                    self.store.commit_layer_dir(stage.path(), &packed.diff_id)?;
+                }
+                self.keep(packed, true)
+            }
+            Form::Blob(compression) => {
+                let (packed, blob) = self.pack_blob(items, compression)?;
+                let made = self.keep(packed, true)?;
+                self.note_blob(&made.diff_id, compression, blob)?;
+                Ok(made)
+            }
+        }
+    }
+
+    /// Unpacks `archive`, compressed or not, as the layer `diff_id` on top of the layers `lower`, lowest first. The
+    /// caller verifies the digest of what it hands in, if it has one; that the content is `diff_id` is verified here. If
+    /// the layer is unpacked already, nothing is read.
+    pub fn apply(&self, diff_id: &DiffId, lower: &[DiffId], archive: impl Read + Send) -> Result<Made, LayerError> {
+        self.remember_lower(diff_id, lower);
+        let _alone = self.store.lock(&lock_name(diff_id))?;
+        if self.store.layer_dir(diff_id)?.is_some()
+            && let Some(toc) = self.known_toc(diff_id)?
+        {
+            return Ok(Made { diff_id: *diff_id, toc, notices: Vec::new() });
+        }
+        self.unpack(diff_id, lower, archive)
+    }
+
+    /// Notes that `blob`, which is or will be in the store, is the layer `diff_id` of an image, on top of the layers
+    /// `lower`. Nothing is read before a form is asked for.
+    pub fn pulled(
+        &self,
+        diff_id: &DiffId,
+        lower: &[DiffId],
+        blob: &BlobDigest,
+        size: u64,
+        media_type: &str,
+    ) -> Result<(), LayerError> {
+        self.remember_lower(diff_id, lower);
+        let encoding = format!("{}{media_type}", blobs::ORIGINAL);
+        Ok(self.store.put_layer_blob(diff_id, &encoding, blob, size, media_type)?)
+    }
+
+    /// The layer's contents.
+    pub fn toc(&self, diff_id: &DiffId) -> Result<Arc<Toc>, LayerError> {
+        self.toc_over(diff_id, &self.lower_of(diff_id))
+    }
+
+    /// The tree that `layers` make, lowest first.
+    pub fn view(&self, layers: &[DiffId]) -> Result<View, LayerError> {
+        let tocs = (0..layers.len()).map(|top| self.toc_over(&layers[top], &layers[..top]));
+        Ok(View::new(tocs.collect::<Result<_, _>>()?))
+    }
+
+    /// The layer's folder, unpacked now if it was not. The empty layer has one too, but mounts need none for it.
+    pub fn folder(&self, diff_id: &DiffId) -> Result<PathBuf, LayerError> {
+        if let Some(path) = self.store.layer_dir(diff_id)? {
+            return Ok(path);
+        }
+        let _alone = self.store.lock(&lock_name(diff_id))?;
+        self.folder_over(diff_id, &self.lower_of(diff_id))
+    }
+
+    /// Opens a regular file of the layer, by its path or that of a hard link.
+    pub fn open_file(&self, diff_id: &DiffId, path: &[u8]) -> Result<File, LayerError> {
+        let root = open_root(&self.folder(diff_id)?)?;
+        open_file(&root, path).at_entry(path)
+    }
+
+    fn folder_over(&self, diff_id: &DiffId, lower: &[DiffId]) -> Result<PathBuf, LayerError> {
+        if let Some(path) = self.store.layer_dir(diff_id)? {
+            return Ok(path);
+        }
+        if *diff_id == DiffId::empty() {
+            let (stage, _) = self.stage()?;
+            return Ok(self.store.commit_layer_dir(stage.path(), diff_id)?);
+        }
+        let blob = self.any_blob(diff_id)?.ok_or(LayerError::Absent(*diff_id))?;
+        self.unpack(diff_id, lower, blob)?;
+        self.store.layer_dir(diff_id)?.ok_or(LayerError::Absent(*diff_id))
+    }
+
+    fn toc_over(&self, diff_id: &DiffId, lower: &[DiffId]) -> Result<Arc<Toc>, LayerError> {
+        if let Some(toc) = self.known_toc(diff_id)? {
+            return Ok(toc);
+        }
+        // Reading the archive is the larger part of unpacking it; but the disk is only written for who wants a folder.
+        let blob = self.any_blob(diff_id)?.ok_or(LayerError::Absent(*diff_id))?;
+        let packed = apply::apply(blob, None, &mut self.below(lower), self.limits)?;
+        check_diff_id(diff_id, &packed)?;
+        Ok(self.keep(packed, false)?.toc)
+    }
+
+    fn known_toc(&self, diff_id: &DiffId) -> Result<Option<Arc<Toc>>, LayerError> {
+        if *diff_id == DiffId::empty() {
+            return Ok(Some(Arc::default()));
+        }
+        if let Some(toc) = self.known().tocs.get(diff_id) {
+            return Ok(Some(Arc::clone(toc)));
+        }
+        let Some(blob) = self.store.layer(diff_id)?.and_then(|layer| layer.toc) else { return Ok(None) };
+        let Some(encoded) = self.store.read_blob(&blob, MAX_TOC)? else { return Ok(None) };
+        let toc = Arc::new(Toc::decode(&encoded)?);
+        self.known().tocs.insert(*diff_id, Arc::clone(&toc));
+        Ok(Some(toc))
+    }
+
+    fn unpack(&self, diff_id: &DiffId, lower: &[DiffId], archive: impl Read + Send) -> Result<Made, LayerError> {
+        let (stage, target) = self.stage()?;
+        let packed = apply::apply(archive, Some(&target), &mut self.below(lower), self.limits)?;
+        check_diff_id(diff_id, &packed)?;
+        self.store.commit_layer_dir(stage.path(), diff_id)?;
+        // A layer that was made here stays canonical when it is unpacked from its blob.
+        let canonical = self.store.layer(diff_id)?.is_some_and(|layer| layer.canonical);
+        self.keep(packed, canonical)
+    }
+
+    /// An empty folder in which a layer can be made, as every image's root is.
+    fn stage(&self) -> Result<(StageDir, Target), LayerError> {
+        let stage = self.store.stage_dir()?;
+        open_to_all(stage.path())?;
+        let target = Target { root: open_root(stage.path())?, overlay: self.overlay };
+        Ok((stage, target))
+    }
+
+    /// Keeps the table of a layer.
+    fn keep(&self, packed: Packed, canonical: bool) -> Result<Made, LayerError> {
+        let Packed { toc, diff_id, size, notices } = packed;
+        let blob = self.store.put_blob(&toc.encode())?;
+        self.store.put_layer(&LayerRow { diff_id, toc: Some(blob), size, canonical })?;
+        let toc = Arc::new(toc);
+        self.known().tocs.insert(diff_id, Arc::clone(&toc));
+        Ok(Made { diff_id, toc, notices: notices.into_vec() })
+    }
+
+    fn below<'a>(&'a self, lower: &'a [DiffId]) -> LowerLayers<'a> {
+        LowerLayers { layers: self, diff_ids: lower, view: None }
+    }
+
+    fn remember_lower(&self, diff_id: &DiffId, lower: &[DiffId]) {
+        self.known().lower.insert(*diff_id, lower.into());
+    }
+
+    fn lower_of(&self, diff_id: &DiffId) -> Arc<[DiffId]> {
+        self.known().lower.get(diff_id).cloned().unwrap_or_default()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The layers below one that is being unpacked. Their tables are only read if it comes to that. Each of them in turn
+/// has only those below it, so this ends however images contradict each other.
+struct LowerLayers<'a> {
+    layers: &'a Layers,
+    diff_ids: &'a [DiffId],
+    view: Option<View>,
+}
+
+impl LowerLayers<'_> {
+    fn view(&mut self) -> Result<&View, LayerError> {
+        Ok(match self.view.take() {
+            Some(view) => self.view.insert(view),
+            None => self.view.insert(self.layers.view(self.diff_ids)?),
+        })
+    }
+}
+
+impl apply::Below for LowerLayers<'_> {
+    fn entry(&mut self, path: &[u8]) -> Result<Option<Entry>, LayerError> {
+        Ok(self.view()?.lookup(path).map(|hit| hit.entry.clone()))
+    }
+
+    fn file(&mut self, path: &[u8]) -> Result<Option<(Entry, File)>, LayerError> {
+        let found = self.view()?.lookup(path).and_then(|hit| Some((hit.layer, hit.entry.clone(), hit.file()?)));
+        let Some((layer, entry, (size, digest))) = found else { return Ok(None) };
+        let folder = self.layers.folder_over(&self.diff_ids[layer], &self.diff_ids[..layer])?;
+        let file = open_file(open_root(&folder)?, path).at_entry(path)?;
+        Ok(Some((Entry { kind: EntryKind::File { size, digest }, ..entry }, file)))
+    }
+}
+
+fn lock_name(diff_id: &DiffId) -> String {
+    format!("layer {diff_id}")
+}
+
+fn check_diff_id(expected: &DiffId, packed: &Packed) -> Result<(), LayerError> {
+    if packed.diff_id == *expected {
+        return Ok(());
+    }
+    Err(LayerError::WrongLayer { expected: *expected, actual: packed.diff_id })
+}
+
+/// A tree's root is open to every user in it; a folder in the store's `tmp/` is not.
+fn open_to_all(path: &std::path::Path) -> Result<(), LayerError> {
+    rustix::fs::chmod(path, Mode::from_raw_mode(0o755)).at(path)
+}
+
+#[cfg(test)]
+mod tests;
