@@ -164,12 +164,21 @@ fn close_on_execute() -> Result<(), Failure> {
     if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()).doing(|| "close descriptors".to_owned()) }
 }
 
+/// `_NSIG / 8` of the kernel, on all architectures that we know but MIPS, which has no host of ours.
+const SIGNAL_SET_SIZE: usize = 8;
+
 /// Gives every signal its default again: Rust's runtime ignores `SIGPIPE`, and who started us may ignore others.
 fn reset_signals() {
+    // A `struct sigaction` of the kernel's, and more: no handler, no flags, no mask.
+    let default = [0_u64; 8];
     for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: the default action is no function of ours. Refused for KILL, STOP and the two that libc keeps.
+        // SAFETY: the structure lives across the call and names no function. The C library's own call would refuse the
+        // two signals that it keeps to itself, and that it ignores in what it spawns.
         #[expect(unsafe_code, reason = "what happens on a signal has no safe form")]
-        let _ = unsafe { libc::signal(signal, libc::SIG_DFL) };
+        let _ = unsafe {
+            let none = std::ptr::null_mut::<u64>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), none, SIGNAL_SET_SIZE)
+        };
     }
     let none = nix::sys::signal::SigSet::empty();
     // Cannot fail: the set is valid.

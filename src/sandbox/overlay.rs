@@ -41,7 +41,10 @@ pub(super) fn mount_root(spec: &Spec) -> Result<Mount, Failure> {
     let in_user_namespace = !is_initial_user_namespace()?;
     let overlay = configure(spec, in_user_namespace).transpose();
     match overlay {
-        Some(overlay) => overlay?.mount(Attributes::empty())?.attach(upper.as_fd()),
+        Some(overlay) => overlay?
+            .mount(Attributes::empty())
+            .map_err(|failure| failure.hint("the work folder must be empty; the kernel log may say more"))?
+            .attach(upper.as_fd()),
         None => mount_by_option_string(spec, in_user_namespace, &upper),
     }
 }

@@ -72,7 +72,7 @@ fn start_helper() -> Result<(Child, UnixStream), SandboxError> {
 ///
 /// A step that gets hold of `/proc/self/exe` of process 1 (an interpreter line is enough) could otherwise, as root,
 /// write into the file that the host executes next (CVE-2019-5736).
-fn own_program() -> Result<&'static Path, Failure> {
+pub(super) fn own_program() -> Result<&'static Path, Failure> {
     static PROGRAM: OnceLock<Result<(PathBuf, Mount), Failure>> = OnceLock::new();
     let program = PROGRAM.get_or_init(|| {
         let mount = Mount::of_host(Path::new("/proc/self/exe"), false)

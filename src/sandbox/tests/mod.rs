@@ -2,9 +2,13 @@
 //!
 //! Tests that need what a machine lacks say so and pass: root or a user namespace, `busybox`, a foreign `busybox`.
 
+mod foreign;
+mod hostile;
+mod lifetime;
+mod process;
 mod tree;
 
-use super::{Emulator, Exit, Network, SandboxError, Spec, Stream, User};
+use super::{Emulator, Exit, Network, SandboxError, ShownFile, Spec, Stream, User};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -100,8 +104,10 @@ impl Image {
         self.run(&["sh", "-c", script])
     }
 
-    /// Runs a program.
+    /// Runs a program, on what an earlier one may have left.
     fn run(&mut self, args: &[&str]) -> Outcome {
+        // That this can be done proves that nothing has the folder mounted any more.
+        let _ = fs::remove_dir_all(self.spec.work.join("work"));
         self.spec.args = args.iter().map(ToString::to_string).collect();
         runtime().block_on(run_collecting(&self.spec, std::future::pending()))
     }
