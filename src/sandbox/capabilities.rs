@@ -65,7 +65,7 @@ fn set_ids(user: &User) -> Result<(), Failure> {
     };
     let groups: Vec<Gid> = user.groups.iter().copied().map(Gid::from_raw).collect();
     match nix::unistd::setgroups(&groups) {
-        // Forbidden for ever where an ordinary user mapped the one id that it has (user_namespaces(7)).
+        // Forbidden for ever where an ordinary user mapped the one id that it has (`user_namespaces(7)`).
         Err(nix::errno::Errno::EPERM) => {}
         other => other.doing(|| format!("take on the groups {:?}", user.groups)).map_err(unmapped)?,
     }

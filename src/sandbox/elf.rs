@@ -94,7 +94,7 @@ impl Header {
 }
 
 fn escape(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("\\x{byte:02x}"))
 }
 
 #[cfg(test)]

@@ -24,8 +24,7 @@ pub(super) const ARGUMENT: &str = "sandbox-init";
 /// To be called at the very start of `main`, before there is a second thread.
 pub fn run_helper_if_asked() {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == ARGUMENT) {
-        let code = if help().is_ok() { 0 } else { 1 };
-        std::process::exit(code);
+        std::process::exit(i32::from(help().is_err()));
     }
 }
 
@@ -101,7 +100,14 @@ fn supervise(caller: &UnixStream, child: Pid, process: &OwnedFd) -> Result<(Stat
     let status = match waitpid(child, None).doing(|| "wait for the process of the sandbox".to_owned())? {
         WaitStatus::Exited(_, code) => Status::Code(code),
         WaitStatus::Signaled(_, signal, _) => Status::Signal(signal as i32),
-        other => return Err(Failure::new("wait for the process of the sandbox", format!("it is {other:?}"))),
+        // Never asked for.
+        other @ (WaitStatus::Stopped(..)
+        | WaitStatus::PtraceEvent(..)
+        | WaitStatus::PtraceSyscall(_)
+        | WaitStatus::Continued(_)
+        | WaitStatus::StillAlive) => {
+            return Err(Failure::new("wait for the process of the sandbox", format!("it is {other:?}")));
+        }
     };
     Ok((status, usage_of_children()?))
 }

@@ -1,4 +1,4 @@
-//! Which ids a user namespace has, and what they are outside of it (user_namespaces(7)).
+//! Which ids a user namespace has, and what they are outside of it (`user_namespaces(7)`).
 
 use super::failure::{Doing, Failure};
 use rustix::fs::{Mode, OFlags};
@@ -60,7 +60,7 @@ impl IdMap {
         Ok(Self(text.lines().filter_map(range).collect()))
     }
 
-    /// Root, and after it every subordinate id that a user has in `/etc/subuid` or `/etc/subgid` (subuid(5)).
+    /// Root, and after it every subordinate id that a user has in `/etc/subuid` or `/etc/subgid` (`subuid(5)`).
     pub(super) fn root_and_subordinates(root: u32, user: &str, number: u32, file: &str) -> Option<Self> {
         let number = number.to_string();
         let mut ranges = vec![Range { inside: 0, outside: root, count: 1 }];

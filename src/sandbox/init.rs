@@ -52,14 +52,14 @@ pub(super) fn main(init: Init) -> i32 {
     let Init { spec, messages, user_namespace } = init;
     let (message, code) = match set_up(&spec, user_namespace) {
         Err(failure) => (Message::Failed(failure), 1),
-        Ok(stubs) => match protocol::write(&messages, &Message::Started { stubs }) {
-            // Nobody is left to run it for.
-            Err(_) => return 1,
-            Ok(()) => {
-                let NotExecuted { message, code } = program::execute(&spec.args, &spec.env);
-                (Message::NotExecuted { message, code }, code)
+        Ok(stubs) => {
+            if protocol::write(&messages, &Message::Started { stubs }).is_err() {
+                // Nobody is left to run it for.
+                return 1;
             }
-        },
+            let NotExecuted { message, code } = program::execute(&spec.args, &spec.env);
+            (Message::NotExecuted { message, code }, code)
+        }
     };
     // A caller that is gone needs no message.
     let _ = protocol::write(&messages, &message);

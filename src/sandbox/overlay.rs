@@ -97,16 +97,10 @@ fn mount_by_option_string(spec: &Spec, in_user_namespace: bool, upper: &OwnedFd)
 
 fn option_string(lowers: &[OwnedFd], upper: &OwnedFd, work: &OwnedFd, in_user_namespace: bool) -> String {
     let numbers: Vec<String> = lowers.iter().map(|lower| lower.as_raw_fd().to_string()).collect();
-    let mut options =
-        format!("lowerdir={},upperdir={},workdir={}", numbers.join(":"), upper.as_raw_fd(), work.as_raw_fd());
-    for (option, value) in OPTIONS {
-        options.push_str(&format!(",{option}={value}"));
-    }
-    options.push_str(",volatile");
-    if in_user_namespace {
-        options.push_str(",userxattr");
-    }
-    options
+    let folders = format!("lowerdir={},upperdir={},workdir={}", numbers.join(":"), upper.as_raw_fd(), work.as_raw_fd());
+    let fixed = OPTIONS.map(|(option, value)| format!("{option}={value}")).join(",");
+    let attributes = if in_user_namespace { ",userxattr" } else { "" };
+    format!("{folders},{fixed},volatile{attributes}")
 }
 
 fn open(folder: &Path) -> Result<OwnedFd, Failure> {

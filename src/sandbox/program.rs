@@ -1,8 +1,8 @@
 //! Finding and executing the program of a step, with the words and numbers of a shell when that fails.
 
-use nix::errno::Errno;
+use rustix::io::Errno;
 use std::convert::Infallible;
-use std::ffi::{CString, NulError};
+use std::ffi::{CStr, CString, NulError};
 use std::path::Path;
 
 /// Where engines look for programs when an image does not say.
@@ -30,21 +30,21 @@ impl NotExecuted {
 /// Becomes the program. Only a failure returns.
 pub(super) fn execute(args: &[String], env: &[String]) -> NotExecuted {
     let Some(program) = args.first() else { return NotExecuted::absent("", "no program given") };
-    let (Ok(argv), Ok(envp)) = (c_strings(args), c_strings(env)) else {
+    let (Ok(words), Ok(variables)) = (c_strings(args), c_strings(env)) else {
         return NotExecuted::refused(program, "an argument or a variable holds a NUL byte");
     };
-    let Err(error) = find_and_execute(program, &argv, env, &envp);
+    let Err(error) = find_and_execute(program, &words, env, &variables);
     error
 }
 
 fn find_and_execute(
     program: &str,
-    argv: &[CString],
+    words: &[CString],
     env: &[String],
-    envp: &[CString],
+    variables: &[CString],
 ) -> Result<Infallible, NotExecuted> {
     if program.contains('/') {
-        let Err(error) = nix::unistd::execve(&argv[0], argv, envp);
+        let Err(error) = execute_file(&words[0], words, variables);
         return Err(explain(program, program, error));
     }
     let path = env.iter().rev().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
@@ -53,11 +53,11 @@ fn find_and_execute(
         let folder = if folder.is_empty() { "." } else { folder };
         let candidate = format!("{folder}/{program}");
         let Ok(c_candidate) = CString::new(candidate.clone()) else { continue };
-        let Err(error) = nix::unistd::execve(&c_candidate, argv, envp);
+        let Err(error) = execute_file(&c_candidate, words, variables);
         match error {
-            Errno::ENOENT | Errno::ENOTDIR if !Path::new(&candidate).is_file() => {}
+            Errno::NOENT | Errno::NOTDIR if !Path::new(&candidate).is_file() => {}
             // A later folder may have one that is permitted; only if none has, the user hears of this.
-            Errno::EACCES => forbidden = true,
+            Errno::ACCESS => forbidden = true,
             other => return Err(explain(program, &candidate, other)),
         }
     }
@@ -67,17 +67,21 @@ fn find_and_execute(
     Err(NotExecuted::absent(program, "not found in PATH of the image"))
 }
 
+fn execute_file(file: &CStr, words: &[CString], variables: &[CString]) -> Result<Infallible, Errno> {
+    nix::unistd::execve(file, words, variables).map_err(|error| Errno::from_raw_os_error(error as i32))
+}
+
 fn explain(program: &str, path: &str, error: Errno) -> NotExecuted {
-    if error == Errno::ENOENT && Path::new(path).is_file() {
+    if error == Errno::NOENT && Path::new(path).is_file() {
         return NotExecuted::absent(program, "its interpreter or loader is not in the image");
     }
     match error {
-        Errno::ENOENT | Errno::ENOTDIR => NotExecuted::absent(program, "no such file in the image"),
-        Errno::EACCES => NotExecuted::refused(program, "permission denied"),
-        Errno::ENOEXEC => {
+        Errno::NOENT | Errno::NOTDIR => NotExecuted::absent(program, "no such file in the image"),
+        Errno::ACCESS => NotExecuted::refused(program, "permission denied"),
+        Errno::NOEXEC => {
             NotExecuted::refused(program, "exec format error: built for another architecture, or no program")
         }
-        other => NotExecuted::refused(program, other.desc()),
+        other => NotExecuted::refused(program, &std::io::Error::from(other).to_string()),
     }
 }
 

@@ -84,8 +84,6 @@ fn resolv_conf(network: Network) -> String {
 
 fn hosts(spec: &Spec) -> String {
     let mut text = format!("127.0.0.1\tlocalhost {}\n::1\tlocalhost ip6-localhost ip6-loopback\n", spec.hostname);
-    for entry in &spec.hosts {
-        text.push_str(&format!("{}\t{}\n", entry.address, entry.name));
-    }
+    text.extend(spec.hosts.iter().map(|entry| format!("{}\t{}\n", entry.address, entry.name)));
     text
 }

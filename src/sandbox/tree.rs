@@ -133,8 +133,13 @@ impl Tree {
                     ahead.extend(names_reversed(&target));
                 }
                 FileType::Directory => here.push((entry, name)),
-                _ if ahead.is_empty() => return Ok(entry),
-                _ => return Err(Errno::NOTDIR),
+                file if ahead.is_empty() && file != FileType::Unknown => return Ok(entry),
+                FileType::RegularFile
+                | FileType::Fifo
+                | FileType::Socket
+                | FileType::CharacterDevice
+                | FileType::BlockDevice
+                | FileType::Unknown => return Err(Errno::NOTDIR),
             }
         }
         Ok(here.pop().expect("the root is never popped").0)

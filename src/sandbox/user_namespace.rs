@@ -70,7 +70,7 @@ pub fn enter_user_namespace() -> Result<Privilege, Failure> {
         ForkResult::Child => {
             drop(ours);
             let Err(failure) = become_root(&theirs);
-            let _ = say(&theirs, Err(failure));
+            let _ = say(&theirs, &Err(failure));
             std::process::exit(1)
         }
         ForkResult::Parent { child } => {
@@ -93,7 +93,7 @@ fn become_root(parent: &UnixStream) -> Result<Infallible, Failure> {
         .map_err(|failure| {
             failure.hint("see sysctl user.max_user_namespaces and kernel.unprivileged_userns_clone; or run as root")
         })?;
-    say(parent, Ok(()))?;
+    say(parent, &Ok(()))?;
     let privilege = if hear_byte(parent)? == 0 { Privilege::OneId } else { Privilege::SubordinateIds };
 
     nix::unistd::setresgid(Gid::from_raw(0), Gid::from_raw(0), Gid::from_raw(0)).doing(|| "become root".to_owned())?;
@@ -107,7 +107,7 @@ fn become_root(parent: &UnixStream) -> Result<Infallible, Failure> {
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .doing(|| "use a user namespace".to_owned())
         .map_err(|failure| failure.hint("see sysctl kernel.apparmor_restrict_unprivileged_userns; or run as root"))?;
-    say(parent, Ok(()))?;
+    say(parent, &Ok(()))?;
 
     let mut args = std::env::args_os();
     let name = args.next().unwrap_or_default();
@@ -161,8 +161,8 @@ fn open_process(child: Pid) -> Result<OwnedFd, Failure> {
     rustix::fs::open(format!("/proc/{child}"), flags, Mode::empty()).doing(|| format!("open /proc/{child}"))
 }
 
-fn say(mut socket: &UnixStream, outcome: Result<(), Failure>) -> Result<(), Failure> {
-    super::protocol::write(&mut socket, &outcome).doing(|| "speak to the parent process".to_owned())
+fn say(mut socket: &UnixStream, outcome: &Result<(), Failure>) -> Result<(), Failure> {
+    super::protocol::write(&mut socket, outcome).doing(|| "speak to the parent process".to_owned())
 }
 
 /// Hears one outcome, byte by byte, because what follows it is not ours to read.

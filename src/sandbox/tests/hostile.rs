@@ -99,7 +99,8 @@ fn a_working_folder_of_magic_links_leads_nowhere() {
             let outcome = image.sh("ls ../../../../../.. | grep -x work; pwd");
             match outcome.result {
                 Ok(_) => {
-                    assert!(outcome.stdout.starts_with('/') && !outcome.stdout.contains("work"), "{}", outcome.stdout)
+                    let text = outcome.stdout;
+                    assert!(text.starts_with('/') && !text.contains("work"), "{text}");
                 }
                 Err(error) => assert!(error.to_string().contains(image.spec.cwd.to_str().unwrap()), "{error}"),
             }
