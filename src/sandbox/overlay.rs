@@ -78,7 +78,8 @@ fn configure(spec: &Spec, in_user_namespace: bool) -> Result<Option<FileSystem>,
     Ok(Some(overlay))
 }
 
-fn mount_by_option_string(spec: &Spec, in_user_namespace: bool, upper: &OwnedFd) -> Result<Mount, Failure> {
+/// The third row of the table above.
+pub(super) fn mount_by_option_string(spec: &Spec, in_user_namespace: bool, upper: &OwnedFd) -> Result<Mount, Failure> {
     let work = open(&spec.work)?;
     let lowers = spec.lowers.iter().rev().map(|lower| open(lower)).collect::<Result<Vec<_>, _>>()?;
     let options = option_string(&lowers, upper, &work, in_user_namespace);

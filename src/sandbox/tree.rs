@@ -86,7 +86,8 @@ impl Tree {
         let found = match rustix::fs::openat2(&self.root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
         {
             Ok(found) => found,
-            Err(Errno::NOENT) => {
+            // The kernel gives up on `..` when anything on the machine was renamed or mounted meanwhile; we need not.
+            Err(Errno::NOENT | Errno::AGAIN) => {
                 self.walk(path, kind, made).doing(|| format!("make {} in the image", path.display()))?
             }
             Err(error) => return Err(error).doing(|| format!("open {} in the image", path.display())),

@@ -26,6 +26,7 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Marks the process in the namespace, with how many ids it has.
@@ -111,8 +112,18 @@ fn become_root(parent: &UnixStream) -> Result<Infallible, Failure> {
 
     let mut args = std::env::args_os();
     let name = args.next().unwrap_or_default();
-    let error = Command::new("/proc/self/exe").arg0(name).args(args).env(MARK, privilege.mark()).exec();
+    let error = Command::new(own_program()).arg0(name).args(args).env(MARK, privilege.mark()).exec();
     Err(error).doing(|| "execute our own binary again".to_owned())
+}
+
+/// Our own binary, by its path: `/proc/self/exe` is the file on a mount of the namespace that was left, of which no
+/// sandbox could have a read-only copy.
+fn own_program() -> PathBuf {
+    let link = PathBuf::from("/proc/self/exe");
+    let identity = |path: &Path| rustix::fs::stat(path).map(|stat| (stat.st_dev, stat.st_ino)).ok();
+    let path = std::fs::read_link(&link).ok();
+    // The file may have been replaced meanwhile.
+    path.filter(|path| identity(path) == identity(&link)).unwrap_or(link)
 }
 
 /// The parent, until the child is root.

@@ -6,7 +6,7 @@ use crate::sandbox::Emulation;
 /// Where foreign busyboxes are looked for: `busybox-<arch>`, from Debian's `busybox-static`.
 const FOLDER: &str = "FLASHBUILD_TEST_FOREIGN";
 
-fn image(arch: &str) -> Option<Image> {
+pub(super) fn image(arch: &str) -> Option<Image> {
     let folder = std::env::var_os(FOLDER).map_or_else(|| PathBuf::from("/var/cache/flashbuild-tests"), PathBuf::from);
     let mut image = Image::of(&folder.join(format!("busybox-{arch}")))?;
     let Some(emulator) = emulator(arch) else { return skip("there is no static qemu") };

@@ -5,6 +5,8 @@
 mod foreign;
 mod hostile;
 mod lifetime;
+mod old_kernel;
+mod ordinary_user;
 mod process;
 mod tree;
 
@@ -24,6 +26,7 @@ use std::sync::OnceLock;
 static BEFORE_MAIN: extern "C" fn() = {
     extern "C" fn before_main() {
         super::run_helper_if_asked();
+        ordinary_user::run_builder_if_asked();
     }
     before_main
 };
