@@ -25,8 +25,8 @@
 //! Invariants:
 //!
 //! - A mount exists only in a mount namespace of the sandbox, and a temporary file only in a mount.
-//! - No path of an image is resolved but inside its tree ([`tree`]), and no mount is made on a path, only on a
-//!   descriptor ([`mounts`]).
+//! - No path of an image is resolved but inside its tree (`tree.rs`), and no mount is made on a path, only on a
+//!   descriptor (`mounts.rs`).
 //! - The step inherits descriptors 0, 1 and 2, no environment, no ignored signal, no key ring, and no capability that
 //!   engines do not give.
 //! - The step cannot change the binary that it could see as `/proc/self/exe` (CVE-2019-5736): the helper is executed
@@ -42,7 +42,7 @@
 //! # Foreign architectures
 //!
 //! [`Emulation::for_arch`] says whether the host can run programs of an architecture. Where an emulator has to be
-//! brought, the step gets one more user namespace with the same ids, and a `binfmt_misc` of that namespace ([`binfmt`]):
+//! brought, the step gets one more user namespace with the same ids, and a `binfmt_misc` of that namespace (`binfmt.rs`):
 //! the host's own is neither needed nor touched. The price is that of a user namespace: no `mknod`, nothing that takes
 //! a capability over the network of the host (ports below 1024), and file capabilities come out as version 3.
 //!
