@@ -14,5 +14,6 @@
 
 pub mod image;
 pub mod layer;
+pub mod sandbox;
 pub mod solver;
 pub mod store;

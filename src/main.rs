@@ -1,3 +1,6 @@
 //! The `flashbuild` command.
 
-fn main() {}
+fn main() {
+    // First of all, while there is one thread and nothing else: this process may be the helper of a sandbox.
+    flashbuild::sandbox::run_helper_if_asked();
+}

@@ -1,0 +1,69 @@
+//! `/dev`: the six devices that every program may use, terminals of its own, shared memory, and links.
+//!
+//! Nothing of the image's `/dev` shows through, and `/dev/console` is absent: a step has no console.
+//!
+//! In the first user namespace devices are made; elsewhere nobody may make one that works, and the host's are bound.
+
+use super::failure::{Doing, Failure};
+use super::mounts::{Attributes, FileSystem, INERT, Mount};
+use super::tree::Tree;
+use rustix::fs::{FileType, Mode, makedev};
+use rustix::io::Errno;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+const DEVICES: [(&str, u32, u32); 6] =
+    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+
+const LINKS: [(&str, &str); 5] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
+];
+
+/// The group `tty`, by the number that every distribution gives it.
+const TTY_GROUP: &str = "5";
+
+/// As much shared memory as other engines give a step.
+const SHARED_MEMORY: &str = "64m";
+
+/// Mounts `/dev` and what belongs below it.
+pub(super) fn mount_dev(tree: &mut Tree) -> Result<(), Failure> {
+    let target = tree.kernel_folder("dev")?;
+    let attributes = Attributes::MOUNT_ATTR_NOSUID | Attributes::MOUNT_ATTR_NOEXEC;
+    let dev = FileSystem::open("tmpfs")?.set("mode", "0755")?.set("size", "64k")?.mount(attributes)?;
+    let dev = dev.attach(target.as_fd())?;
+
+    for (name, major, minor) in DEVICES {
+        add_device(&dev, name, major, minor)?;
+    }
+    for (name, target) in LINKS {
+        rustix::fs::symlinkat(target, dev.root(), name).doing(|| format!("make /dev/{name}"))?;
+    }
+    let shared_memory = FileSystem::open("tmpfs")?.set("mode", "1777")?.set("size", SHARED_MEMORY)?.mount(INERT)?;
+    shared_memory.attach(dev.make_dir("shm")?.as_fd())?;
+    FileSystem::open("mqueue")?.mount(INERT)?.attach(dev.make_dir("mqueue")?.as_fd())?;
+    terminals()?.attach(dev.make_dir("pts")?.as_fd())?;
+    Ok(())
+}
+
+fn add_device(dev: &Mount, name: &str, major: u32, minor: u32) -> Result<(), Failure> {
+    let mode = Mode::from_raw_mode(0o666);
+    match rustix::fs::mknodat(dev.root(), name, FileType::CharacterDevice, mode, makedev(major, minor)) {
+        Err(Errno::PERM) => {
+            let place = dev.make_file(name, b"", 0o666)?;
+            Mount::of_host(&Path::new("/dev").join(name), false)?.attach(place.as_fd())?;
+            Ok(())
+        }
+        other => other.doing(|| format!("make /dev/{name}")),
+    }
+}
+
+fn terminals() -> Result<Mount, Failure> {
+    let attributes = Attributes::MOUNT_ATTR_NOSUID | Attributes::MOUNT_ATTR_NOEXEC;
+    let devpts = || FileSystem::open("devpts")?.set_flag("newinstance")?.set("ptmxmode", "0666")?.set("mode", "0620");
+    // Where only one id exists there is no group to give terminals to.
+    devpts()?.set("gid", TTY_GROUP).and_then(|devpts| devpts.mount(attributes)).or_else(|_| devpts()?.mount(attributes))
+}

@@ -1,0 +1,186 @@
+//! Process 1 of the sandbox, from its first instruction to the one before the program's first.
+//!
+//! 1. Die with the helper; be the leader of a session without a terminal.
+//! 2. Keep mounts to this namespace.
+//! 3. Mount the tree over its upper folder, and a hidden file system for files of ours over its work folder.
+//! 4. Show `/etc/resolv.conf`, `/etc/hosts`, `/etc/hostname`; mount `/proc`, `/sys`, `/dev`; show the step's own files.
+//!    Mounts that a step asks for belong here, in their order, after all of these and resolved by the same [`Tree`].
+//! 5. Open the emulator on the host, make the tree the root, and let go of the host's.
+//! 6. Name the host; turn on the loopback interface of a network namespace of our own.
+//! 7. With an emulator: enter a user namespace with the same ids and register it there.
+//! 8. Enter the working directory, resolved inside the root (CVE-2024-21626).
+//! 9. Leave the session key ring; give the output to the user; mark every descriptor above 2 to be closed.
+//! 10. The system call filter belongs here: without `no_new_privs`, which would disable `sudo`, it takes the
+//!     capabilities that the next step drops.
+//! 11. Drop capabilities and become the user.
+//! 12. Reset signals and the umask, report, execute.
+
+use super::binfmt::{self, Request};
+use super::capabilities;
+use super::devices;
+use super::failure::{Doing, Failure};
+use super::kernel_views;
+use super::mounts::Mount;
+use super::network;
+use super::overlay;
+use super::program::{self, NotExecuted};
+use super::protocol::{self, Message};
+use super::shown::{self, Hidden};
+use super::spec::{Network, Spec, User};
+use super::tree::Tree;
+use nix::libc;
+use nix::unistd::{Gid, Uid};
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::{MountPropagationFlags, UnmountFlags};
+use rustix::process::Signal;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+/// What process 1 is born with.
+pub(super) struct Init {
+    /// What to run.
+    pub(super) spec: Spec,
+    /// Where to say how it goes.
+    pub(super) messages: UnixStream,
+    /// For asking the helper to map the ids of a user namespace; present if there is an emulator.
+    pub(super) user_namespace: Option<Request>,
+}
+
+/// Runs the step in the place of this process. Returns only with the exit code of a failure, which has been reported.
+pub(super) fn main(init: Init) -> i32 {
+    let Init { spec, messages, user_namespace } = init;
+    let (message, code) = match set_up(&spec, user_namespace) {
+        Err(failure) => (Message::Failed(failure), 1),
+        Ok(stubs) => {
+            if protocol::write(&messages, &Message::Started { stubs }).is_err() {
+                // Nobody is left to run it for.
+                return 1;
+            }
+            let NotExecuted { message, code } = program::execute(&spec.args, &spec.env);
+            (Message::NotExecuted { message, code }, code)
+        }
+    };
+    // A caller that is gone needs no message.
+    let _ = protocol::write(&messages, &message);
+    code
+}
+
+fn set_up(spec: &Spec, user_namespace: Option<Request>) -> Result<Vec<PathBuf>, Failure> {
+    die_with_parent()?;
+    rustix::process::setsid().doing(|| "start a session".to_owned())?;
+    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .doing(|| "keep mounts private".to_owned())?;
+
+    // Modes of what is made from here on are exact.
+    rustix::process::umask(Mode::empty());
+    let root = overlay::mount_root(spec)?;
+    let mut hidden = Hidden::over(&spec.work)?;
+    let mut tree = Tree::new(open_root(&root)?);
+    shown::show_etc(spec, &mut tree, &mut hidden)?;
+    kernel_views::mount_proc(&mut tree, &mut hidden)?;
+    kernel_views::mount_sys(&mut tree, &mut hidden)?;
+    devices::mount_dev(&mut tree)?;
+    for file in &spec.files {
+        shown::show(file, &mut tree, &mut hidden)?;
+    }
+
+    let emulator = spec.emulator.as_ref().map(binfmt::open).transpose()?;
+    enter_root(&root)?;
+    drop((root, hidden));
+
+    nix::unistd::sethostname(&spec.hostname).doing(|| format!("name the host {:?}", spec.hostname))?;
+    if spec.network == Network::None {
+        network::loopback_up()?;
+    }
+    if let (Some(emulator), Some(request)) = (emulator, user_namespace) {
+        binfmt::register(&emulator, request)?;
+        // The mounts of the new namespace are copies; what the tree was opened by is a mount of the old one.
+        tree.reopen(open("/")?);
+    }
+    let cwd = tree.folder(&spec.cwd)?;
+    rustix::process::fchdir(cwd).doing(|| format!("enter {}", spec.cwd.display()))?;
+
+    leave_key_ring();
+    give_output_to(&spec.user);
+    close_on_execute()?;
+    capabilities::become_user(&spec.user)?;
+    // A change of ids makes the kernel forget it.
+    die_with_parent()?;
+    reset_signals();
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    Ok(tree.into_stubs())
+}
+
+fn die_with_parent() -> Result<(), Failure> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .doing(|| "tie a process to its parent".to_owned())
+}
+
+fn open_root(root: &Mount) -> Result<OwnedFd, Failure> {
+    root.root().try_clone_to_owned().doing(|| "copy a descriptor".to_owned())
+}
+
+fn open(folder: impl AsRef<Path>) -> Result<OwnedFd, Failure> {
+    let folder = folder.as_ref();
+    rustix::fs::open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .doing(|| format!("open {}", folder.display()))
+}
+
+/// Makes a mount the root of this process. The old root comes to lie on top of the new one, and is taken off.
+fn enter_root(root: &Mount) -> Result<(), Failure> {
+    let enter = || {
+        rustix::process::fchdir(root.root())?;
+        rustix::process::pivot_root(".", ".")?;
+        rustix::mount::unmount(".", UnmountFlags::DETACH)?;
+        rustix::process::chdir("/")
+    };
+    enter().doing(|| "make the tree the root".to_owned())
+}
+
+/// Starts a session key ring of the step's own, so that it cannot read the keys of whoever started the build.
+fn leave_key_ring() {
+    const JOIN_SESSION_KEYRING: libc::c_int = 1;
+    // SAFETY: the name may be null, for an anonymous key ring (keyctl(2)); nothing else is passed.
+    #[expect(unsafe_code, reason = "a system call without a safe wrapper")]
+    let _ = unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, std::ptr::null::<libc::c_char>()) };
+    // Where there are no key rings, or a container forbids the call, there is nothing to read either.
+}
+
+/// Lets a user who is not root open `/dev/stdout`, which is a pipe that the caller made.
+fn give_output_to(user: &User) {
+    for output in [std::io::stdout().as_fd(), std::io::stderr().as_fd()] {
+        // An id without a mapping is reported where it is taken on; a pipe can be written to without being opened.
+        let _ = nix::unistd::fchown(output, Some(Uid::from_raw(user.uid)), Some(Gid::from_raw(user.gid)));
+    }
+}
+
+/// Marks every descriptor but 0, 1 and 2. They are closed by the execution itself, because until then the socket to
+/// the caller is needed.
+fn close_on_execute() -> Result<(), Failure> {
+    // SAFETY: no descriptor is closed, so that no owner of one is deceived.
+    #[expect(unsafe_code, reason = "a system call without a safe wrapper")]
+    let result = unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };
+    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()).doing(|| "close descriptors".to_owned()) }
+}
+
+/// `_NSIG / 8` of the kernel, on all architectures that we know but MIPS, which has no host of ours.
+const SIGNAL_SET_SIZE: usize = 8;
+
+/// Gives every signal its default again: Rust's runtime ignores `SIGPIPE`, and who started us may ignore others.
+fn reset_signals() {
+    // A `struct sigaction` of the kernel's, and more: no handler, no flags, no mask.
+    let default = [0_u64; 8];
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: the structure lives across the call and names no function. The C library's own call would refuse the
+        // two signals that it keeps to itself, and that it ignores in what it spawns.
+        #[expect(unsafe_code, reason = "what happens on a signal has no safe form")]
+        let _ = unsafe {
+            let none = std::ptr::null_mut::<u64>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), none, SIGNAL_SET_SIZE)
+        };
+    }
+    let none = nix::sys::signal::SigSet::empty();
+    // Cannot fail: the set is valid.
+    let _ = none.thread_set_mask();
+}

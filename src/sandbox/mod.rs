@@ -1,0 +1,83 @@
+//! A process tree in a root file system.
+//!
+//! [`run`] takes a [`Spec`] and gives an [`Exit`]. Three processes take part:
+//!
+//! ```text
+//! caller (many threads)         helper (one thread)             process 1 of the sandbox
+//! ------------------------      ------------------------        ------------------------------------
+//! spawn own binary       -->    enter new namespaces
+//! say the spec           -->    fork                     -->    build and enter the root file system
+//! hear messages          <--    watch caller and child          give up privileges
+//! hear output            <--------------------------------      execute the program
+//! ```
+//!
+//! 1. The caller ([`run`]) executes its own binary again, as the *helper*: nothing is cloned in a process that has
+//!    threads. The helper's descriptor 0 is a socket to the caller, 1 and 2 are the pipes that the step will write to.
+//! 2. The helper ([`run_helper_if_asked`], the first thing that `main` does) reads the specification from the socket,
+//!    leaves the namespaces of the host (mount, pid, ipc, uts, cgroup, and net if the step is to have none) and forks.
+//! 3. Its child is process 1 of the new pid namespace. It sets up all that the step sees, in the numbered steps of
+//!    `init.rs`, and executes the program in its own place, as container engines do.
+//! 4. The helper waits for whichever comes first: its child ends, and it reports how; or the caller closes the socket,
+//!    by cancelling, by dropping the future, or by dying of `kill -9`, and it kills its child. With process 1 the
+//!    kernel kills every process of the namespace, and with the last process go all mounts. When the helper ends
+//!    without having done so, the kernel kills process 1 (`PR_SET_PDEATHSIG`).
+//!
+//! Invariants:
+//!
+//! - A mount exists only in a mount namespace of the sandbox, and a temporary file only in a mount.
+//! - No path of an image is resolved but inside its tree (`tree.rs`), and no mount is made on a path, only on a
+//!   descriptor (`mounts.rs`).
+//! - The step inherits descriptors 0, 1 and 2, no environment, no ignored signal, no key ring, and no capability that
+//!   engines do not give.
+//! - The step cannot change the binary that it could see as `/proc/self/exe` (CVE-2019-5736): the helper is executed
+//!   from a read-only mount.
+//! - When [`run`] returns, no process of the sandbox is left and the tree is unmounted.
+//!
+//! # Privileges
+//!
+//! As root a step runs in the user namespace of the host, so that `mknod`, any owner and file capabilities work. An
+//! ordinary user first becomes root of a user namespace, once for the whole process ([`enter_user_namespace`]);
+//! everything else is the same for both.
+//!
+//! # Foreign architectures
+//!
+//! [`Emulation::for_arch`] says whether the host can run programs of an architecture. Where an emulator has to be
+//! brought, the step gets one more user namespace with the same ids, and a `binfmt_misc` of that namespace (`binfmt.rs`):
+//! the host's own is neither needed nor touched. The price is that of a user namespace: no `mknod`, nothing that takes
+//! a capability over the network of the host (ports below 1024), and file capabilities come out as version 3.
+//!
+//! # What it takes
+//!
+//! Linux 5.12; 6.7 for emulators. Absent on purpose: limits, pseudo-terminals, and everything that knows of images.
+
+mod binfmt;
+mod capabilities;
+mod devices;
+mod elf;
+mod emulation;
+mod failure;
+mod helper;
+mod id_map;
+mod init;
+mod kernel_views;
+mod mounts;
+mod network;
+mod overlay;
+mod program;
+mod protocol;
+mod run;
+mod shown;
+mod spec;
+mod tree;
+mod user_namespace;
+
+#[cfg(test)]
+mod tests;
+
+pub use binfmt::Emulator;
+pub use emulation::Emulation;
+pub use failure::Failure;
+pub use helper::run_helper_if_asked;
+pub use run::run;
+pub use spec::{Exit, HostEntry, Network, SandboxError, ShownFile, Spec, Status, Stream, Usage, User};
+pub use user_namespace::{Privilege, enter_user_namespace};

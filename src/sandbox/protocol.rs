@@ -1,0 +1,56 @@
+//! What the two sides of a sandbox say to each other: lines of JSON on one socket.
+//!
+//! The caller says a [`Spec`](super::Spec) and then nothing more; that it closes its end means that it is gone.
+//! The helper says at most one [`Message::Started`], then at most one reason why there is no program running, and last
+//! [`Message::Exited`] for whatever ran as process 1.
+
+use super::failure::Failure;
+use super::spec::{Status, Usage};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
+
+/// What the helper says.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Message {
+    /// Everything is set up, and the program is about to be executed.
+    Started {
+        /// See [`Exit::stubs`](super::Exit::stubs).
+        stubs: Vec<PathBuf>,
+    },
+    /// Something could not be set up.
+    Failed(Failure),
+    /// The program could not be executed.
+    NotExecuted {
+        /// What a shell would say.
+        message: String,
+        /// What a shell would exit with.
+        code: i32,
+    },
+    /// Process 1 ended, and every other process of the sandbox with it.
+    Exited {
+        /// How.
+        status: Status,
+        /// What it used.
+        usage: Usage,
+    },
+}
+
+/// One line.
+pub(super) fn encode(value: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// Says something.
+pub(super) fn write(mut to: impl Write, value: &impl Serialize) -> io::Result<()> {
+    to.write_all(&encode(value)?)
+}
+
+/// Hears one thing from a side that says no second one before it is answered.
+pub(super) fn read_one<T: DeserializeOwned>(from: impl Read) -> io::Result<T> {
+    let mut line = Vec::new();
+    BufReader::new(from).read_until(b'\n', &mut line)?;
+    Ok(serde_json::from_slice(&line)?)
+}

@@ -1,0 +1,179 @@
+//! The caller's side: starts a helper, passes output on, and collects what it reports.
+
+use super::failure::Failure;
+use super::helper;
+use super::mounts::{Mount, READ_ONLY};
+use super::protocol::{self, Message};
+use super::spec::{Exit, SandboxError, Spec, Status, Stream, Usage};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::OnceLock;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+
+/// As much as a pipe holds.
+const OUTPUT_CHUNK: usize = 64 << 10;
+
+/// Runs a process in a tree, to its end.
+///
+/// `output` is called with every piece of output as it comes; a slow one slows the process down. When `cancel` is
+/// ready, every process of the sandbox is killed, and [`SandboxError::Cancelled`] returned once they are gone. Dropping
+/// the future kills them as well, but does not wait.
+///
+/// Needs the privileges that [`enter_user_namespace`](super::enter_user_namespace) gives.
+pub async fn run(
+    spec: &Spec,
+    output: impl FnMut(Stream, &[u8]),
+    cancel: impl Future<Output = ()>,
+) -> Result<Exit, SandboxError> {
+    check(spec)?;
+    let (mut helper, socket) = start_helper()?;
+    let finished = tokio::select! {
+        biased;
+        () = cancel => None,
+        outcome = attend(&mut helper, socket, spec, output) => Some(outcome?),
+    };
+    // Whichever it was, the socket is closed by now, and the helper ends.
+    let status = helper.wait().await?;
+    let report = finished.ok_or(SandboxError::Cancelled)?;
+    report.conclude(status)
+}
+
+fn check(spec: &Spec) -> Result<(), SandboxError> {
+    if spec.lowers.len() > Spec::MAX_LOWERS {
+        let message =
+            format!("a tree of {} layers cannot be run on: overlayfs takes {}", spec.lowers.len(), Spec::MAX_LOWERS);
+        return Err(SandboxError::Spec(message));
+    }
+    Ok(())
+}
+
+fn start_helper() -> Result<(Child, UnixStream), SandboxError> {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    let helper = Command::new(own_program().map_err(SandboxError::Setup)?)
+        .arg0("flashbuild")
+        .arg(helper::ARGUMENT)
+        .env_clear()
+        .current_dir("/")
+        // Ctrl-C is for the caller, which then cancels in good order.
+        .process_group(0)
+        .stdin(OwnedFd::from(theirs))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    Ok((helper, UnixStream::from_std(ours)?))
+}
+
+/// The binary of this process, on a mount that cannot be written to.
+///
+/// A step that gets hold of `/proc/self/exe` of process 1 (an interpreter line is enough) could otherwise, as root,
+/// write into the file that the host executes next (CVE-2019-5736).
+pub(super) fn own_program() -> Result<&'static Path, Failure> {
+    static PROGRAM: OnceLock<Result<(PathBuf, Mount), Failure>> = OnceLock::new();
+    let program = PROGRAM.get_or_init(|| {
+        let mount = Mount::of_host(Path::new("/proc/self/exe"), false)
+            .and_then(|mount| mount.restrict(READ_ONLY, false))
+            .map_err(|failure| failure.hint("needs root, or a user namespace"))?;
+        // Opened by the new process, before the execution closes its copy of the descriptor.
+        Ok((PathBuf::from(format!("/proc/self/fd/{}", mount.root().as_raw_fd())), mount))
+    });
+    program.as_ref().map(|(path, _)| path.as_path()).map_err(Clone::clone)
+}
+
+/// What was heard from a helper.
+#[derive(Debug, Default)]
+struct Report {
+    stubs: Vec<PathBuf>,
+    error: Option<SandboxError>,
+    exit: Option<(Status, Usage)>,
+}
+
+impl Report {
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Started { stubs } => self.stubs = stubs,
+            Message::Failed(failure) => self.error = self.error.take().or(Some(SandboxError::Setup(failure))),
+            Message::NotExecuted { message, code } => self.error = Some(SandboxError::Program { message, code }),
+            Message::Exited { status, usage } => self.exit = Some((status, usage)),
+        }
+    }
+
+    fn conclude(self, helper: ExitStatus) -> Result<Exit, SandboxError> {
+        match (self.error, self.exit) {
+            (Some(error), _) => Err(error),
+            (None, Some((status, usage))) => Ok(Exit { status, usage, stubs: self.stubs }),
+            (None, None) => Err(SandboxError::Silent(helper)),
+        }
+    }
+}
+
+/// Says the specification, then hears output and messages until there will be no more of either.
+async fn attend(
+    helper: &mut Child,
+    socket: UnixStream,
+    spec: &Spec,
+    output: impl FnMut(Stream, &[u8]),
+) -> Result<Report, SandboxError> {
+    let line = protocol::encode(spec).map_err(|error| SandboxError::Spec(error.to_string()))?;
+    let (reader, mut writer) = socket.into_split();
+    match writer.write_all(&line).await {
+        // A helper that is gone already may have said why.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
+        _ => {}
+    }
+    let stdout = helper.stdout.take().expect("asked for at the start");
+    let stderr = helper.stderr.take().expect("asked for at the start");
+    let (heard, passed) = tokio::join!(hear(BufReader::new(reader)), pass_on(stdout, stderr, output));
+    passed?;
+    // Closed only here: to close it is to kill.
+    drop(writer);
+    Ok(heard?)
+}
+
+async fn hear(mut socket: impl AsyncBufReadExt + Unpin) -> io::Result<Report> {
+    let mut report = Report::default();
+    let mut line = Vec::new();
+    while socket.read_until(b'\n', &mut line).await? > 0 {
+        report.hear(serde_json::from_slice(&line)?);
+        line.clear();
+    }
+    Ok(report)
+}
+
+async fn pass_on(
+    stdout: impl AsyncRead + Unpin,
+    stderr: impl AsyncRead + Unpin,
+    mut output: impl FnMut(Stream, &[u8]),
+) -> io::Result<()> {
+    let (mut stdout, mut stderr) = (Some(stdout), Some(stderr));
+    let (mut from_stdout, mut from_stderr) = (Vec::new(), Vec::new());
+    while stdout.is_some() || stderr.is_some() {
+        tokio::select! {
+            read = read_some(&mut stdout, &mut from_stdout) => {
+                read?;
+                output(Stream::Stdout, &from_stdout);
+                from_stdout.clear();
+            }
+            read = read_some(&mut stderr, &mut from_stderr) => {
+                read?;
+                output(Stream::Stderr, &from_stderr);
+                from_stderr.clear();
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads a piece, and forgets the source at its end. Never ready without a source.
+async fn read_some(source: &mut Option<impl AsyncRead + Unpin>, piece: &mut Vec<u8>) -> io::Result<()> {
+    let Some(open) = source else { return std::future::pending().await };
+    piece.reserve(OUTPUT_CHUNK);
+    if open.read_buf(piece).await? == 0 {
+        *source = None;
+    }
+    Ok(())
+}

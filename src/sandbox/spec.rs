@@ -1,0 +1,167 @@
+//! What to run, and what came of it: plain data.
+
+use super::binfmt::Emulator;
+use super::failure::Failure;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A process to run in a root file system, complete: nothing is taken from the environment of the caller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spec {
+    /// The layers below, lowest first, at most [`Spec::MAX_LOWERS`]. None at all is a tree that is empty but for `upper`.
+    pub lowers: Vec<PathBuf>,
+    /// Where changes go: an existing folder, in overlayfs' own format afterwards.
+    pub upper: PathBuf,
+    /// An empty folder on the file system of `upper`. Afterwards it is overlayfs' debris, to be removed by the caller.
+    pub work: PathBuf,
+    /// Program and arguments. A program without a slash is looked up in `PATH` of `env`, inside the tree.
+    pub args: Vec<String>,
+    /// `NAME=value`, complete.
+    pub env: Vec<String>,
+    /// Working directory: a path inside the tree, made if it is absent.
+    pub cwd: PathBuf,
+    /// Who the process is.
+    pub user: User,
+    /// Host name, also in `/etc/hostname` and `/etc/hosts`.
+    pub hostname: String,
+    /// More lines for `/etc/hosts`.
+    pub hosts: Vec<HostEntry>,
+    /// What the process reaches.
+    pub network: Network,
+    /// Files shown over the tree while the process runs; they are never part of `upper`.
+    pub files: Vec<ShownFile>,
+    /// How to run programs of a foreign architecture, if the tree holds such and the host cannot run them itself.
+    pub emulator: Option<Emulator>,
+}
+
+impl Spec {
+    /// As many lower layers as overlayfs takes (`OVL_MAX_STACK`).
+    pub const MAX_LOWERS: usize = 500;
+}
+
+/// Numeric identity of a process.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct User {
+    /// User.
+    pub uid: u32,
+    /// Primary group.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+/// A name of an address, for `/etc/hosts`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostEntry {
+    /// Where it leads.
+    pub address: IpAddr,
+    /// The name.
+    pub name: String,
+}
+
+/// What a process reaches of the network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Network {
+    /// Everything that the host reaches, in the host's own network namespace.
+    #[default]
+    Host,
+    /// A loopback interface of its own and nothing else.
+    None,
+}
+
+/// A read-only file placed over the tree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownFile {
+    /// Where, inside the tree.
+    pub path: PathBuf,
+    /// The bytes.
+    pub content: Vec<u8>,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+/// Where output came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Descriptor 1.
+    Stdout,
+    /// Descriptor 2.
+    Stderr,
+}
+
+/// A process that ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// How it ended.
+    pub status: Status,
+    /// What it used, together with the descendants that it waited for.
+    pub usage: Usage,
+    /// What was made in `upper` only to mount something on, parents first, relative to the root of the tree.
+    ///
+    /// They are not the step's doing and belong in no layer, unless the step filled them: drop the files, and those of
+    /// the folders that are otherwise empty. Times of the folders above them are as they were.
+    pub stubs: Vec<PathBuf>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    /// By itself.
+    Code(i32),
+    /// By a signal.
+    Signal(i32),
+}
+
+impl Status {
+    /// Whether the process ended well.
+    pub fn success(self) -> bool {
+        self == Self::Code(0)
+    }
+
+    /// The number that a shell shows: 128 and the signal for a process that was killed.
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Code(code) => code,
+            Self::Signal(signal) => 128 + signal,
+        }
+    }
+}
+
+/// What a process used of the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// The largest resident set of any of its processes, in bytes.
+    pub peak_memory: u64,
+    /// Time spent on processors, by the programs and by the kernel for them.
+    pub cpu_time: Duration,
+}
+
+/// Why there is no [`Exit`].
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The specification cannot be met by any kernel.
+    #[error("{0}")]
+    Spec(String),
+    /// The helper could not be started or spoken to.
+    #[error("cannot start a sandbox: {0}")]
+    Helper(#[from] std::io::Error),
+    /// The helper ended without a word.
+    #[error("the sandbox ended without a report ({0})")]
+    Silent(std::process::ExitStatus),
+    /// The sandbox could not be set up.
+    #[error("{0}")]
+    Setup(Failure),
+    /// The program could not be executed. The sandbox is to blame for nothing.
+    #[error("{message}")]
+    Program {
+        /// What a shell would say.
+        message: String,
+        /// What a shell would exit with: 127 for a program that is not there, 126 for one that cannot be executed.
+        code: i32,
+    },
+    /// Somebody cancelled the run; all processes are gone.
+    #[error("cancelled")]
+    Cancelled,
+}
