@@ -62,6 +62,7 @@ pub struct Index {
 
 /// What the name of an image leads to.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant)] // there are a handful of them, never a list
 pub enum Document {
     /// One image.
     Manifest(Manifest),

@@ -6,7 +6,7 @@
 //! - `Basic` (RFC 7617): user name and password.
 //! - `Bearer` (RFC 6750, distribution's token specification): a token for the scopes of the request, fetched from the
 //!   service that the registry names, with `GET` and the password if there is one, or with `POST` and the identity
-//!   token (an OAuth2 refresh token). Without credentials the service is asked all the same: public images need an
+//!   token (an `OAuth2` refresh token). Without credentials the service is asked all the same: public images need an
 //!   anonymous token.
 //!
 //! Tokens are kept by their scopes until shortly before they end, and one request fetches them for all that wait. A
@@ -202,14 +202,8 @@ impl Authorizer {
         };
         let mut response = transport.send_for_token(&self.name, &request, authorization.as_ref()).await?;
         if !response.status().is_success() {
-            return Err(match response.into_error("the token service").await {
-                // The request was refused by whoever checks passwords; what it is for is not the matter.
-                RegistryError::NotFound { message, .. } => RegistryError::Protocol {
-                    host: self.name.clone(),
-                    problem: format!("its token service does not exist {message}"),
-                },
-                error => error,
-            });
+            let what = format!("the token service of {}", self.name);
+            return Err(response.into_error(&what).await);
         }
         let body = response.read(LONGEST_ANSWER).await?.ok_or_else(|| protocol("its token service says too much"))?;
         let answer: TokenAnswer =
@@ -218,7 +212,7 @@ impl Authorizer {
     }
 }
 
-/// The answer of a token service; `access_token` is OAuth2's name for `token`.
+/// The answer of a token service; `access_token` is `OAuth2`'s name for `token`.
 #[derive(Deserialize)]
 struct TokenAnswer {
     token: Option<String>,
@@ -234,7 +228,7 @@ impl TokenAnswer {
         header.set_sensitive(true);
         let lifetime = Duration::from_secs(self.expires_in.unwrap_or(DEFAULT_LIFETIME).min(365 * 24 * 3600));
         let skew = LONGEST_SKEW.min(lifetime / 4);
-        Some(Token { header, usable_until: asked + lifetime - skew })
+        Some(Token { header, usable_until: asked + lifetime.saturating_sub(skew) })
     }
 }
 

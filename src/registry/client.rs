@@ -42,7 +42,7 @@ impl Default for Options {
             ca_certificates: Vec::new(),
             transfers_per_host: 4,
             connect_timeout: Duration::from_secs(20),
-            idle_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_mins(1),
             retry: RetryPolicy::default(),
         }
     }

@@ -27,6 +27,10 @@ mod host;
 mod pull;
 mod push;
 mod retry;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod traffic;
 mod transport;
 

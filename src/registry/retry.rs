@@ -31,7 +31,7 @@ impl Default for RetryPolicy {
             attempts: 5,
             first: Duration::from_millis(250),
             longest: Duration::from_secs(10),
-            patience: Duration::from_secs(120),
+            patience: Duration::from_mins(2),
         }
     }
 }
