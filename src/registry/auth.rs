@@ -6,7 +6,7 @@
 //! - `Basic` (RFC 7617): user name and password.
 //! - `Bearer` (RFC 6750, distribution's token specification): a token for the scopes of the request, fetched from the
 //!   service that the registry names, with `GET` and the password if there is one, or with `POST` and the identity
-//!   token (an `OAuth2` refresh token). Without credentials the service is asked all the same: public images need an
+//!   token (an OAuth 2.0 refresh token). Without credentials the service is asked all the same: public images need an
 //!   anonymous token.
 //!
 //! Tokens are kept by their scopes until shortly before they end, and one request fetches them for all that wait. A
@@ -212,7 +212,7 @@ impl Authorizer {
     }
 }
 
-/// The answer of a token service; `access_token` is `OAuth2`'s name for `token`.
+/// The answer of a token service; `access_token` is OAuth 2.0's name for `token`.
 #[derive(Deserialize)]
 struct TokenAnswer {
     token: Option<String>,

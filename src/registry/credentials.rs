@@ -29,7 +29,7 @@ const DOCKER_HUB_HOSTS: [&str; 3] = ["docker.io", "index.docker.io", "registry-1
 pub(super) enum Credential {
     /// For Basic authentication, of the registry or of its token service.
     Password { user: String, password: String },
-    /// An OAuth2 refresh token, which only the token service takes.
+    /// An OAuth 2.0 refresh token, which only the token service takes.
     IdentityToken(String),
 }
 
@@ -94,21 +94,20 @@ fn knows_nothing(error: &CredentialRetrievalError) -> bool {
 }
 
 fn explain(error: &CredentialRetrievalError, file: &Path) -> String {
-    match error {
-        CredentialRetrievalError::HelperCommunicationError => {
-            format!("a helper program that {} names cannot be run", file.display())
-        }
-        // Standard output may hold the secret.
-        CredentialRetrievalError::HelperFailure { helper, stderr, .. } => {
-            format!("{helper} failed: {}", super::error::printable(stderr.trim()))
-        }
-        other => other.to_string(),
+    if *error == CredentialRetrievalError::HelperCommunicationError {
+        return format!("a helper program that {} names cannot be run", file.display());
     }
+    // The standard output of a helper may hold the secret.
+    if let CredentialRetrievalError::HelperFailure { helper, stderr, .. } = error {
+        return format!("{helper} failed: {}", super::error::printable(stderr.trim()));
+    }
+    error.to_string()
 }
 
 /// The names in a configuration file, without the secrets.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
+#[allow(clippy::zero_sized_map_values)] // a set would not read a JSON object
 struct Entries {
     auths: BTreeMap<String, serde::de::IgnoredAny>,
     cred_helpers: BTreeMap<String, serde::de::IgnoredAny>,

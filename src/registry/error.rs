@@ -169,10 +169,7 @@ impl RegistryError {
 
     /// How long the registry asked us to wait.
     pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Unavailable { retry_after, .. } => *retry_after,
-            _ => None,
-        }
+        if let Self::Unavailable { retry_after, .. } = self { *retry_after } else { None }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Registries as places: addresses, which of them may speak plain HTTP, and where they may send us.
 //!
 //! Docker Hub is called `docker.io` and lives at `registry-1.docker.io`. Loopback, and hosts that the user lists as
-//! insecure, are spoken to over plain HTTP as by Docker and BuildKit; all others over HTTPS.
+//! insecure, are spoken to over plain HTTP as by Docker; all others over HTTPS.
 //!
 //! A registry can name other places: where a blob lies, where an upload goes on, who issues tokens. What it names is
 //! followed within these rules, so that a registry cannot use us to reach what only we can reach, nor to learn what was

@@ -12,9 +12,9 @@
 //! - No byte leaves this room unverified: documents are checked against their digest before they are parsed, blobs
 //!   while they stream. A mismatch is an error and never tried again until it fits.
 //! - A credential goes to the registry that it was saved for, or to the token service that this registry names
-//!   ([`host`]), and to nobody else.
+//!   (module `host`), and to nobody else.
 //! - Everything that a registry decides has a limit: sizes of documents, depth of indexes, redirects, waits, silence.
-//! - A failure that may pass is tried again ([`retry`]); a transfer goes on where it broke.
+//! - A failure that may pass is tried again (module `retry`); a transfer goes on where it broke.
 
 mod auth;
 mod blob;

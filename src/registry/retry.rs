@@ -101,7 +101,7 @@ mod tests {
             attempts: 5,
             first: Duration::from_secs(1),
             longest: Duration::from_secs(3),
-            patience: Duration::from_secs(60),
+            patience: Duration::from_mins(1),
         };
         let seconds = Duration::from_secs;
         for (failed, asked, jitter, expected) in [

@@ -129,13 +129,18 @@ impl FakeRegistry {
 
 /// A client that reads credentials from `files` alone and does not wait long.
 pub(super) fn client(files: Vec<PathBuf>) -> Client {
+    Client::new(options(files)).unwrap()
+}
+
+/// The options of [`client`].
+pub(super) fn options(credential_files: Vec<PathBuf>) -> Options {
     let retry = RetryPolicy {
         attempts: 4,
         first: Duration::from_millis(1),
         longest: Duration::from_millis(5),
         patience: Duration::from_secs(5),
     };
-    Client::new(Options { credential_files: files, retry, ..Options::default() }).unwrap()
+    Options { credential_files, retry, ..Options::default() }
 }
 
 /// A layer and its descriptor.
@@ -191,12 +196,12 @@ async fn read_request(stream: &mut BufStream<TcpStream>) -> Option<Seen> {
 async fn write_reply(stream: &mut BufStream<TcpStream>, reply: &Reply, is_head: bool, here: &str) -> bool {
     let mut head = format!("HTTP/1.1 {} X\r\n", reply.status);
     for (name, value) in &reply.headers {
-        head += &format!("{name}: {}\r\n", value.replace("HERE", here));
+        head.extend([name, ": ", &value.replace("HERE", here), "\r\n"]);
     }
     if reply.unmeasured {
         head += "Connection: close\r\n";
     } else if !reply.headers.iter().any(|(name, _)| *name == "Content-Length") {
-        head += &format!("Content-Length: {}\r\n", reply.body.len());
+        head.extend(["Content-Length: ", &reply.body.len().to_string(), "\r\n"]);
     }
     head += "\r\n";
     let end = reply.cut.unwrap_or(reply.body.len());

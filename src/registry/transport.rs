@@ -293,11 +293,12 @@ fn failure(host: &str, error: &reqwest::Error) -> RegistryError {
 /// Why a connection is not secure. Trying again does not help.
 fn tls_error(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let wrapped = error.downcast_ref::<io::Error>()?.get_ref()?;
-    match wrapped.downcast_ref::<rustls::Error>()? {
-        rustls::Error::InvalidCertificate(why) => Some(format!("its certificate is not trusted: {why}")),
-        rustls::Error::InvalidMessage(_) => Some("it does not speak TLS".to_owned()),
-        _ => None,
+    // An I/O error in an I/O error: `source` passes the inner one by.
+    let Some(error) = wrapped.downcast_ref::<rustls::Error>() else { return tls_error(wrapped) };
+    if let rustls::Error::InvalidCertificate(why) = error {
+        return Some(format!("its certificate is not trusted: {why}"));
     }
+    matches!(error, rustls::Error::InvalidMessage(_)).then(|| "it does not speak TLS".to_owned())
 }
 
 /// The last of a chain of causes, which is the one that tells a person something.

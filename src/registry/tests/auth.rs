@@ -7,6 +7,8 @@ use futures_util::future::join_all;
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
 
 const BLOB: &str = "HEAD /v2/app/blobs/";
 const TOKEN: &str = "GET /token?service=fake&scope=repository%3Aapp%3Apull";
@@ -194,6 +196,44 @@ async fn a_redirect_to_another_origin_loses_the_credentials() {
     assert_eq!(registry.seen()[1].header("authorization"), BASIC);
     assert_eq!(elsewhere.lines(), ["GET /blob?signature=1", "GET /private"]);
     assert!(elsewhere.seen().iter().all(|seen| !seen.headers.contains_key("authorization")));
+}
+
+/// CVE-2020-15157.
+#[tokio::test]
+async fn only_the_registry_itself_may_ask_for_credentials() {
+    let (descriptor, _) = layer("a layer");
+    let stranger =
+        FakeRegistry::start([("GET /blob", challenge("http://HERE/token")), (TOKEN_OF_ME, token("T"))]).await;
+    let redirect = Reply::new(307).header("Location", format!("http://{}/blob", stranger.host));
+    let registry = FakeRegistry::start([(format!("GET /v2/app/blobs/{}", descriptor.digest), redirect)]).await;
+    let (_folder, files) = password_for(&registry.host);
+    let reference = registry.reference("app:1");
+    let error = client(files).fetch_blob(&reference, &descriptor, &mut Vec::new(), &|_| ()).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Unauthorized { .. }), "{error}");
+    assert_eq!(stranger.lines(), ["GET /blob"]);
+}
+
+#[tokio::test]
+async fn a_peer_that_cannot_prove_who_it_is_is_not_asked_again() {
+    let (descriptor, _) = layer("a layer");
+    let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let redirect = Reply::new(307).header("Location", format!("https://{}/blob", plain.local_addr().unwrap()));
+    tokio::spawn(async move {
+        let (mut stream, _) = plain.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+    });
+    let registry = FakeRegistry::start([(format!("GET /v2/app/blobs/{}", descriptor.digest), redirect)]).await;
+    let reference = registry.reference("app:1");
+    let error = client(Vec::new()).fetch_blob(&reference, &descriptor, &mut Vec::new(), &|_| ()).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "no secure connection to registry {}: it does not speak TLS; name its authority with --ca-certificates, \
+             or list the host as insecure if it is meant to speak plain HTTP",
+            registry.host
+        )
+    );
+    assert_eq!(registry.lines().len(), 1);
 }
 
 #[tokio::test]

@@ -3,22 +3,30 @@
 //! Tests whose programs are not installed say so and pass.
 
 use crate::image::{Descriptor, Index, Manifest, MediaType};
-use crate::registry::testing::client;
-use crate::registry::{BlobSource, Client, PushOutcome};
+use crate::registry::testing::{FakeRegistry, Reply, client, options};
+use crate::registry::{BlobSource, Client, Options, PushOutcome};
 use flashbuild_frontend::config::ImageConfig;
 use flashbuild_frontend::platform::Platform;
 use flashbuild_frontend::reference::Reference;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::{fs, io};
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 
 /// `me:open sesame`, hashed with bcrypt as the registry wants it.
 const HTPASSWD: &str = "me:$2b$04$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy\n";
 /// The same for a client's configuration.
 const AUTH: &str = "bWU6b3BlbiBzZXNhbWU=";
+
+/// Who may talk to the registry, and how.
+#[derive(Clone, Copy)]
+enum Access {
+    Open,
+    Password,
+    Tls,
+}
 
 /// A running registry; it ends with its value.
 struct Distribution {
@@ -36,23 +44,33 @@ impl Drop for Distribution {
 
 impl Distribution {
     /// `None` if it is not installed.
-    async fn start(with_password: bool) -> Option<Self> {
+    fn start(access: Access) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let host = format!("127.0.0.1:{port}");
         fs::write(root.join("htpasswd"), HTPASSWD).unwrap();
-        let mut config = format!(
-            "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: {host}}}\n",
-            root.join("data").display()
+        let (path, data) = (|name: &str| root.join(name).display().to_string(), root.join("data"));
+        let (tls, auth) = match access {
+            Access::Open => (String::new(), String::new()),
+            Access::Password => {
+                (String::new(), format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", path("htpasswd")))
+            }
+            Access::Tls => {
+                if !certify(root) {
+                    skip("openssl");
+                    return None;
+                }
+                (format!(", tls: {{certificate: {}, key: {}}}", path("cert.pem"), path("key.pem")), String::new())
+            }
+        };
+        let config = format!(
+            "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n\
+             http: {{addr: 127.0.0.1:0{tls}}}\n{auth}",
+            data.display()
         );
-        if with_password {
-            config += &format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", root.join("htpasswd").display());
-        }
         fs::write(root.join("config.yml"), config).unwrap();
         let mut command = Command::new("docker-registry");
-        command.arg("serve").arg(root.join("config.yml")).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = match command.spawn() {
+        command.arg("serve").arg(root.join("config.yml")).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut process = match command.spawn() {
             Ok(process) => process,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 skip("docker-registry");
@@ -60,12 +78,16 @@ impl Distribution {
             }
             Err(error) => panic!("docker-registry: {error}"),
         };
-        let mut registry = Self { process, folder, host };
-        while TcpStream::connect(&registry.host).await.is_err() {
-            assert!(registry.process.try_wait().unwrap().is_none(), "docker-registry ended");
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-        Some(registry)
+        let mut log = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
+        // The kernel chose the port; the registry says which, before it accepts.
+        let address = |line: String| {
+            let (_, rest) = line.split_once("listening on ")?;
+            rest.split([',', '"']).next().map(str::to_owned)
+        };
+        let host = log.find_map(address).expect("docker-registry says where it listens");
+        // A full pipe would stop it.
+        std::thread::spawn(move || log.for_each(drop));
+        Some(Self { process, folder, host })
     }
 
     fn reference(&self, rest: &str) -> Reference {
@@ -86,22 +108,27 @@ impl Distribution {
         command.args(["--insecure-policy", "copy", "--all", "--src-tls-verify=false", "--authfile"]);
         command.arg(self.credentials()).arg(format!("docker://{}/{rest}", self.host));
         command.arg(format!("dir:{}", target.display()));
-        match command.output() {
-            Ok(output) => {
-                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-                Some(target)
-            }
-            Err(_) => {
-                skip("skopeo");
-                None
-            }
-        }
+        let Ok(output) = command.output() else {
+            skip("skopeo");
+            return None;
+        };
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Some(target)
     }
 }
 
 #[allow(clippy::print_stderr)] // a test's own words, which the harness shows
 fn skip(program: &str) {
     eprintln!("skipped: {program} is not installed");
+}
+
+/// Makes `cert.pem` and `key.pem` for 127.0.0.1, if openssl is installed.
+fn certify(folder: &Path) -> bool {
+    let mut command = Command::new("openssl");
+    command.args(["req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-days", "2"]);
+    command.args(["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]);
+    command.args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout", "key.pem", "-out", "cert.pem"]);
+    command.current_dir(folder).output().is_ok_and(|output| output.status.success())
 }
 
 /// An image of one layer, with an index around it.
@@ -160,7 +187,7 @@ async fn push(client: &Client, reference: &Reference, image: &Image, mount_from:
 
 #[tokio::test]
 async fn a_pushed_image_comes_back_and_is_not_sent_twice() {
-    let Some(registry) = Distribution::start(false).await else { return };
+    let Some(registry) = Distribution::start(Access::Open) else { return };
     let (client, reference, image) = (client(Vec::new()), registry.reference("team/app:1"), image());
     let sizes: Vec<_> = image.blobs.iter().map(|(blob, _)| PushOutcome::Uploaded { bytes: blob.size }).collect();
     assert_eq!(push(&client, &reference, &image, None).await, sizes);
@@ -188,7 +215,7 @@ async fn a_pushed_image_comes_back_and_is_not_sent_twice() {
 
 #[tokio::test]
 async fn a_password_opens_a_closed_registry() {
-    let Some(registry) = Distribution::start(true).await else { return };
+    let Some(registry) = Distribution::start(Access::Password) else { return };
     let (reference, image) = (registry.reference("app:1"), image());
     let stranger = client(Vec::new());
     let error = stranger.resolve(&reference).await.unwrap_err().to_string();
@@ -204,7 +231,29 @@ async fn a_password_opens_a_closed_registry() {
 
 #[tokio::test]
 async fn a_tag_that_is_not_there_is_named() {
-    let Some(registry) = Distribution::start(false).await else { return };
+    let Some(registry) = Distribution::start(Access::Open) else { return };
     let error = client(Vec::new()).resolve(&registry.reference("app:none")).await.unwrap_err().to_string();
     assert!(error.starts_with(&format!("{}/app:none not found: check the name and the tag", registry.host)), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_is_trusted_when_its_authority_is_named() {
+    let Some(registry) = Distribution::start(Access::Tls) else { return };
+    // Loopback itself is spoken to over plain HTTP, so a redirect leads there.
+    let redirect = Reply::new(307).header("Location", format!("https://{}/v2/app/manifests/1", registry.host));
+    let entrance = FakeRegistry::start([("GET /v2/app/manifests/1", redirect)]).await;
+    let reference = entrance.reference("app:1");
+
+    let error = client(Vec::new()).resolve(&reference).await.unwrap_err().to_string();
+    assert!(error.contains("its certificate is not trusted"), "{error}");
+    assert!(error.contains("--ca-certificates"), "{error}");
+
+    let ca_certificates = vec![registry.folder.path().join("cert.pem")];
+    let trusting = Client::new(Options { ca_certificates, ..options(Vec::new()) }).unwrap();
+    let error = trusting.resolve(&reference).await.unwrap_err().to_string();
+    assert!(error.contains("app:1 not found"), "{error}");
+
+    let ca_certificates = vec![registry.folder.path().join("absent.pem")];
+    let error = Client::new(Options { ca_certificates, ..options(Vec::new()) }).err().unwrap().to_string();
+    assert!(error.contains("absent.pem"), "{error}");
 }

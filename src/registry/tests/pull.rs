@@ -4,6 +4,7 @@ use crate::image::{Descriptor, DescriptorPlatform, MediaType};
 use crate::registry::testing::{FakeRegistry, Reply, client, digest};
 use crate::registry::{Client, RegistryError, ResolvedImage};
 use serde_json::{Value, json};
+use tokio::net::TcpSocket;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -31,10 +32,10 @@ impl Contents {
         let (os, architecture) = platform.split_once('/').unwrap();
         let rootfs = json!({"type": "layers", "diff_ids": vec![digest("layer"); diff_ids]});
         let config = self.blob(CONFIG, &json!({"os": os, "architecture": architecture, "rootfs": rootfs}));
-        self.manifest(config, layers)
+        self.manifest(&config, layers)
     }
 
-    fn manifest(&mut self, config: Value, layers: usize) -> Value {
+    fn manifest(&mut self, config: &Value, layers: usize) -> Value {
         let layer = json!({"mediaType": "a/b", "digest": digest("layer"), "size": 5});
         self.document(MANIFEST, &json!({"schemaVersion": 2, "config": config, "layers": vec![layer; layers]}))
     }
@@ -126,16 +127,16 @@ async fn contradictions_between_manifest_and_configuration_are_refused() {
 
     let mut chart = Contents::default();
     let config = chart.blob("application/vnd.cncf.helm.config.v1+json", &json!({}));
-    let manifest = chart.manifest(config, 1);
+    let manifest = chart.manifest(&config, 1);
     chart.tag(&manifest);
 
     let mut bomb = Contents::default();
-    let manifest = bomb.manifest(json!({"mediaType": CONFIG, "digest": digest("x"), "size": 100_000_000}), 1);
+    let manifest = bomb.manifest(&json!({"mediaType": CONFIG, "digest": digest("x"), "size": 100_000_000}), 1);
     bomb.tag(&manifest);
 
     let mut broken = Contents::default();
     let config = broken.blob(CONFIG, &json!([]));
-    let manifest = broken.manifest(config, 0);
+    let manifest = broken.manifest(&config, 0);
     broken.tag(&manifest);
 
     for (contents, why) in [
@@ -210,7 +211,10 @@ async fn what_is_not_there_is_said_to_a_person() {
         "{error}"
     );
 
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // A port that is taken, and on which nobody listens.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let free = socket.local_addr().unwrap().port();
     let reference = format!("localhost:{free}/app:1").parse().unwrap();
     let error = client(Vec::new()).resolve(&reference).await.unwrap_err().to_string();
     assert_eq!(error, format!("cannot reach registry localhost:{free}: connection refused"));

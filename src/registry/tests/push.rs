@@ -36,7 +36,7 @@ async fn push(registry: &FakeRegistry, mount_from: Option<&str>) -> (Result<Push
     let last = Mutex::new(0);
     let result = client
         .push_blob(&registry.reference("app:1"), &descriptor, &source, mount_from, &|bytes| {
-            *last.lock().unwrap() = bytes
+            *last.lock().unwrap() = bytes;
         })
         .await;
     if matches!(result, Ok(PushOutcome::Uploaded { .. })) {
