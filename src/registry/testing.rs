@@ -143,6 +143,25 @@ pub(super) fn options(credential_files: Vec<PathBuf>) -> Options {
     Options { credential_files, retry, ..Options::default() }
 }
 
+/// Options with which silence is soon too long, and nothing is tried again.
+pub(super) fn impatient() -> Options {
+    let options = options(Vec::new());
+    Options { idle_timeout: Duration::from_millis(50), retry: RetryPolicy { attempts: 1, ..options.retry }, ..options }
+}
+
+/// The address of somebody who takes connections, and neither reads nor answers.
+pub(super) async fn silent_peer() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    });
+    host
+}
+
 /// A layer and its descriptor.
 pub(super) fn layer(text: &str) -> (Descriptor, Vec<u8>) {
     (Descriptor::of(MediaType::ImageLayer, text.as_bytes()), text.as_bytes().to_vec())

@@ -271,7 +271,7 @@ impl Response {
 }
 
 fn silence(host: &str, idle: Duration) -> RegistryError {
-    RegistryError::Unreachable { host: host.to_owned(), cause: format!("silent for {} seconds", idle.as_secs()) }
+    RegistryError::Unreachable { host: host.to_owned(), cause: format!("silent for {idle:?}") }
 }
 
 /// What kept a request from being answered.

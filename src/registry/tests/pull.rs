@@ -1,7 +1,7 @@
 //! From names to images, and documents that are not what they should be.
 
 use crate::image::{Descriptor, DescriptorPlatform, MediaType};
-use crate::registry::testing::{FakeRegistry, Reply, client, digest};
+use crate::registry::testing::{FakeRegistry, Reply, client, digest, impatient, silent_peer};
 use crate::registry::{Client, RegistryError, ResolvedImage};
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
@@ -218,6 +218,14 @@ async fn what_is_not_there_is_said_to_a_person() {
     let reference = format!("localhost:{free}/app:1").parse().unwrap();
     let error = client(Vec::new()).resolve(&reference).await.unwrap_err().to_string();
     assert_eq!(error, format!("cannot reach registry localhost:{free}: connection refused"));
+}
+
+#[tokio::test]
+async fn silence_has_an_end() {
+    let host = silent_peer().await;
+    let client = Client::new(impatient()).unwrap();
+    let error = client.resolve(&format!("{host}/app:1").parse().unwrap()).await.unwrap_err().to_string();
+    assert_eq!(error, format!("cannot reach registry {host}: silent for 50ms"));
 }
 
 async fn described(client: &Client, registry: &FakeRegistry) -> Descriptor {

@@ -1,8 +1,8 @@
 //! Blobs and documents on their way out: the cheapest way that works, and uploads that break.
 
 use crate::image::MediaType;
-use crate::registry::testing::{FakeRegistry, Reply, client, digest, layer};
-use crate::registry::{BlobSource, PushOutcome, RegistryError, Traffic};
+use crate::registry::testing::{FakeRegistry, Reply, client, digest, impatient, layer, silent_peer};
+use crate::registry::{BlobSource, Client, PushOutcome, RegistryError, Traffic};
 use std::sync::Mutex;
 
 const TEXT: &str = "the bytes of a layer";
@@ -168,6 +168,18 @@ async fn a_file_that_is_not_the_blob_is_not_sent() {
         assert!(matches!(error, RegistryError::Source { .. }), "{error}");
         assert!(error.to_string().contains(why), "{error}");
     }
+}
+
+#[tokio::test]
+async fn an_upload_that_does_not_move_is_given_up() {
+    let opened = opened(&format!("http://{}/upload", silent_peer().await));
+    let registry = FakeRegistry::start([(OPEN, opened)]).await;
+    // More than the buffers of a connection take.
+    let (descriptor, bytes) = layer(&"x".repeat(64 << 20));
+    let (client, source) = (Client::new(impatient()).unwrap(), BlobSource::Bytes(bytes.into()));
+    let error = client.push_blob(&registry.reference("app:1"), &descriptor, &source, None, &|_| ()).await.unwrap_err();
+    assert!(error.to_string().ends_with("silent for 50ms"), "{error}");
+    assert!(client.traffic().blob_bytes_sent < descriptor.size);
 }
 
 #[tokio::test]
