@@ -15,5 +15,6 @@
 pub mod image;
 pub mod layer;
 pub mod sandbox;
+pub mod registry;
 pub mod solver;
 pub mod store;

@@ -146,7 +146,7 @@ digest_newtype! {
     BlobDigest
 }
 digest_newtype! {
-    /// Names a layer by its uncompressed tar (image-spec `config.md`, "Layer DiffID").
+    /// Names a layer by its uncompressed tar (image-spec `config.md`, "Layer `DiffID`").
     DiffId
 }
 

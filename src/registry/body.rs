@@ -1,0 +1,173 @@
+//! Bodies of requests: documents from memory, blobs from files, and watching a blob go.
+
+use super::Progress;
+use super::error::RegistryError;
+use super::traffic::Counters;
+use bytes::{Bytes, BytesMut};
+use futures_util::stream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use std::{fmt, io};
+use tokio::fs::File;
+use tokio::io::AsyncReadExt as _;
+use tokio::time::Instant;
+
+/// Bytes that go to the connection at once.
+const CHUNK: usize = 256 * 1024;
+/// How often progress is told while a blob goes out.
+const TICK: Duration = Duration::from_millis(100);
+/// How many times longer than between two chunks a registry may be silent when it has the whole blob: some move it to
+/// its place, and check it, before they answer.
+const COMMIT_PATIENCE: u32 = 10;
+
+/// Where the bytes of a blob come from; it can be opened again if an upload is lost.
+#[derive(Debug, Clone)]
+pub enum BlobSource {
+    /// Memory: configurations.
+    Bytes(Bytes),
+    /// A file that holds just the blob.
+    File(PathBuf),
+}
+
+/// The body of a request.
+#[derive(Clone)]
+pub(super) enum Body<'a> {
+    Empty,
+    /// `application/x-www-form-urlencoded`.
+    Form(String),
+    Document(Bytes),
+    Blob {
+        source: &'a BlobSource,
+        size: u64,
+        progress: Progress<'a>,
+    },
+}
+
+/// Why a blob could not be read while it went out.
+#[derive(Debug)]
+pub(super) struct SourceError {
+    pub(super) what: String,
+    pub(super) kind: io::ErrorKind,
+    pub(super) message: String,
+}
+
+impl SourceError {
+    fn new(what: &str, error: &io::Error) -> Self {
+        Self { what: what.to_owned(), kind: error.kind(), message: error.to_string() }
+    }
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.message)
+    }
+}
+
+impl std::error::Error for SourceError {}
+
+/// A blob on its way out.
+pub(super) struct Upload {
+    source: Opened,
+    size: u64,
+    sent: Arc<AtomicU64>,
+    counters: Arc<Counters>,
+}
+
+enum Opened {
+    Bytes(Bytes),
+    File { file: File, name: String },
+}
+
+impl Upload {
+    /// Opens a source that must have `size` bytes.
+    pub(super) async fn open(source: &BlobSource, size: u64, counters: Arc<Counters>) -> Result<Self, RegistryError> {
+        let (source, found) = match source {
+            BlobSource::Bytes(bytes) => (Opened::Bytes(bytes.clone()), bytes.len() as u64),
+            BlobSource::File(path) => {
+                let name = path.display().to_string();
+                let failed = |cause| RegistryError::Source { what: name.clone(), cause };
+                let file = File::open(path).await.map_err(failed)?;
+                let found = file.metadata().await.map_err(failed)?.len();
+                (Opened::File { file, name }, found)
+            }
+        };
+        if found != size {
+            let what = match source {
+                Opened::Bytes(_) => "the blob".to_owned(),
+                Opened::File { name, .. } => name,
+            };
+            let cause = io::Error::other(format!("it has {found} bytes, expected {size}"));
+            return Err(RegistryError::Source { what, cause });
+        }
+        Ok(Self { source, size, sent: Arc::default(), counters })
+    }
+
+    /// The number of bytes that the connection has taken.
+    pub(super) fn sent(&self) -> Arc<AtomicU64> {
+        self.sent.clone()
+    }
+
+    pub(super) fn into_body(self) -> reqwest::Body {
+        reqwest::Body::wrap_stream(stream::try_unfold(self, |mut upload| async move {
+            let chunk = upload.next().await?;
+            Ok::<_, SourceError>(chunk.map(|chunk| (chunk, upload)))
+        }))
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, SourceError> {
+        let left = self.size - self.sent.load(Ordering::Relaxed);
+        if left == 0 {
+            return Ok(None);
+        }
+        let most = usize::try_from(left).map_or(CHUNK, |left| left.min(CHUNK));
+        let chunk = match &mut self.source {
+            Opened::Bytes(bytes) => bytes.split_to(most),
+            Opened::File { file, name } => {
+                let mut buffer = BytesMut::with_capacity(most);
+                // A file that grew since it was opened is not read past its promised size.
+                let read = (&mut *file).take(most as u64).read_buf(&mut buffer).await;
+                match read {
+                    Ok(0) => return Err(SourceError::new(name, &io::ErrorKind::UnexpectedEof.into())),
+                    Ok(_) => buffer.freeze(),
+                    Err(error) => return Err(SourceError::new(name, &error)),
+                }
+            }
+        };
+        self.sent.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        self.counters.blob_bytes_sent.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        Ok(Some(chunk))
+    }
+}
+
+/// Waits for `exchange` while it sends `size` bytes, tells how far it is, and gives up (`None`) when nothing has moved
+/// for `idle`.
+pub(super) async fn watch<T>(
+    exchange: impl Future<Output = T>,
+    sent: &AtomicU64,
+    size: u64,
+    idle: Duration,
+    progress: Progress<'_>,
+) -> Option<T> {
+    tokio::pin!(exchange);
+    let (mut seen, mut moved) = (0, Instant::now());
+    loop {
+        tokio::select! {
+            answer = &mut exchange => {
+                progress(sent.load(Ordering::Relaxed));
+                return Some(answer);
+            }
+            () = tokio::time::sleep(TICK) => {}
+        }
+        let now = sent.load(Ordering::Relaxed);
+        if now != seen {
+            (seen, moved) = (now, Instant::now());
+            progress(now);
+        }
+        let patience = if now == size { idle.saturating_mul(COMMIT_PATIENCE) } else { idle };
+        if moved.elapsed() > patience {
+            return None;
+        }
+    }
+}
