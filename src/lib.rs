@@ -13,4 +13,5 @@
 //! The rooms, from the top floor down; a room imports only rooms below it (a test in `integration/` checks it):
 
 pub mod image;
+pub mod progress;
 pub mod solver;
