@@ -16,5 +16,6 @@ pub mod image;
 pub mod layer;
 pub mod sandbox;
 pub mod registry;
+pub mod progress;
 pub mod solver;
 pub mod store;
