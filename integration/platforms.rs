@@ -1,18 +1,21 @@
 //! One build, several platforms: an index in a registry, and each image what the Dockerfile says.
 
-use crate::harness::{BUSYBOX, Registry, Workspace, is_root, peer, skip, tree_report};
+use crate::harness::{Registry, Workspace, is_root, peer, skip, tree_report};
 use flashbuild::solver::event::Outcome;
 
 const PLATFORMS: [&str; 2] = ["linux/amd64", "linux/arm64"];
 
-const STAGES: &str = "
-FROM --platform=$BUILDPLATFORM busybox AS made
-RUN mkdir -p /made/folder && echo made > /made/folder/file && ln -s folder/file /made/link \\
- && chown -hR 5:6 /made && chmod 0700 /made/folder && chmod 04711 /made/folder/file
+const DOCKERFILE: &str = "
+FROM --platform=$BUILDPLATFORM scratch AS made
+ARG BUILDARCH
+ADD busybox-$BUILDARCH.tar /
+ENV PATH=/bin
+RUN mkdir -p /out/made/folder && cd /out/made && echo made > folder/file && ln -s folder/file link \\
+ && chown -hR 5:6 . && chmod 0700 folder && chmod 04711 folder/file
 
 FROM scratch
 ARG TARGETARCH
-COPY --from=made /made /made
+COPY --from=made /out /
 COPY --chown=7:8 --chmod=0640 greeting /srv/
 COPY for-$TARGETARCH /machine
 ADD payload.tar /opt/
@@ -61,7 +64,7 @@ f 0640 7:8 /srv/greeting 6 5891b5b5"
 }
 
 fn workspace() -> Option<Workspace> {
-    let work = Workspace::with_busybox(&PLATFORMS, &format!("{BUSYBOX}{STAGES}"))?;
+    let work = Workspace::with_busybox(&PLATFORMS, DOCKERFILE)?;
     work.file("greeting", "hello\n").file("for-amd64", "for amd64\n").file("for-arm64", "for arm64\n");
     work.file("payload.tar", payload());
     Some(work)
