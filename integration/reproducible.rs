@@ -7,7 +7,7 @@ const DOCKERFILE: &str = "
 FROM busybox
 COPY file /srv/
 RUN mkdir -p /data/a && date > /dev/null && head -c 100000 /srv/file > /data/a/copy && ln /data/a/copy /data/twin
-WORKDIR /work
+WORKDIR /srv
 ENV MODE=test
 ";
 
