@@ -1,0 +1,44 @@
+# Everything one does here. CI calls the same targets.
+CARGO ?= cargo
+# Where cargo builds; the scripts keep what they fetch and make there too.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BINARY := $(TARGET)/release/flashbuild
+NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
+DENY := $(shell $(CARGO) deny --version >/dev/null 2>&1 && echo yes)
+
+.PHONY: help build demo test check bench fmt setup
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+build: ## the release binary
+	$(CARGO) build --locked --release
+
+demo: build setup ## build a small application for two platforms, twice, and show what was done
+	examples/demo/run $(BINARY)
+
+test: setup ## all tests, with real registries and image tools where they are installed
+ifeq ($(NEXTEST),yes)
+	$(CARGO) nextest run --locked --workspace
+else
+	$(CARGO) test --locked --workspace
+endif
+
+check: ## formatting, lints, documentation, licences
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items --quiet
+ifeq ($(DENY),yes)
+	$(CARGO) deny --locked check
+else
+	@echo "check: cargo-deny is not installed; licences and advisories were not checked"
+endif
+
+bench: build setup ## measure rebuilds, steps and copies, beside buildah where it is installed
+	integration/bench $(BINARY)
+
+fmt: ## format the code
+	$(CARGO) fmt --all
+
+setup: ## what tests and demo need beside Rust: installed as root on Debian, named otherwise
+	@integration/setup

@@ -1,0 +1,142 @@
+//! One run of the binary, from its arguments to what it said.
+
+use super::events::{self, FinishedStep};
+use super::{Workspace, peer};
+use flashbuild::solver::event::Outcome;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// A command that is about to run in its [`Workspace`].
+pub(crate) struct Invocation<'a> {
+    work: &'a Workspace,
+    command: String,
+    arguments: Vec<String>,
+    store: &'a str,
+    epoch: Option<&'a str>,
+    user: Option<u32>,
+    number: u32,
+}
+
+/// A command that has run.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// Its exit code; `None` if a signal ended it.
+    pub(crate) code: Option<i32>,
+    /// What it wrote to standard output.
+    pub(crate) stdout: String,
+    /// What it wrote to standard error, apart from events.
+    pub(crate) stderr: String,
+    steps: Vec<FinishedStep>,
+    metadata: Option<Value>,
+}
+
+impl<'a> Invocation<'a> {
+    pub(super) fn new(work: &'a Workspace, command: &str, arguments: &[&str], number: u32) -> Self {
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        Self { work, command: command.to_owned(), arguments, store: "store", epoch: None, user: None, number }
+    }
+
+    /// In another store of the workspace.
+    pub(crate) fn store(mut self, name: &'a str) -> Self {
+        self.store = name;
+        self
+    }
+
+    /// With `SOURCE_DATE_EPOCH` set.
+    pub(crate) fn epoch(mut self, epoch: &'a str) -> Self {
+        self.epoch = Some(epoch);
+        self
+    }
+
+    /// As an ordinary user, if this is root. The workspace must have been given to them.
+    pub(crate) fn user(mut self, user: u32) -> Self {
+        self.user = Some(user);
+        self
+    }
+
+    /// Runs it, and expects it to work.
+    pub(crate) fn succeeds(&self) -> Run {
+        self.exits_with(0)
+    }
+
+    /// Runs it, and expects an exit code.
+    pub(crate) fn exits_with(&self, code: i32) -> Run {
+        let run = self.run();
+        assert_eq!(run.code, Some(code), "{} {:?}:\n{run:#?}", self.command, self.arguments);
+        run
+    }
+
+    /// Starts it, with nobody to hear what it says.
+    pub(crate) fn spawn(&self) -> Child {
+        self.process().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("flashbuild starts")
+    }
+
+    fn run(&self) -> Run {
+        let output = self.process().output().expect("flashbuild starts");
+        let (steps, stderr) = events::split(&String::from_utf8_lossy(&output.stderr));
+        let metadata = fs::read(self.metadata_file()).ok().map(|json| serde_json::from_slice(&json).unwrap());
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        Run { code: output.status.code(), stdout, stderr, steps, metadata }
+    }
+
+    fn process(&self) -> Command {
+        let mut process = match self.user.filter(|_| peer::is_root()) {
+            Some(user) => command_as(user, &self.own_binary(user)),
+            None => Command::new(env!("CARGO_BIN_EXE_flashbuild")),
+        };
+        process.arg(&self.command).arg("--root").arg(self.work.path(self.store));
+        if self.command == "build" {
+            process.args(["--progress", "rawjson", "--metadata-file"]).arg(self.metadata_file());
+        }
+        process.args(&self.arguments).current_dir(self.work.path("context")).stdin(Stdio::null());
+        process
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.work.path("home"));
+        if let Some(epoch) = self.epoch {
+            process.env("SOURCE_DATE_EPOCH", epoch);
+        }
+        process
+    }
+
+    fn metadata_file(&self) -> PathBuf {
+        self.work.path(format!("home/metadata-{}.json", self.number))
+    }
+
+    /// The binary where an ordinary user can read it: the folder that cargo builds in may be closed to them.
+    fn own_binary(&self, user: u32) -> PathBuf {
+        let copy = self.work.path("home/flashbuild");
+        if !copy.exists() {
+            fs::copy(env!("CARGO_BIN_EXE_flashbuild"), &copy).unwrap();
+            std::os::unix::fs::chown(&copy, Some(user), Some(user)).unwrap();
+        }
+        copy
+    }
+}
+
+fn command_as(user: u32, binary: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    let user = user.to_string();
+    command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "--"]).arg(binary);
+    command
+}
+
+impl Run {
+    /// Digest of the image or index that was built.
+    pub(crate) fn digest(&self) -> &str {
+        let metadata = self.metadata.as_ref().expect("a build that succeeds writes its metadata file");
+        metadata["containerimage.digest"].as_str().expect("the metadata file names the digest")
+    }
+
+    /// How the steps ended whose names contain `part`, in the order in which they ended.
+    pub(crate) fn outcomes(&self, part: &str) -> Vec<&Outcome> {
+        self.vertices().filter(|(name, _)| name.contains(part)).map(|(_, outcome)| outcome).collect()
+    }
+
+    /// Names and outcomes of the steps that are vertices of the graph, in the order in which they ended.
+    pub(crate) fn vertices(&self) -> impl Iterator<Item = (&str, &Outcome)> {
+        self.steps.iter().filter(|step| step.is_vertex).map(|step| (step.name.as_str(), &step.outcome))
+    }
+}

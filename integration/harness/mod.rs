@@ -1,0 +1,31 @@
+//! What the tests have in common: a folder to work in, commands to run, peers to compare with.
+
+mod busybox;
+mod events;
+mod invocation;
+mod layout;
+mod peer;
+mod registry;
+mod tree;
+mod workspace;
+
+pub(crate) use busybox::BUSYBOX;
+pub(crate) use invocation::{Invocation, Run};
+pub(crate) use layout::Layout;
+pub(crate) use peer::{is_root, peer, skip};
+pub(crate) use registry::Registry;
+pub(crate) use tree::tree_report;
+pub(crate) use workspace::Workspace;
+
+/// A moment long ago, for `SOURCE_DATE_EPOCH`.
+pub(crate) const EPOCH: &str = "1700000000";
+
+/// The platform of this machine, as `--platform` takes it.
+pub(crate) fn native_platform() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "linux/amd64",
+        "aarch64" => "linux/arm64",
+        "s390x" => "linux/s390x",
+        other => panic!("no busybox is fetched for {other}"),
+    }
+}

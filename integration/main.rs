@@ -1,0 +1,17 @@
+//! End-to-end tests: the real binary, a real registry, other people's image tools.
+//!
+//! One file a theme, and each test reads like a shell session: files, a command, what came out. Whatever a test needs
+//! beside the binary (`integration/setup` fetches it) it asks for by name, says so where it is absent, and passes.
+
+mod harness;
+
+mod cache;
+mod concurrency;
+mod crash;
+mod direction;
+mod emulation;
+mod errors;
+mod platforms;
+mod registry;
+mod reproducible;
+mod trees;
