@@ -12,6 +12,7 @@
 //!
 //! The rooms, from the top floor down; a room imports only rooms below it (a test in `integration/` checks it):
 
+pub mod exec;
 pub mod image;
 pub mod layer;
 pub mod sandbox;

@@ -1,0 +1,91 @@
+//! Why an operation failed, in words for the person who wrote the Dockerfile.
+
+use crate::{layer::LayerError, registry::RegistryError, sandbox::SandboxError, store::StoreError};
+use std::path::PathBuf;
+
+/// Why an operation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A layer could not be made or read.
+    #[error(transparent)]
+    Layer(#[from] LayerError),
+    /// A registry failed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// No process could be started.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// A process ended badly.
+    #[error("process {command:?} did not complete: exit code {code}")]
+    Exit {
+        /// What ran.
+        command: String,
+        /// Its exit code; 128 and the signal's number if a signal ended it.
+        code: i32,
+    },
+    /// A source that does not exist.
+    #[error("{path:?} not found in {place}{}", .similar.as_ref().map(|name| format!("; did you mean {name:?}?")).unwrap_or_default())]
+    NotFound {
+        /// As written.
+        path: String,
+        /// `the build context` or `the source image`.
+        place: &'static str,
+        /// The nearest name that exists.
+        similar: Option<String>,
+    },
+    /// A path that leads through something that is no folder, or round in circles.
+    #[error("{0}")]
+    Path(String),
+    /// A user or group that the image does not know.
+    #[error("no {kind} {name:?} in {file} of the image")]
+    NoUser {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// Where it was looked for.
+        file: &'static str,
+    },
+    /// A mode that `chmod` would not take.
+    #[error("invalid mode {0:?}: expected octal digits or a list such as u=rwX,go=rX")]
+    Mode(String),
+    /// A folder of the person who builds cannot be read.
+    #[error("cannot read {path}: {error}")]
+    Context {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A context that nobody gave.
+    #[error("no build context is named {0:?}")]
+    NoContext(String),
+    /// An architecture that this machine cannot run.
+    #[error("cannot run programs for {platform} here: {hint}")]
+    NoEmulator {
+        /// The platform.
+        platform: String,
+        /// What would help.
+        hint: String,
+    },
+    /// An image without the data that it should have.
+    #[error("{0}")]
+    Image(String),
+    /// A bug.
+    #[error("internal error: {0}")]
+    Internal(&'static str),
+}
+
+impl ExecError {
+    /// Whether the device that holds the store is full.
+    pub fn is_no_space(&self) -> bool {
+        match self {
+            Self::Store(StoreError::NoSpace { .. }) => true,
+            Self::Layer(error) => error.is_no_space(),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! `File`: files copied or made on top of a tree, as one layer.
+//!
+//! A [`Plan`] is the list of entries that the layer will hold, known before a byte is copied: sources are found in
+//! the tables of their tree (or in the listing of a context), the destination is resolved in the tables of the base,
+//! and the base's folders on the way are taken over as they are. Two bases that agree in those folders therefore
+//! share the layer, whatever else is in them.
+
+use super::{ExecError, Exec, Product, context::Context, mode, users};
+use crate::{
+    image::{ContentDigest, DiffId},
+    layer::{Content, Entry, EntryKind, Form, Hit, Item, LastLink, Unpacked, View, is_archive},
+};
+use flashbuild_frontend::{
+    diagnostic::nearest,
+    glob::{Glob, has_wildcards},
+    graph::{CopyAction, FileAction, FileOp, MakeDir, MakeFile, Node, NodeId, Owner},
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// What the layer will hold.
+pub(super) struct Plan {
+    items: BTreeMap<Vec<u8>, Item>,
+    epoch: Option<i64>,
+    /// Archives stay unpacked until the layer is made.
+    _unpacked: Vec<Unpacked>,
+}
+
+/// One source, found: its path relative to where it will be placed (empty: a single file), and what it is.
+struct Found<'a> {
+    relative: Vec<u8>,
+    hit: Hit<'a>,
+}
+
+/// A digest of what the copies of `op` select from contexts.
+pub(super) fn selected_from_contexts(exec: &Exec, node: &Node, op: &FileOp) -> Result<Vec<u8>, ExecError> {
+    let mut hasher = blake3::Hasher::new();
+    for action in &op.actions {
+        let FileAction::Copy(copy) = action else { continue };
+        let input = node.inputs[copy.from];
+        if !matches!(exec.graph.node(input).op, flashbuild_frontend::graph::Op::Local(_)) {
+            continue;
+        }
+        let context = exec.listing(input)?;
+        let view = View::new(vec![Arc::clone(&context.toc)]);
+        let found = select(&view, copy, "the build context")?;
+        let digests = digests(exec, &context, &found)?;
+        for source in &found {
+            let entry = with_digest(source.hit.entry, &digests);
+            describe(&mut hasher, &source.relative, &entry);
+        }
+    }
+    Ok(hasher.finalize().as_bytes().to_vec())
+}
+
+impl Plan {
+    /// Plans the actions of node `id` on the first input.
+    pub(super) fn new(exec: &Exec, id: NodeId, op: &FileOp, inputs: &[Product]) -> Result<Self, ExecError> {
+        let base = exec.view(&inputs[0])?;
+        let mut plan = Self { items: BTreeMap::new(), epoch: exec.graph.epoch, _unpacked: Vec::new() };
+        let _ = id;
+        for action in &op.actions {
+            match action {
+                FileAction::Copy(copy) => plan.copy(exec, &base, copy, inputs)?,
+                FileAction::MakeDir(make) => plan.make_dir(exec, &base, make, inputs)?,
+                FileAction::MakeFile(make) => plan.make_file(exec, &base, make, inputs)?,
+            }
+        }
+        Ok(plan)
+    }
+
+    /// What the layer depends on: all of its entries but their times.
+    pub(super) fn facts(&self) -> Vec<u8> {
+        let mut hasher = blake3::Hasher::new();
+        for item in self.items.values() {
+            describe(&mut hasher, &item.entry().path, item.entry());
+        }
+        hasher.finalize().as_bytes().to_vec()
+    }
+
+    /// Makes the layer.
+    pub(super) fn make(self, exec: &Exec, form: Form) -> Result<DiffId, ExecError> {
+        let made = exec.layers.from_files(self.items.into_values().collect(), self.epoch, form)?;
+        Ok(made.diff_id)
+    }
+
+    fn copy(
+        &mut self,
+        exec: &Exec,
+        base: &View,
+        copy: &CopyAction,
+        inputs: &[Product],
+    ) -> Result<(), ExecError> {
+        let source = &inputs[copy.from];
+        let view = exec.view(source)?;
+        let place = match source {
+            Product::Files(_) => "the build context",
+            Product::Tree(_) => "the source image",
+        };
+        let found = select(&view, copy, place)?;
+        let known = match source {
+            Product::Files(context) => digests(exec, context, &found)?,
+            Product::Tree(_) => BTreeMap::new(),
+        };
+        let owner = self.owner(exec, copy.owner.as_ref(), inputs)?;
+        let (dest, is_dir) = self.destination(base, &copy.dest)?;
+        let into = copy.into_dir || is_dir;
+        for source_file in found {
+            let hit = source_file.hit;
+            if copy.unpack
+                && let Product::Files(context) = source
+                && hit.file().is_some()
+                && is_archive(context.open(&hit.entry.path)?)
+            {
+                let unpacked = exec.layers.unpack_archive(context.open(&hit.entry.path)?)?;
+                self.folders(base, &dest, true);
+                for item in unpacked.items(&dest)? {
+                    self.items.insert(item.entry().path.clone(), item);
+                }
+                self._unpacked.push(unpacked);
+                continue;
+            }
+            let path = match (source_file.relative.is_empty(), into) {
+                (true, true) => join(&dest, file_name(&hit.entry.path)),
+                (true, false) => dest.clone(),
+                (false, _) => join(&dest, &source_file.relative),
+            };
+            let mut entry = with_digest(hit.entry, &known);
+            entry.path.clone_from(&path);
+            let content = match (&entry.kind, source) {
+                (EntryKind::File { .. } | EntryKind::HardLink { .. }, Product::Files(context)) => {
+                    Content::Host { root: Arc::clone(&context.root), path: os_path(&hit.entry.path) }
+                }
+                (EntryKind::File { .. } | EntryKind::HardLink { .. }, Product::Tree(layers)) => {
+                    Content::Layer { layer: layers[hit.layer], path: hit.entry.path.clone() }
+                }
+                _ => Content::None,
+            };
+            if let (EntryKind::HardLink { .. }, Some((size, digest))) = (&entry.kind, hit.file()) {
+                entry.kind = EntryKind::File { size, digest };
+            }
+            if let EntryKind::Dir { opaque } = &mut entry.kind {
+                *opaque = false;
+            }
+            if let Some((uid, gid)) = owner {
+                (entry.uid, entry.gid) = (uid, gid);
+            }
+            if let Some(mode) = copy.mode.as_ref().filter(|_| !matches!(entry.kind, EntryKind::Symlink { .. })) {
+                entry.mode = mode::apply(mode, entry.mode, entry.is_dir())?;
+            }
+            self.folders(base, &path, false);
+            let there = base.lookup(&path).map(|hit| hit.entry.clone());
+            if entry.is_dir() {
+                // A folder that is there already stays as it is.
+                if let Some(there) = there.filter(Entry::is_dir) {
+                    entry = folder_entry(&there);
+                }
+            }
+            self.items.insert(path, if matches!(content, Content::None) { Item::new(entry) } else { Item::file(entry, content) });
+        }
+        if copy.into_dir {
+            self.folders(base, &dest, true);
+        }
+        Ok(())
+    }
+
+    fn make_dir(&mut self, exec: &Exec, base: &View, make: &MakeDir, inputs: &[Product]) -> Result<(), ExecError> {
+        let (path, there) = self.destination(base, &make.path)?;
+        if path.is_empty() || there {
+            return Ok(());
+        }
+        let owner = self.owner(exec, make.owner.as_ref(), inputs)?.unwrap_or((0, 0));
+        let made = |path: &[u8]| {
+            let mut entry = Entry::new(path, EntryKind::Dir { opaque: false });
+            entry.mode = make.mode;
+            (entry.uid, entry.gid) = owner;
+            entry.mtime = self.now();
+            entry
+        };
+        let missing: Vec<Entry> =
+            ancestors(&path).into_iter().chain([path.as_slice()]).filter(|folder| base.lookup(folder).is_none()).map(made).collect();
+        self.folders(base, &path, false);
+        for entry in missing {
+            self.items.insert(entry.path.clone(), Item::new(entry));
+        }
+        Ok(())
+    }
+
+    fn make_file(&mut self, exec: &Exec, base: &View, make: &MakeFile, inputs: &[Product]) -> Result<(), ExecError> {
+        let (dest, is_dir) = self.destination(base, &make.path)?;
+        let path = if is_dir || make.path.ends_with('/') { join(&dest, make.name.as_bytes()) } else { dest };
+        let content = make.content.clone().into_bytes();
+        let kind = EntryKind::File { size: content.len() as u64, digest: ContentDigest::of(&content) };
+        let mut entry = Entry::new(path.clone(), kind);
+        if let Some(mode) = &make.mode {
+            entry.mode = mode::apply(mode, entry.mode, false)?;
+        }
+        (entry.uid, entry.gid) = self.owner(exec, make.owner.as_ref(), inputs)?.unwrap_or((0, 0));
+        entry.mtime = self.now();
+        self.folders(base, &path, false);
+        self.items.insert(path, Item::file(entry, Content::Bytes(content)));
+        Ok(())
+    }
+
+    fn owner(
+        &self,
+        exec: &Exec,
+        owner: Option<&Owner>,
+        inputs: &[Product],
+    ) -> Result<Option<(u32, u32)>, ExecError> {
+        owner.map(|owner| users::owner(exec, owner, inputs)).transpose()
+    }
+
+    /// Where `dest` is in the base, links followed, and whether a folder is there (or planned to be).
+    fn destination(&self, base: &View, dest: &str) -> Result<(Vec<u8>, bool), ExecError> {
+        let found = base
+            .resolve(dest.as_bytes(), LastLink::Follow)
+            .map_err(|error| ExecError::Path(format!("{dest}: {error}")))?;
+        let is_root = found.existing.is_empty() && found.missing.is_empty();
+        let is_dir = found.missing.is_empty() && found.hit.as_ref().is_some_and(|hit| hit.entry.is_dir());
+        let path = join(&found.existing, &found.missing);
+        let planned = self.items.get(&path).is_some_and(|item| item.entry().is_dir());
+        Ok((path, is_root || is_dir || planned))
+    }
+
+    /// Takes the folders above `path` (and `path` itself, if asked) over from the base, or plans new ones.
+    fn folders(&mut self, base: &View, path: &[u8], itself: bool) {
+        let all = ancestors(path).into_iter().chain(itself.then_some(path).filter(|path| !path.is_empty()));
+        for folder in all {
+            if self.items.contains_key(folder) {
+                continue;
+            }
+            let entry = match base.lookup(folder).filter(|hit| hit.entry.is_dir()) {
+                Some(hit) => folder_entry(hit.entry),
+                None => Entry { mtime: self.now(), ..Entry::new(folder, EntryKind::Dir { opaque: false }) },
+            };
+            self.items.insert(folder.to_vec(), Item::new(entry));
+        }
+    }
+
+    /// The time of what is made here.
+    fn now(&self) -> i64 {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+        self.epoch.unwrap_or(now)
+    }
+}
+
+fn folder_entry(there: &Entry) -> Entry {
+    Entry { kind: EntryKind::Dir { opaque: false }, ..there.clone() }
+}
+
+/// Finds the sources of a copy. A folder gives its contents.
+fn select<'a>(view: &'a View, copy: &CopyAction, place: &'static str) -> Result<Vec<Found<'a>>, ExecError> {
+    let mut found = Vec::new();
+    for source in &copy.sources {
+        let paths: Vec<Vec<u8>> = if has_wildcards(source) {
+            let glob = Glob::for_copy(source).map_err(|error| ExecError::Path(error.to_string()))?;
+            let path = |hit: Hit<'a>| std::str::from_utf8(&hit.entry.path).ok().map(ToOwned::to_owned);
+            let all = view.walk(b"").filter_map(path);
+            all.filter(|path| glob.matches(path) || glob.matches(&format!("/{path}"))).map(String::into_bytes).collect()
+        } else {
+            vec![source.as_bytes().to_vec()]
+        };
+        if paths.is_empty() {
+            return Err(not_found(view, source, place));
+        }
+        for path in paths {
+            let resolved =
+                view.resolve(&path, LastLink::Follow).map_err(|error| ExecError::Path(format!("{source}: {error}")))?;
+            if !resolved.missing.is_empty() {
+                return Err(not_found(view, source, place));
+            }
+            match resolved.hit {
+                Some(hit) if !hit.entry.is_dir() => found.push(Found { relative: Vec::new(), hit }),
+                _ => {
+                    let skip = if resolved.existing.is_empty() { 0 } else { resolved.existing.len() + 1 };
+                    found.extend(
+                        view.walk(&resolved.existing)
+                            .filter(|hit| hit.entry.path.len() > skip)
+                            .map(|hit| Found { relative: hit.entry.path[skip..].to_vec(), hit }),
+                    );
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn not_found(view: &View, source: &str, place: &'static str) -> ExecError {
+    let path = source.trim_start_matches('/');
+    let names: Vec<String> = view.walk(b"").take(10_000).map(|hit| hit.entry.display_path()).collect();
+    let names = names.iter().map(|name| name.trim_start_matches('/'));
+    let similar = nearest(path, names).map(ToOwned::to_owned);
+    ExecError::NotFound { path: path.to_owned(), place, similar }
+}
+
+/// Digests of the selected regular files of a context, by path.
+fn digests(
+    exec: &Exec,
+    context: &Context,
+    found: &[Found<'_>],
+) -> Result<BTreeMap<Vec<u8>, ContentDigest>, ExecError> {
+    let files = found.iter().filter(|found| matches!(found.hit.entry.kind, EntryKind::File { .. }));
+    let paths: Vec<&[u8]> = files.map(|found| found.hit.entry.path.as_slice()).collect();
+    let digests = context.digests(&exec.store, &paths)?;
+    Ok(paths.into_iter().map(<[u8]>::to_vec).zip(digests).collect())
+}
+
+fn with_digest(entry: &Entry, known: &BTreeMap<Vec<u8>, ContentDigest>) -> Entry {
+    let mut entry = entry.clone();
+    if let EntryKind::File { digest, .. } = &mut entry.kind
+        && let Some(known) = known.get(&entry.path)
+    {
+        *digest = *known;
+    }
+    entry
+}
+
+/// Adds to a key what an entry is, but for its times.
+fn describe(hasher: &mut blake3::Hasher, path: &[u8], entry: &Entry) {
+    let mut part = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    part(path);
+    part(format!("{:o} {} {} {:?}", entry.mode, entry.uid, entry.gid, entry.kind).as_bytes());
+    for (name, value) in &entry.xattrs {
+        part(name);
+        part(value);
+    }
+}
+
+fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
+    match (folder.is_empty(), name.is_empty()) {
+        (true, _) => name.to_vec(),
+        (_, true) => folder.to_vec(),
+        (false, false) => [folder, b"/", name].concat(),
+    }
+}
+
+fn file_name(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+}
+
+/// The folders above `path`, outermost first.
+fn ancestors(path: &[u8]) -> Vec<&[u8]> {
+    let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+    slashes.map(|(index, _)| &path[..index]).collect()
+}
+
+fn os_path(path: &[u8]) -> std::path::PathBuf {
+    use std::os::unix::ffi::OsStrExt as _;
+    std::ffi::OsStr::from_bytes(path).into()
+}

@@ -1,0 +1,210 @@
+//! How each operation runs: the solver's [`Executor`] over layers, sandboxes, registries and the context.
+//!
+//! | op | file | result |
+//! |---|---|---|
+//! | `Image` | [`image`] | the layers of a manifest, pulled if they are not here |
+//! | `Local` | [`context`] | a listing of the files of the person who builds |
+//! | `File` | [`file`] | the base and one layer: the plan of its entries is its content key |
+//! | `Exec` | [`run`] | the base and one layer: what a process changed |
+//! | `Merge` | here | the layers of all inputs |
+
+pub mod context;
+mod error;
+mod file;
+mod image;
+mod mode;
+mod run;
+mod users;
+
+pub use error::ExecError;
+pub use image::Sources;
+
+use crate::{
+    image::DiffId,
+    layer::{Compression, Form, Layers, View},
+    solver::{Executor, Key, event::Step},
+    store::{FileLock, RecordKey, RecordKind, RecordLayer, Store},
+};
+use context::Context;
+use flashbuild_frontend::graph::{Graph, NodeId, Op};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+/// The result of a vertex.
+#[derive(Debug, Clone)]
+pub enum Product {
+    /// Layers, lowest first.
+    Tree(Arc<Vec<DiffId>>),
+    /// Files of the person who builds.
+    Files(Arc<Context>),
+}
+
+impl Product {
+    /// The layers; none for files that are in no layer yet.
+    pub fn layers(&self) -> &[DiffId] {
+        match self {
+            Self::Tree(layers) => layers,
+            Self::Files(_) => &[],
+        }
+    }
+}
+
+/// What a build's operations run with.
+pub struct Exec {
+    /// The graph.
+    pub graph: Arc<Graph>,
+    /// Where layers are made.
+    pub layers: Layers,
+    /// Where they and the records are kept.
+    pub store: Store,
+    /// Where the images came from that were resolved for this build.
+    pub sources: Sources,
+    /// Folders of the person who builds, by name.
+    pub contexts: BTreeMap<String, PathBuf>,
+    /// How layers that nothing runs on are compressed at once.
+    pub compression: Compression,
+    /// `NAME=value` for processes, in no key and no layer.
+    pub proxies: Vec<String>,
+    /// An emulator named by the user.
+    pub emulator: Option<PathBuf>,
+    /// Whether owners other than root are out of reach (a namespace with one id).
+    pub single_id: bool,
+    /// Contexts that were listed already.
+    pub listed: Mutex<BTreeMap<NodeId, Arc<Context>>>,
+}
+
+impl Exec {
+    fn listing(&self, id: NodeId) -> Result<Arc<Context>, ExecError> {
+        let mut listed = self.listed.lock().expect("no panic while listing");
+        if let Some(context) = listed.get(&id) {
+            return Ok(Arc::clone(context));
+        }
+        let Op::Local(local) = &self.graph.node(id).op else {
+            return Err(ExecError::Internal("only a Local operation has a listing"));
+        };
+        let root = self.contexts.get(&local.name).ok_or_else(|| ExecError::NoContext(local.name.clone()))?;
+        let context = Arc::new(Context::list(root, &local.exclude)?);
+        listed.insert(id, Arc::clone(&context));
+        Ok(context)
+    }
+
+    /// The merged tree of a product.
+    fn view(&self, product: &Product) -> Result<View, ExecError> {
+        match product {
+            Product::Tree(layers) => Ok(self.layers.view(layers)?),
+            Product::Files(context) => Ok(View::new(vec![Arc::clone(&context.toc)])),
+        }
+    }
+
+    /// Nodes on whose trees some process runs: their layers are wanted as folders.
+    fn runs_on(&self, id: NodeId) -> bool {
+        let mut above = BTreeSet::from([id]);
+        for (user, node) in self.graph.nodes().skip(id.index() + 1) {
+            let built_on = match node.op {
+                Op::Merge => node.inputs.iter().any(|input| above.contains(input)),
+                Op::Exec(_) | Op::File(_) => node.inputs.first().is_some_and(|input| above.contains(input)),
+                Op::Image(_) | Op::Local(_) => false,
+            };
+            if built_on {
+                if matches!(node.op, Op::Exec(_)) {
+                    return true;
+                }
+                above.insert(user);
+            }
+        }
+        false
+    }
+
+    fn form(&self, id: NodeId) -> Form {
+        if self.runs_on(id) { Form::Folder } else { Form::Blob(self.compression) }
+    }
+}
+
+impl Executor for Exec {
+    type Value = Product;
+    type Error = ExecError;
+    type Guard = FileLock;
+
+    async fn definition_facts(&self, id: NodeId) -> Result<Vec<u8>, ExecError> {
+        let node = self.graph.node(id);
+        let Op::File(op) = &node.op else { return Ok(Vec::new()) };
+        tokio::task::block_in_place(|| file::selected_from_contexts(self, node, op))
+    }
+
+    fn find_definitions(&self, keys: &[Key]) -> Result<HashMap<Key, Product>, ExecError> {
+        let records = self.store.records(&keys.iter().map(|key| RecordKey(key.0)).collect::<Vec<_>>())?;
+        let product = |value: &[u8]| serde_json::from_slice(value).ok().map(|layers| Product::Tree(Arc::new(layers)));
+        Ok(records.into_iter().filter_map(|(key, value)| Some((Key(key.0), product(&value)?))).collect())
+    }
+
+    async fn content_facts(&self, id: NodeId, inputs: &[Product]) -> Result<Option<Vec<u8>>, ExecError> {
+        match &self.graph.node(id).op {
+            Op::Exec(_) => {
+                let layers: Vec<String> = inputs[0].layers().iter().map(ToString::to_string).collect();
+                Ok(Some(layers.join(" ").into_bytes()))
+            }
+            Op::File(op) => tokio::task::block_in_place(|| Ok(Some(file::Plan::new(self, id, op, inputs)?.facts()))),
+            Op::Image(_) | Op::Local(_) | Op::Merge => Ok(None),
+        }
+    }
+
+    fn find_content(&self, key: Key, inputs: &[Product]) -> Result<Option<Product>, ExecError> {
+        let found = self.store.records(&[RecordKey(key.0)])?;
+        let Some(value) = found.get(&RecordKey(key.0)) else { return Ok(None) };
+        let Ok(layer) = serde_json::from_slice::<DiffId>(value) else { return Ok(None) };
+        Ok(Some(on_top(&inputs[0], layer)))
+    }
+
+    async fn lock(&self, key: Key) -> Result<FileLock, ExecError> {
+        let store = self.store.clone();
+        let name = format!("step-{}", key.hex());
+        if let Some(lock) = store.try_lock(&name)? {
+            return Ok(lock);
+        }
+        let waited = tokio::task::spawn_blocking(move || store.lock(&name)).await;
+        Ok(waited.map_err(|_| ExecError::Internal("waiting for a lock was cut off"))??)
+    }
+
+    async fn execute(&self, id: NodeId, inputs: &[Product], step: &Step) -> Result<Product, ExecError> {
+        let node = self.graph.node(id);
+        match &node.op {
+            Op::Local(_) => Ok(Product::Files(tokio::task::block_in_place(|| self.listing(id))?)),
+            Op::Merge => {
+                let layers = inputs.iter().flat_map(Product::layers).copied().collect();
+                Ok(Product::Tree(Arc::new(layers)))
+            }
+            Op::Image(op) => image::pull(self, op, step).await,
+            Op::File(op) => tokio::task::block_in_place(|| {
+                let layer = file::Plan::new(self, id, op, inputs)?.make(self, self.form(id))?;
+                Ok(on_top(&inputs[0], layer))
+            }),
+            Op::Exec(op) => {
+                let layer = run::run(self, node, op, &inputs[0], step).await?;
+                Ok(on_top(&inputs[0], layer))
+            }
+        }
+    }
+
+    fn record(&self, definition: Key, content: Option<Key>, value: &Product) -> Result<(), ExecError> {
+        let layers = value.layers();
+        let named = |layers: &[DiffId]| -> Vec<RecordLayer> {
+            let here = |diff_id: &DiffId| RecordLayer { diff_id: *diff_id, remote: false };
+            layers.iter().filter(|diff_id| **diff_id != DiffId::empty()).map(here).collect()
+        };
+        if let (Some(content), Some(layer)) = (content, layers.last()) {
+            let value = serde_json::to_vec(layer).expect("a digest is plain data");
+            self.store.put_record(RecordKey(content.0), RecordKind::Content, &value, &named(&[*layer]))?;
+        }
+        let value = serde_json::to_vec(layers).expect("digests are plain data");
+        Ok(self.store.put_record(RecordKey(definition.0), RecordKind::Definition, &value, &named(layers))?)
+    }
+}
+
+fn on_top(base: &Product, layer: DiffId) -> Product {
+    let mut layers = base.layers().to_vec();
+    layers.push(layer);
+    Product::Tree(Arc::new(layers))
+}

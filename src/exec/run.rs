@@ -1,0 +1,97 @@
+//! `Exec`: a process on an overlay of the tree's layers; what it changed is the layer.
+
+use super::{ExecError, Exec, Product, users};
+use crate::{
+    image::DiffId,
+    layer::{Owners, UpperDir},
+    sandbox::{self, Emulation, Network, ShownFile, Spec, Stream},
+    solver::event::{self, Step},
+};
+use flashbuild_frontend::{
+    graph::{self, ExecOp, Node},
+    platform::Platform,
+};
+
+/// Runs `op` on `base` and makes the layer of what it changed.
+pub(super) async fn run(
+    exec: &Exec,
+    node: &Node,
+    op: &ExecOp,
+    base: &Product,
+    step: &Step,
+) -> Result<DiffId, ExecError> {
+    let platform = node.platform.clone().unwrap_or_else(Platform::host);
+    let emulation = Emulation::for_arch(&platform.arch, exec.emulator.as_deref());
+    let emulated_env = emulation.environment(&platform.arch);
+    let emulator = match emulation {
+        Emulation::Native | Emulation::HostHandler => None,
+        Emulation::Qemu(emulator) => Some(emulator),
+        Emulation::Unavailable { hint } => {
+            return Err(ExecError::NoEmulator { platform: platform.to_string(), hint: hint.to_string() });
+        }
+    };
+    let stage = exec.store.stage_dir()?;
+    let (upper, work) = (stage.path().join("upper"), stage.path().join("work"));
+    let spec = tokio::task::block_in_place(|| -> Result<Spec, ExecError> {
+        let at = |error| ExecError::Context { path: stage.path().to_owned(), error };
+        std::fs::create_dir(&upper).and_then(|()| std::fs::create_dir(&work)).map_err(at)?;
+        let (user, home) = users::process(exec, &op.user, base)?;
+        let mut env = op.env.clone();
+        let has = |env: &[String], name: &str| env.iter().any(|pair| pair.split('=').next() == Some(name));
+        if !has(&env, "HOME") {
+            env.push(format!("HOME={home}"));
+        }
+        for extra in exec.proxies.iter().cloned().chain(emulated_env) {
+            if !has(&env, extra.split('=').next().unwrap_or_default()) {
+                env.push(extra);
+            }
+        }
+        let shown = |file: &graph::ScriptFile| ShownFile {
+            path: file.path.clone().into(),
+            content: file.content.clone().into_bytes(),
+            mode: file.mode,
+        };
+        let folders = base.layers().iter().filter(|layer| **layer != DiffId::empty());
+        Ok(Spec {
+            lowers: folders.map(|layer| exec.layers.folder(layer)).collect::<Result<_, _>>()?,
+            upper: upper.clone(),
+            work: work.clone(),
+            args: op.args.clone(),
+            env,
+            cwd: op.cwd.clone().into(),
+            user,
+            hostname: "flashbuild".to_owned(),
+            hosts: Vec::new(),
+            network: match op.network {
+                graph::Network::Default | graph::Network::Host => Network::Host,
+                graph::Network::None => Network::None,
+            },
+            files: op.files.iter().map(shown).collect(),
+            emulator,
+        })
+    })?;
+    let output = |stream: Stream, bytes: &[u8]| {
+        let stream = match stream {
+            Stream::Stdout => event::Stream::Stdout,
+            Stream::Stderr => event::Stream::Stderr,
+        };
+        step.output(stream, bytes);
+    };
+    let exit = sandbox::run(&spec, output, std::future::pending()).await?;
+    if !exit.status.success() {
+        return Err(ExecError::Exit { command: op.args.join(" "), code: exit.status.code() });
+    }
+    tokio::task::block_in_place(|| {
+        let made = exec.layers.from_upper(&UpperDir {
+            path: &upper,
+            lower: &exec.view(base)?,
+            stubs: &exit.stubs,
+            epoch: exec.graph.epoch,
+            owners: if exec.single_id { Owners::Single } else { Owners::Real },
+        })?;
+        for notice in &made.notices {
+            step.notice(notice.to_string());
+        }
+        Ok(made.diff_id)
+    })
+}

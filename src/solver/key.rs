@@ -1,0 +1,58 @@
+//! When a step need not run.
+//!
+//! | input | definition key | content key | why |
+//! |---|---|---|---|
+//! | operation and its parameters | yes | yes | they say what is done |
+//! | platform of an `Exec` or `Image` | yes | yes | the result depends on it |
+//! | definition keys of inputs | yes | no | known before anything runs |
+//! | files selected from the context: name, type, mode, link, bytes | yes | yes | in place of the context's own key |
+//! | modification times | no | no | a checkout changes them without changing anything |
+//! | layers of inputs | no | yes, for `Exec` | what a process sees |
+//! | entries that a `File` operation makes | no | yes | they are the result; the base matters only where it shows in them |
+//! | `SOURCE_DATE_EPOCH` | yes | yes | it is in the times of the layer |
+//! | proxy variables, display names, spans, number of jobs | no | no | they do not change the result |
+
+use flashbuild_frontend::graph::{Node, Op};
+
+/// Changes whenever the meaning of a key does.
+const SCHEMA: &str = "flashbuild-key-1";
+
+/// What a record is found by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(pub [u8; 32]);
+
+impl Key {
+    /// The key as 64 hexadecimal digits.
+    pub fn hex(&self) -> String {
+        blake3::Hash::from_bytes(self.0).to_hex().to_string()
+    }
+}
+
+/// The definition key of `node`: its work, `facts` about the files it selects, and the keys of its other inputs.
+pub(super) fn definition(node: &Node, epoch: Option<i64>, facts: &[u8], inputs: &[Key]) -> Key {
+    let mut hasher = work("definition", node, epoch, facts);
+    for input in inputs {
+        hasher.update(&input.0);
+    }
+    Key(*hasher.finalize().as_bytes())
+}
+
+/// The content key of `node`: its work and `facts` about what its inputs came out as.
+pub(super) fn content(node: &Node, epoch: Option<i64>, facts: &[u8]) -> Key {
+    Key(*work("content", node, epoch, facts).finalize().as_bytes())
+}
+
+fn work(kind: &str, node: &Node, epoch: Option<i64>, facts: &[u8]) -> blake3::Hasher {
+    let mut hasher = blake3::Hasher::new_derive_key(SCHEMA);
+    let op = serde_json::to_vec(&node.op).expect("an operation is plain data");
+    let platform = node.platform.as_ref().map(ToString::to_string).unwrap_or_default();
+    let epoch = match node.op {
+        Op::Exec(_) | Op::File(_) => format!("{epoch:?}"),
+        Op::Image(_) | Op::Local(_) | Op::Merge => String::new(),
+    };
+    for part in [kind.as_bytes(), &op, platform.as_bytes(), epoch.as_bytes(), facts] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    hasher
+}

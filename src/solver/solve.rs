@@ -1,0 +1,254 @@
+//! The story of a solve; see the module's steps.
+
+use super::{
+    event::{Events, Hit, Step},
+    key::{self, Key},
+};
+use flashbuild_frontend::graph::{Graph, NodeId, Op};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    future::Future,
+    sync::Arc,
+};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
+
+/// Who does the work that the solver orders.
+pub trait Executor: Send + Sync + 'static {
+    /// The result of a vertex. Cheap to clone.
+    type Value: Clone + Send + Sync + 'static;
+    /// Why a vertex failed.
+    type Error: std::error::Error + Send + Sync + 'static;
+    /// Holds a lock as long as it lives.
+    type Guard: Send;
+
+    /// What the definition key takes besides the operation: the selected files of the person who builds.
+    fn definition_facts(&self, node: NodeId) -> impl Future<Output = Result<Vec<u8>, Self::Error>> + Send;
+    /// What is recorded under definition keys.
+    fn find_definitions(&self, keys: &[Key]) -> Result<HashMap<Key, Self::Value>, Self::Error>;
+    /// What the result depends on of what the inputs came out as; `None` if there is nothing to be saved by asking.
+    fn content_facts(
+        &self,
+        node: NodeId,
+        inputs: &[Self::Value],
+    ) -> impl Future<Output = Result<Option<Vec<u8>>, Self::Error>> + Send;
+    /// What is recorded under a content key, on top of these inputs.
+    fn find_content(&self, key: Key, inputs: &[Self::Value]) -> Result<Option<Self::Value>, Self::Error>;
+    /// Waits until nobody else on this machine works on `key`.
+    fn lock(&self, key: Key) -> impl Future<Output = Result<Self::Guard, Self::Error>> + Send;
+    /// Does the work.
+    fn execute(
+        &self,
+        node: NodeId,
+        inputs: &[Self::Value],
+        step: &Step,
+    ) -> impl Future<Output = Result<Self::Value, Self::Error>> + Send;
+    /// Remembers a result.
+    fn record(&self, definition: Key, content: Option<Key>, value: &Self::Value) -> Result<(), Self::Error>;
+}
+
+/// What a solve came to.
+#[derive(Debug)]
+pub struct Solved<V> {
+    /// The result of each output's root, in the order of the outputs.
+    pub roots: Vec<V>,
+    /// What became of each vertex that was looked at.
+    pub steps: Vec<StepReport>,
+}
+
+/// What became of a vertex.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepReport {
+    /// Which.
+    pub node: NodeId,
+    /// By which key it was found; `None` if it ran.
+    pub hit: Option<Hit>,
+}
+
+/// A vertex failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct SolveError<E: std::error::Error> {
+    /// Which.
+    pub node: Option<NodeId>,
+    /// Why.
+    pub error: E,
+}
+
+type Slots<V> = BTreeMap<NodeId, watch::Receiver<Option<V>>>;
+
+/// Solves `graph`. At most `jobs` processes run at once; with `fresh`, no record is looked up.
+pub async fn solve<E: Executor>(
+    graph: &Arc<Graph>,
+    executor: &Arc<E>,
+    events: &Events,
+    jobs: usize,
+    fresh: bool,
+) -> Result<Solved<E::Value>, SolveError<E::Error>> {
+    let keys = definition_keys(graph, executor).await?;
+    let whole = |error| SolveError { node: None, error };
+    let wanted: Vec<Key> = keys.iter().filter(|(id, _)| has_record(graph, **id)).map(|(_, key)| *key).collect();
+    let found = if fresh { HashMap::new() } else { executor.find_definitions(&wanted).map_err(whole)? };
+
+    let mut hits = BTreeMap::new();
+    let mut left = BTreeSet::new();
+    let mut waiting: Vec<NodeId> = graph.outputs.iter().map(|output| output.root).collect();
+    while let Some(id) = waiting.pop() {
+        if hits.contains_key(&id) || left.contains(&id) {
+            continue;
+        }
+        if let Some(value) = found.get(&keys[&id]).filter(|_| has_record(graph, id)) {
+            hits.insert(id, value.clone());
+        } else {
+            left.insert(id);
+            waiting.extend(&graph.node(id).inputs);
+        }
+    }
+
+    let mut steps = Vec::new();
+    for (id, key) in &keys {
+        let known = !left.contains(id) && found.contains_key(key);
+        if known && is_shown(graph, *id) {
+            events.vertex(shown_name(graph, *id), key.hex()).cached(Hit::Definition);
+            steps.push(StepReport { node: *id, hit: Some(Hit::Definition) });
+        }
+    }
+
+    let mut slots: Slots<E::Value> = BTreeMap::new();
+    for (id, value) in &hits {
+        slots.insert(*id, watch::channel(Some(value.clone())).1);
+    }
+    let running = Arc::new(Semaphore::new(jobs.max(1)));
+    let mut tasks = JoinSet::new();
+    for id in left {
+        let (sender, receiver) = watch::channel(None);
+        slots.insert(id, receiver);
+        let inputs: Vec<_> = graph.node(id).inputs.iter().map(|input| slots[input].clone()).collect();
+        let vertex = Vertex {
+            id,
+            graph: Arc::clone(graph),
+            executor: Arc::clone(executor),
+            events: events.clone(),
+            running: Arc::clone(&running),
+            key: keys[&id],
+            fresh,
+        };
+        tasks.spawn(async move {
+            let Some(inputs) = all(inputs).await else { return Ok(None) };
+            let (value, hit) = vertex.result(&inputs).await.map_err(|error| SolveError { node: Some(id), error })?;
+            sender.send_replace(Some(value));
+            Ok(Some(StepReport { node: id, hit }))
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        // Returning drops the set, which aborts every other task: each cleans up after itself when dropped.
+        match done {
+            Ok(report) => steps.extend(report?),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+    let root = |output: &flashbuild_frontend::graph::Output| slots[&output.root].borrow().clone();
+    let roots = graph.outputs.iter().map(|output| root(output).expect("every task has ended well")).collect();
+    Ok(Solved { roots, steps })
+}
+
+async fn definition_keys<E: Executor>(
+    graph: &Arc<Graph>,
+    executor: &Arc<E>,
+) -> Result<BTreeMap<NodeId, Key>, SolveError<E::Error>> {
+    let mut keys: BTreeMap<NodeId, Key> = BTreeMap::new();
+    for id in graph.needed().into_keys() {
+        let node = graph.node(id);
+        let facts = executor.definition_facts(id).await.map_err(|error| SolveError { node: Some(id), error })?;
+        let inputs: Vec<Key> = node.inputs.iter().map(|input| keys[input]).collect();
+        keys.insert(id, key::definition(node, graph.epoch, &facts, &inputs));
+    }
+    Ok(keys)
+}
+
+/// Waits for all values; `None` if one of them will never come.
+async fn all<V: Clone>(inputs: Vec<watch::Receiver<Option<V>>>) -> Option<Vec<V>> {
+    let mut values = Vec::with_capacity(inputs.len());
+    for mut input in inputs {
+        let value = input.wait_for(Option::is_some).await.ok()?.clone();
+        values.extend(value);
+    }
+    Some(values)
+}
+
+fn has_record(graph: &Graph, id: NodeId) -> bool {
+    match graph.node(id).op {
+        Op::Image(_) | Op::Exec(_) | Op::File(_) => true,
+        Op::Local(_) | Op::Merge => false,
+    }
+}
+
+fn is_shown(graph: &Graph, id: NodeId) -> bool {
+    has_record(graph, id)
+}
+
+/// The node's name, with its platform where the build is for several and not all of them share the node.
+fn shown_name(graph: &Graph, id: NodeId) -> String {
+    let node = graph.node(id);
+    let targets: Vec<String> = node.targets.iter().map(ToString::to_string).collect();
+    if graph.outputs.len() < 2 || targets.len() == graph.outputs.len() {
+        return node.name.clone();
+    }
+    match node.name.strip_prefix('[') {
+        Some(rest) => format!("[{} {rest}", targets.join(",")),
+        None => format!("[{}] {}", targets.join(","), node.name),
+    }
+}
+
+struct Vertex<E> {
+    id: NodeId,
+    graph: Arc<Graph>,
+    executor: Arc<E>,
+    events: Events,
+    running: Arc<Semaphore>,
+    key: Key,
+    fresh: bool,
+}
+
+impl<E: Executor> Vertex<E> {
+    async fn result(&self, inputs: &[E::Value]) -> Result<(E::Value, Option<Hit>), E::Error> {
+        let facts = self.executor.content_facts(self.id, inputs).await?;
+        let content = facts.map(|facts| key::content(self.graph.node(self.id), self.graph.epoch, &facts));
+        let _alone = match content {
+            Some(content) => Some(self.executor.lock(content).await?),
+            None => None,
+        };
+        if let Some(content) = content.filter(|_| !self.fresh)
+            && let Some(value) = self.executor.find_content(content, inputs)?
+        {
+            self.executor.record(self.key, None, &value)?;
+            self.start().cached(Hit::Content);
+            return Ok((value, Some(Hit::Content)));
+        }
+        let _place = match self.graph.node(self.id).op {
+            Op::Exec(_) => Some(self.running.acquire().await.expect("the semaphore is never closed")),
+            Op::Image(_) | Op::Local(_) | Op::File(_) | Op::Merge => None,
+        };
+        let step = self.start();
+        match self.executor.execute(self.id, inputs, &step).await {
+            Ok(value) => {
+                if has_record(&self.graph, self.id) {
+                    self.executor.record(self.key, content, &value)?;
+                }
+                step.ran();
+                Ok((value, None))
+            }
+            Err(error) => {
+                step.failed(error.to_string());
+                Err(error)
+            }
+        }
+    }
+
+    fn start(&self) -> Step {
+        let name = shown_name(&self.graph, self.id);
+        if is_shown(&self.graph, self.id) { self.events.vertex(name, self.key.hex()) } else { self.events.step(name) }
+    }
+}
