@@ -13,10 +13,11 @@
 //! The rooms, from the top floor down; a room imports only rooms below it (a test in `integration/` checks it):
 
 pub mod exec;
+pub mod export;
 pub mod image;
 pub mod layer;
-pub mod sandbox;
-pub mod registry;
 pub mod progress;
+pub mod registry;
+pub mod sandbox;
 pub mod solver;
 pub mod store;

@@ -126,6 +126,11 @@ impl Layers {
         Self { store, overlay, limits: Limits::DEFAULT, known: Arc::default() }
     }
 
+    /// The store that they are in.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// The same with other limits for archives.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {

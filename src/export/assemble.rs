@@ -1,0 +1,134 @@
+//! From layers and configurations to documents.
+
+use super::{BuiltImage, BuiltIndex, ExportError};
+use crate::{
+    image::{Descriptor, DiffId, Index, Manifest, MediaType},
+    layer::{Algorithm, Compression, LayerError, Layers},
+    store::LayerBlob,
+};
+use flashbuild_frontend::{config::ImageConfig, platform::Platform};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+/// Layers that are compressed at a time. Each uses all processors; a second fills the gaps of the first.
+const AT_ONCE: usize = 2;
+
+/// Makes the images' documents. The configurations are complete but for their `rootfs`. Blocks while layers are
+/// compressed.
+///
+/// Empty layers are left out, and their entries in the history say so. A layer that was never pulled keeps the blob
+/// that its registry has, whatever `compression` says. One image is its own result; several get an index, in the
+/// order given.
+pub fn assemble(
+    layers: &Layers,
+    images: Vec<(Platform, ImageConfig, Vec<DiffId>)>,
+    compression: &Compression,
+) -> Result<BuiltIndex, ExportError> {
+    let blobs = make_blobs(layers, images.iter().flat_map(|(_, _, diff_ids)| diff_ids), compression)?;
+    let images = images.into_iter().map(|(platform, config, diff_ids)| image(platform, config, diff_ids, &blobs));
+    let images = images.collect::<Result<Vec<_>, _>>()?;
+    match images.as_slice() {
+        [] => Err(ExportError::NoImage),
+        [image] => {
+            let (descriptor, bytes) = (image.manifest.clone(), image.manifest_bytes.clone());
+            Ok(BuiltIndex { images, descriptor, bytes, is_index: false })
+        }
+        several => {
+            let index = Index {
+                schema_version: 2,
+                media_type: Some(MediaType::ImageIndex),
+                manifests: several.iter().map(|image| image.manifest.clone()).collect(),
+                annotations: BTreeMap::new(),
+                other: BTreeMap::new(),
+            };
+            let bytes = serde_json::to_vec(&index)?;
+            Ok(BuiltIndex { images, descriptor: Descriptor::of(MediaType::ImageIndex, &bytes), bytes, is_index: true })
+        }
+    }
+}
+
+fn image(
+    platform: Platform,
+    mut config: ImageConfig,
+    diff_ids: Vec<DiffId>,
+    blobs: &HashMap<DiffId, LayerBlob>,
+) -> Result<BuiltImage, ExportError> {
+    mark_empty(&mut config, &diff_ids);
+    let layers: Vec<_> =
+        diff_ids.into_iter().filter_map(|diff_id| Some((diff_id, blobs.get(&diff_id)?.clone()))).collect();
+    config.rootfs.kind = "layers".to_owned();
+    config.rootfs.diff_ids = layers.iter().map(|(diff_id, _)| diff_id.to_string()).collect();
+    let config_bytes = serde_json::to_vec(&config)?;
+    let config = Descriptor::of(MediaType::ImageConfig, &config_bytes);
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: Some(MediaType::ImageManifest),
+        config: config.clone(),
+        layers: layers.iter().map(|(_, blob)| describe(blob)).collect(),
+        annotations: BTreeMap::new(),
+        other: BTreeMap::new(),
+    };
+    let manifest_bytes = serde_json::to_vec(&manifest)?;
+    let manifest = Descriptor::of(MediaType::ImageManifest, &manifest_bytes).with_platform(&platform);
+    Ok(BuiltImage { platform, manifest, manifest_bytes, config, config_bytes, layers })
+}
+
+/// A layer's descriptor. OCI's name of its type, also if it came by Docker's: the bytes are the same.
+pub(super) fn describe(blob: &LayerBlob) -> Descriptor {
+    let media_type = Algorithm::of_media_type(&blob.media_type).map_or(&*blob.media_type, |known| known.media_type());
+    Descriptor::new(MediaType::from(media_type), blob.digest, blob.size)
+}
+
+/// Says in the history which steps made an empty layer. A history shorter than the layers lacks its oldest entries.
+fn mark_empty(config: &mut ImageConfig, diff_ids: &[DiffId]) {
+    let entries: Vec<_> = config.history.iter_mut().filter(|entry| !entry.empty_layer).collect();
+    let unknown = diff_ids.len().saturating_sub(entries.len());
+    for (entry, diff_id) in entries.into_iter().zip(&diff_ids[unknown..]) {
+        entry.empty_layer = *diff_id == DiffId::empty();
+    }
+}
+
+/// The blobs of all layers that are not empty.
+fn make_blobs<'a>(
+    layers: &Layers,
+    diff_ids: impl Iterator<Item = &'a DiffId>,
+    compression: &Compression,
+) -> Result<HashMap<DiffId, LayerBlob>, ExportError> {
+    let empty = DiffId::empty();
+    let wanted: Vec<_> = diff_ids.filter(|diff_id| **diff_id != empty).collect::<BTreeSet<_>>().into_iter().collect();
+    let next = AtomicUsize::new(0);
+    let made = Mutex::new(Ok(HashMap::with_capacity(wanted.len())));
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE.min(wanted.len()) {
+            scope.spawn(|| {
+                while let Some(&diff_id) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let blob = blob(layers, diff_id, compression);
+                    let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
+                    match (&mut *made, blob) {
+                        (Ok(blobs), Ok(blob)) => drop(blobs.insert(*diff_id, blob)),
+                        (Ok(_), Err(error)) => *made = Err(error),
+                        (Err(_), _) => return,
+                    }
+                }
+            });
+        }
+    });
+    made.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn blob(layers: &Layers, diff_id: &DiffId, compression: &Compression) -> Result<LayerBlob, ExportError> {
+    match layers.blob(diff_id, compression) {
+        Err(error @ (LayerError::Absent(_) | LayerError::NotReproducible(_))) => {
+            let known = layers.store().layer_blobs(diff_id)?;
+            let fits = |blob: &&LayerBlob| Algorithm::of_media_type(&blob.media_type) == Some(compression.algorithm());
+            known.iter().find(fits).or(known.first()).cloned().ok_or(error.into())
+        }
+        result => Ok(result?),
+    }
+}

@@ -1,0 +1,112 @@
+//! An OCI layout (image-spec `image-layout.md`), as a tar archive or as a folder.
+
+use super::{BuiltIndex, Bytes, ExportError, error::At};
+use crate::{
+    image::{BlobDigest, Descriptor, Index, MediaType},
+    store::Store,
+};
+use flashbuild_frontend::reference::Reference;
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Read, Write},
+    path::Path,
+};
+
+const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+/// The tag, by image-spec `annotations.md`.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The whole name, for containerd and those who import as it does.
+const IMAGE_NAME: &str = "io.containerd.image.name";
+
+/// Writes `built` as an archive. Equal images under equal names make equal archives.
+pub fn write_archive(
+    store: &Store,
+    built: &BuiltIndex,
+    names: &[String],
+    writer: impl Write,
+) -> Result<(), ExportError> {
+    let index = serde_json::to_vec(&index(built, names))?;
+    let mut archive = tar::Builder::new(writer);
+    let failed = ExportError::Archive;
+    for folder in ["blobs/", "blobs/sha256/"] {
+        let mut header = header(tar::EntryType::Directory, 0o755, 0);
+        archive.append_data(&mut header, folder, io::empty()).map_err(failed)?;
+    }
+    let mut append = |name: &str, size, content: &mut dyn Read| {
+        archive.append_data(&mut header(tar::EntryType::Regular, 0o644, size), name, content).map_err(failed)
+    };
+    for (digest, (size, bytes)) in built.blobs() {
+        append(&format!("blobs/sha256/{}", digest.hex()), size, &mut *open(store, &digest, bytes)?)?;
+    }
+    append("index.json", index.len() as u64, &mut &*index)?;
+    append("oci-layout", LAYOUT.len() as u64, &mut &*LAYOUT)?;
+    archive.into_inner().and_then(|mut writer| writer.flush()).map_err(failed)
+}
+
+/// Writes `built` as the folder `dest`. Blobs that are there stay; `index.json` comes last and at once.
+pub fn write_folder(store: &Store, built: &BuiltIndex, names: &[String], dest: &Path) -> Result<(), ExportError> {
+    let blobs = dest.join("blobs/sha256");
+    fs::create_dir_all(&blobs).at(&blobs)?;
+    for (digest, (size, bytes)) in built.blobs() {
+        let path = blobs.join(digest.hex());
+        if !fs::metadata(&path).is_ok_and(|there| there.is_file() && there.len() == size) {
+            replace(&path, &mut *open(store, &digest, bytes)?)?;
+        }
+    }
+    replace(&dest.join("oci-layout"), &mut &*LAYOUT)?;
+    replace(&dest.join("index.json"), &mut &*serde_json::to_vec(&index(built, names))?)
+}
+
+/// The `index.json`: the image once under each name, or once without.
+fn index(built: &BuiltIndex, names: &[String]) -> Index {
+    let named = |name: &String| Descriptor { annotations: annotations(name), ..built.descriptor.clone() };
+    let mut manifests: Vec<_> = names.iter().map(named).collect();
+    if manifests.is_empty() {
+        manifests.push(built.descriptor.clone());
+    }
+    Index {
+        schema_version: 2,
+        media_type: Some(MediaType::ImageIndex),
+        manifests,
+        annotations: BTreeMap::new(),
+        other: BTreeMap::new(),
+    }
+}
+
+fn annotations(name: &str) -> BTreeMap<String, String> {
+    let reference = name.parse::<Reference>().ok();
+    let tag = reference.as_ref().and_then(Reference::tag).unwrap_or(name).to_owned();
+    let whole = reference.as_ref().map_or_else(|| name.to_owned(), Reference::to_string);
+    BTreeMap::from([(REF_NAME.to_owned(), tag), (IMAGE_NAME.to_owned(), whole)])
+}
+
+fn open<'a>(store: &Store, digest: &BlobDigest, bytes: Bytes<'a>) -> Result<Box<dyn Read + 'a>, ExportError> {
+    Ok(match bytes {
+        Bytes::Memory(bytes) => Box::new(bytes),
+        Bytes::Store => Box::new(store.open_blob(digest)?.ok_or(ExportError::BlobAbsent(*digest))?),
+    })
+}
+
+/// A header in which nothing is of this machine or this moment.
+fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_size(size);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header
+}
+
+/// Writes a file under a name of its own, then renames it.
+fn replace(path: &Path, content: &mut dyn Read) -> Result<(), ExportError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    let mut staged = builder.prefix(".flashbuild-").permissions(mode).tempfile_in(folder).at(folder)?;
+    io::copy(content, staged.as_file_mut()).at(path)?;
+    let _: File = staged.persist(path).map_err(|error| error.error).at(path)?;
+    Ok(())
+}

@@ -1,0 +1,148 @@
+use super::{BuiltIndex, assemble, save, write_archive, write_folder, write_tree};
+use crate::{
+    image::{ContentDigest, DiffId, Document},
+    layer::{Compression, Content, Entry, EntryKind, Form, Item, Layers, OverlayXattrs},
+    store::Store,
+};
+use flashbuild_frontend::{
+    config::{History, ImageConfig},
+    platform::Platform,
+};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, symlink},
+    process::Command,
+};
+
+fn file(path: &str, content: &str) -> Item {
+    let kind = EntryKind::File { size: content.len() as u64, digest: ContentDigest([0; 32]) };
+    Item::file_to_hash(Entry::new(path, kind), Content::Bytes(content.into()))
+}
+
+fn node(path: &str, kind: EntryKind) -> Item {
+    Item::new(Entry::new(path, kind))
+}
+
+struct Scene {
+    folder: tempfile::TempDir,
+    layers: Layers,
+    diff_ids: Vec<DiffId>,
+}
+
+/// Two layers, and an empty one between them.
+fn scene() -> Scene {
+    let folder = tempfile::tempdir().unwrap();
+    let overlay = if rustix::process::geteuid().is_root() { OverlayXattrs::Trusted } else { OverlayXattrs::User };
+    let layers = Layers::new(Store::open(&folder.path().join("store")).unwrap(), overlay);
+    let make = |items| layers.from_files(items, Some(1), Form::Folder).unwrap().diff_id;
+    let lower = make(vec![
+        node("d", EntryKind::Dir { opaque: false }),
+        file("d/a", "lower"),
+        file("d/gone", "x"),
+        file("first", "shared"),
+        node("second", EntryKind::HardLink { target: b"first".to_vec() }),
+        node("third", EntryKind::HardLink { target: b"first".to_vec() }),
+    ]);
+    let upper = make(vec![
+        node("d", EntryKind::Dir { opaque: false }),
+        file("d/a", "upper"),
+        node("d/gone", EntryKind::Whiteout),
+        node("d/link", EntryKind::Symlink { target: b"/etc".to_vec() }),
+        node("first", EntryKind::Whiteout),
+    ]);
+    Scene { folder, layers, diff_ids: vec![lower, DiffId::empty(), upper] }
+}
+
+impl Scene {
+    fn built(&self, platforms: &[&str]) -> BuiltIndex {
+        let image = |platform: &&str| {
+            let platform: Platform = platform.parse().unwrap();
+            let mut config = ImageConfig::for_platform(&platform);
+            let entry = |empty_layer| History { empty_layer, ..History::default() };
+            config.history = [false, true, false, false].map(entry).to_vec();
+            (platform, config, self.diff_ids.clone())
+        };
+        assemble(&self.layers, platforms.iter().map(image).collect(), &Compression::default()).unwrap()
+    }
+}
+
+#[test]
+fn one_platform_is_a_manifest_without_empty_layers() {
+    let scene = scene();
+    let built = scene.built(&["linux/amd64"]);
+    assert!(!built.is_index);
+    let (_, Document::Manifest(manifest)) = Document::parse(&built.bytes, None).unwrap() else { panic!("an index") };
+    assert_eq!(manifest.layers.len(), 2);
+    let config: ImageConfig = serde_json::from_slice(&built.images[0].config_bytes).unwrap();
+    assert_eq!(config.rootfs.diff_ids, [scene.diff_ids[0].to_string(), scene.diff_ids[2].to_string()]);
+    let empty: Vec<_> = config.history.iter().map(|entry| entry.empty_layer).collect();
+    assert_eq!(empty, [false, true, true, false]);
+}
+
+#[test]
+fn several_platforms_are_an_index_in_their_order() {
+    let built = scene().built(&["linux/arm64", "linux/amd64"]);
+    let (_, Document::Index(index)) = Document::parse(&built.bytes, None).unwrap() else { panic!("a manifest") };
+    let platforms = index.manifests.iter().map(|entry| entry.platform.as_ref().unwrap().normal().to_string());
+    assert_eq!(platforms.collect::<Vec<_>>(), ["linux/arm64", "linux/amd64"]);
+    // Two layers, two configurations, two manifests, the index.
+    assert_eq!(built.blobs().len(), 7);
+}
+
+#[test]
+fn an_archive_is_a_layout_and_always_the_same() {
+    let scene = scene();
+    let names = ["example.org/app:1".to_owned()];
+    let write = || {
+        let mut archive = Vec::new();
+        let built = scene.built(&["linux/amd64", "linux/arm64"]);
+        write_archive(scene.layers.store(), &built, &names, &mut archive).unwrap();
+        archive
+    };
+    let archive = write();
+    assert_eq!(archive, write());
+    let (path, folder) = (scene.folder.path().join("a.tar"), scene.folder.path().join("folder"));
+    fs::write(&path, archive).unwrap();
+    let listed = Command::new("tar").arg("-tf").arg(&path).output().unwrap();
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert_eq!(listed.lines().count(), 2 + 7 + 2);
+    let built = scene.built(&["linux/amd64", "linux/arm64"]);
+    write_folder(scene.layers.store(), &built, &names, &folder).unwrap();
+    assert_eq!(fs::read_dir(folder.join("blobs/sha256")).unwrap().count(), 7);
+    let index: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("index.json")).unwrap()).unwrap();
+    let annotations = &index["manifests"][0]["annotations"];
+    assert_eq!(annotations["org.opencontainers.image.ref.name"], "1");
+    assert_eq!(annotations["io.containerd.image.name"], "example.org/app:1");
+}
+
+#[test]
+fn a_saved_image_has_its_name() {
+    let scene = scene();
+    let built = scene.built(&["linux/amd64"]);
+    save(scene.layers.store(), &built, &["app:1".to_owned()]).unwrap();
+    let descriptor = scene.layers.store().image("app:1").unwrap().unwrap();
+    assert!(descriptor.contains(&built.descriptor.digest.to_string()));
+    assert!(scene.layers.store().blob_size(&built.images[0].config.digest).unwrap().is_some());
+}
+
+#[test]
+fn a_tree_is_written_and_follows_no_link_of_its_destination() {
+    let scene = scene();
+    let (dest, outside) = (scene.folder.path().join("dest"), scene.folder.path().join("outside"));
+    fs::create_dir(&dest).unwrap();
+    fs::create_dir(&outside).unwrap();
+    fs::write(dest.join("kept"), "").unwrap();
+    symlink(&outside, dest.join("d")).unwrap();
+    symlink(outside.join("file"), dest.join("second")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(write_tree(&scene.layers, &scene.diff_ids, &dest).unwrap(), [[0; 0]; 0]);
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+        assert_eq!(fs::read_to_string(dest.join("d/a")).unwrap(), "upper");
+        assert!(!dest.join("d/gone").exists() && !dest.join("first").exists() && dest.join("kept").exists());
+        assert_eq!(fs::read_link(dest.join("d/link")).unwrap().to_str(), Some("/etc"));
+        let (second, third) = (fs::metadata(dest.join("second")).unwrap(), fs::metadata(dest.join("third")).unwrap());
+        assert_eq!((second.ino(), second.mode() & 0o7777, second.mtime()), (third.ino(), 0o644, 0));
+        assert_eq!(fs::metadata(dest.join("d")).unwrap().mtime(), 0);
+    }
+}
