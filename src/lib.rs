@@ -12,12 +12,15 @@
 //!
 //! The rooms, from the top floor down; a room imports only rooms below it (a test in `integration/` checks it):
 
+pub mod cli;
 pub mod exec;
 pub mod export;
 pub mod image;
 pub mod layer;
+pub mod pipeline;
 pub mod progress;
 pub mod registry;
+pub mod resolve;
 pub mod sandbox;
 pub mod solver;
 pub mod store;

@@ -15,7 +15,10 @@ use std::{
     fs::{self, File},
     os::{
         fd::OwnedFd,
-        unix::{ffi::OsStrExt as _, fs::{FileTypeExt as _, MetadataExt as _}},
+        unix::{
+            ffi::OsStrExt as _,
+            fs::{FileTypeExt as _, MetadataExt as _},
+        },
     },
     path::{Path, PathBuf},
     sync::Arc,
@@ -129,10 +132,9 @@ impl Context {
 
     fn hash(&self, path: &[u8]) -> Result<ContentDigest, ExecError> {
         let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(self.open(path)?).map_err(|error| ExecError::Context {
-            path: self.path.join(std::ffi::OsStr::from_bytes(path)),
-            error,
-        })?;
+        hasher
+            .update_reader(self.open(path)?)
+            .map_err(|error| ExecError::Context { path: self.path.join(std::ffi::OsStr::from_bytes(path)), error })?;
         Ok(hasher.finalize().into())
     }
 }

@@ -5,7 +5,7 @@
 //! and the base's folders on the way are taken over as they are. Two bases that agree in those folders therefore
 //! share the layer, whatever else is in them.
 
-use super::{ExecError, Exec, Product, context::Context, mode, users};
+use super::{Exec, ExecError, Product, context::Context, mode, users};
 use crate::{
     image::{ContentDigest, DiffId},
     layer::{Content, Entry, EntryKind, Form, Hit, Item, LastLink, Unpacked, View, is_archive},
@@ -83,13 +83,7 @@ impl Plan {
         Ok(made.diff_id)
     }
 
-    fn copy(
-        &mut self,
-        exec: &Exec,
-        base: &View,
-        copy: &CopyAction,
-        inputs: &[Product],
-    ) -> Result<(), ExecError> {
+    fn copy(&mut self, exec: &Exec, base: &View, copy: &CopyAction, inputs: &[Product]) -> Result<(), ExecError> {
         let source = &inputs[copy.from];
         let view = exec.view(source)?;
         let place = match source {
@@ -155,7 +149,10 @@ impl Plan {
                     entry = folder_entry(&there);
                 }
             }
-            self.items.insert(path, if matches!(content, Content::None) { Item::new(entry) } else { Item::file(entry, content) });
+            self.items.insert(
+                path,
+                if matches!(content, Content::None) { Item::new(entry) } else { Item::file(entry, content) },
+            );
         }
         if copy.into_dir {
             self.folders(base, &dest, true);
@@ -176,8 +173,12 @@ impl Plan {
             entry.mtime = self.now();
             entry
         };
-        let missing: Vec<Entry> =
-            ancestors(&path).into_iter().chain([path.as_slice()]).filter(|folder| base.lookup(folder).is_none()).map(made).collect();
+        let missing: Vec<Entry> = ancestors(&path)
+            .into_iter()
+            .chain([path.as_slice()])
+            .filter(|folder| base.lookup(folder).is_none())
+            .map(made)
+            .collect();
         self.folders(base, &path, false);
         for entry in missing {
             self.items.insert(entry.path.clone(), Item::new(entry));
@@ -201,12 +202,7 @@ impl Plan {
         Ok(())
     }
 
-    fn owner(
-        &self,
-        exec: &Exec,
-        owner: Option<&Owner>,
-        inputs: &[Product],
-    ) -> Result<Option<(u32, u32)>, ExecError> {
+    fn owner(&self, exec: &Exec, owner: Option<&Owner>, inputs: &[Product]) -> Result<Option<(u32, u32)>, ExecError> {
         owner.map(|owner| users::owner(exec, owner, inputs)).transpose()
     }
 
@@ -295,11 +291,7 @@ fn not_found(view: &View, source: &str, place: &'static str) -> ExecError {
 }
 
 /// Digests of the selected regular files of a context, by path.
-fn digests(
-    exec: &Exec,
-    context: &Context,
-    found: &[Found<'_>],
-) -> Result<BTreeMap<Vec<u8>, ContentDigest>, ExecError> {
+fn digests(exec: &Exec, context: &Context, found: &[Found<'_>]) -> Result<BTreeMap<Vec<u8>, ContentDigest>, ExecError> {
     let files = found.iter().filter(|found| matches!(found.hit.entry.kind, EntryKind::File { .. }));
     let paths: Vec<&[u8]> = files.map(|found| found.hit.entry.path.as_slice()).collect();
     let digests = context.digests(&exec.store, &paths)?;

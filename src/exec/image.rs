@@ -1,9 +1,10 @@
 //! `Image`: the layers of a manifest.
 
-use super::{ExecError, Exec, Product};
+use super::{Exec, ExecError, Product};
 use crate::{
     image::{Descriptor, DiffId},
     registry::Client,
+    resolve::Source,
     solver::event::Step,
 };
 use flashbuild_frontend::{graph::ImageOp, reference::Reference};
@@ -16,15 +17,6 @@ pub struct Sources {
     pub client: Client,
     /// What was resolved.
     pub images: BTreeMap<String, Source>,
-}
-
-/// One resolved image of one platform.
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// The repository that has the blobs.
-    pub reference: Reference,
-    /// Its layers, lowest first: what they are uncompressed, and their blobs.
-    pub layers: Vec<(DiffId, Descriptor)>,
 }
 
 /// Brings what is missing of an image's layers into the store.

@@ -7,9 +7,10 @@ use flashbuild_frontend::graph::Mode;
 pub(super) fn apply(mode: &Mode, bits: u32, is_dir: bool) -> Result<u32, ExecError> {
     match mode {
         Mode::Octal(exact) => Ok(exact & 0o7777),
-        Mode::Symbolic(text) => {
-            text.split(',').try_fold(bits, |bits, clause| change(clause, bits, is_dir)).ok_or_else(|| ExecError::Mode(text.clone()))
-        }
+        Mode::Symbolic(text) => text
+            .split(',')
+            .try_fold(bits, |bits, clause| change(clause, bits, is_dir))
+            .ok_or_else(|| ExecError::Mode(text.clone())),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `Exec`: a process on an overlay of the tree's layers; what it changed is the layer.
 
-use super::{ExecError, Exec, Product, users};
+use super::{Exec, ExecError, Product, users};
 use crate::{
     image::DiffId,
     layer::{Owners, UpperDir},

@@ -3,7 +3,7 @@
 //! The files come from an image and are hostile until checked: only regular files of the tree are read, links are
 //! resolved inside the tree, and nothing is read beyond [`LIMIT`].
 
-use super::{ExecError, Product, Exec};
+use super::{Exec, ExecError, Product};
 use crate::{layer::LastLink, sandbox::User};
 use flashbuild_frontend::graph::{Id, Owner};
 use std::io::Read as _;
@@ -77,10 +77,9 @@ pub(super) fn process(exec: &Exec, user: &str, tree: &Product) -> Result<(User, 
     let users = rows(exec, tree, "/etc/passwd")?;
     let row = match id(name) {
         Id::Number(uid) => users.iter().find(|row| number(row, 2) == Some(uid)),
-        Id::Name(name) => Some(
-            named(&users, &name)
-                .ok_or(ExecError::NoUser { kind: "user", name, file: "/etc/passwd" })?,
-        ),
+        Id::Name(name) => {
+            Some(named(&users, &name).ok_or(ExecError::NoUser { kind: "user", name, file: "/etc/passwd" })?)
+        }
     };
     let uid = match (id(name), row) {
         (Id::Number(uid), _) => uid,

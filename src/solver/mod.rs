@@ -12,4 +12,4 @@ pub mod key;
 mod solve;
 
 pub use key::Key;
-pub use solve::{Executor, Solved, SolveError, StepReport, solve};
+pub use solve::{Executor, SolveError, Solved, StepReport, solve};

@@ -1,0 +1,106 @@
+//! Names to digests and configurations.
+//!
+//! A name that was built or loaded here is looked up in the local store first; any other, or every name with
+//! `--pull`, at its registry.
+
+use crate::{
+    image::{Descriptor, DiffId, Document, candidates},
+    registry::{Client, RegistryError},
+    store::{Store, StoreError},
+};
+use flashbuild_frontend::{config::ImageConfig, dockerfile::ResolvedImage, platform::Platform, reference::Reference};
+
+/// Largest manifest or index that is read, in bytes.
+const MAX_DOCUMENT: u64 = 4 << 20;
+/// Largest configuration that is read, in bytes.
+const MAX_CONFIG: u64 = 8 << 20;
+
+/// Why a name could not be resolved.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// The registry said no, or nothing.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The image cannot be used.
+    #[error("{0}")]
+    Image(String),
+}
+
+/// Where the layers of a resolved image are.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The repository that has the blobs.
+    pub reference: Reference,
+    /// Its layers, lowest first: what they are uncompressed, and their blobs.
+    pub layers: Vec<(DiffId, Descriptor)>,
+}
+
+/// An image of one platform, pinned: what the frontend needs, and where its layers are.
+#[derive(Debug, Clone)]
+pub struct Pinned {
+    /// For lowering.
+    pub image: ResolvedImage,
+    /// For pulling.
+    pub source: Source,
+}
+
+/// Resolves `reference` for `platform`.
+pub async fn resolve(
+    store: &Store,
+    client: &Client,
+    reference: &Reference,
+    platform: &Platform,
+    always_ask: bool,
+) -> Result<Pinned, ResolveError> {
+    if !always_ask && let Some(pinned) = local(store, reference, platform)? {
+        return Ok(pinned);
+    }
+    let image = client.image(reference, platform).await?;
+    pin(reference, image.descriptor.digest.to_string(), &image.manifest.layers, image.config)
+}
+
+/// The image of a name in the local store, if all of it is there.
+fn local(store: &Store, reference: &Reference, platform: &Platform) -> Result<Option<Pinned>, ResolveError> {
+    let Some(row) = store.image(&reference.to_string())? else { return Ok(None) };
+    let broken = |error: &dyn std::fmt::Display| ResolveError::Image(format!("the local image is damaged: {error}"));
+    let mut descriptor: Descriptor = serde_json::from_str(&row).map_err(|error| broken(&error))?;
+    for _ in 0..4 {
+        let Some(bytes) = store.read_blob(&descriptor.digest, MAX_DOCUMENT)? else { return Ok(None) };
+        let (_, document) = Document::parse(&bytes, None).map_err(|error| broken(&error))?;
+        match document {
+            Document::Index(index) => {
+                let Some(found) = candidates(&index, platform).into_iter().next().cloned() else { return Ok(None) };
+                descriptor = found;
+            }
+            Document::Manifest(manifest) => {
+                let Some(config) = store.read_blob(&manifest.config.digest, MAX_CONFIG)? else { return Ok(None) };
+                let config: ImageConfig = serde_json::from_slice(&config).map_err(|error| broken(&error))?;
+                if !crate::image::runs_on(&config.platform(), platform) {
+                    return Ok(None);
+                }
+                return pin(reference, descriptor.digest.to_string(), &manifest.layers, config).map(Some);
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn pin(
+    reference: &Reference,
+    digest: String,
+    layers: &[Descriptor],
+    config: ImageConfig,
+) -> Result<Pinned, ResolveError> {
+    if config.rootfs.diff_ids.len() != layers.len() {
+        return Err(ResolveError::Image("its configuration and its manifest count different layers".to_owned()));
+    }
+    let diff_ids: Result<Vec<DiffId>, _> = config.rootfs.diff_ids.iter().map(|text| text.parse()).collect();
+    let diff_ids = diff_ids.map_err(|error| ResolveError::Image(format!("its configuration has an {error}")))?;
+    let source =
+        Source { reference: reference.clone(), layers: diff_ids.into_iter().zip(layers.iter().cloned()).collect() };
+    let image = ResolvedImage { reference: reference.to_string(), digest, config };
+    Ok(Pinned { image, source })
+}
