@@ -30,7 +30,7 @@ pub fn assemble(
     images: Vec<(Platform, ImageConfig, Vec<DiffId>)>,
     compression: &Compression,
 ) -> Result<BuiltIndex, ExportError> {
-    let blobs = make_blobs(layers, images.iter().flat_map(|(_, _, diff_ids)| diff_ids), compression)?;
+    let blobs = make_blobs(layers, images.iter().flat_map(|(_, _, diff_ids)| diff_ids), *compression)?;
     let images = images.into_iter().map(|(platform, config, diff_ids)| image(platform, config, diff_ids, &blobs));
     let images = images.collect::<Result<Vec<_>, _>>()?;
     match images.as_slice() {
@@ -62,7 +62,7 @@ fn image(
     mark_empty(&mut config, &diff_ids);
     let layers: Vec<_> =
         diff_ids.into_iter().filter_map(|diff_id| Some((diff_id, blobs.get(&diff_id)?.clone()))).collect();
-    config.rootfs.kind = "layers".to_owned();
+    "layers".clone_into(&mut config.rootfs.kind);
     config.rootfs.diff_ids = layers.iter().map(|(diff_id, _)| diff_id.to_string()).collect();
     let config_bytes = serde_json::to_vec(&config)?;
     let config = Descriptor::of(MediaType::ImageConfig, &config_bytes);
@@ -98,7 +98,7 @@ fn mark_empty(config: &mut ImageConfig, diff_ids: &[DiffId]) {
 fn make_blobs<'a>(
     layers: &Layers,
     diff_ids: impl Iterator<Item = &'a DiffId>,
-    compression: &Compression,
+    compression: Compression,
 ) -> Result<HashMap<DiffId, LayerBlob>, ExportError> {
     let empty = DiffId::empty();
     let wanted: Vec<_> = diff_ids.filter(|diff_id| **diff_id != empty).collect::<BTreeSet<_>>().into_iter().collect();
@@ -122,8 +122,8 @@ fn make_blobs<'a>(
     made.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn blob(layers: &Layers, diff_id: &DiffId, compression: &Compression) -> Result<LayerBlob, ExportError> {
-    match layers.blob(diff_id, compression) {
+fn blob(layers: &Layers, diff_id: &DiffId, compression: Compression) -> Result<LayerBlob, ExportError> {
+    match layers.blob(diff_id, &compression) {
         Err(error @ (LayerError::Absent(_) | LayerError::NotReproducible(_))) => {
             let known = layers.store().layer_blobs(diff_id)?;
             let fits = |blob: &&LayerBlob| Algorithm::of_media_type(&blob.media_type) == Some(compression.algorithm());

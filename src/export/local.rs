@@ -16,7 +16,7 @@ use rustix::{
     io::Errno,
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map},
     ffi::OsStr,
     fs::File,
     io,
@@ -60,10 +60,11 @@ pub fn write_tree(layers: &Layers, diff_ids: &[DiffId], dest: &Path) -> Result<V
             continue;
         }
         written.insert((hit.layer, first_name), &entry.path);
-        if !sources.contains_key(&hit.layer) {
-            sources.insert(hit.layer, open_dir(&layers.folder(&diff_ids[hit.layer])?)?);
-        }
-        let source = open_beneath(&sources[&hit.layer], first_name, OFlags::RDONLY | OFlags::NONBLOCK);
+        let source = match sources.entry(hit.layer) {
+            hash_map::Entry::Occupied(known) => known.into_mut(),
+            hash_map::Entry::Vacant(new) => new.insert(open_dir(&layers.folder(&diff_ids[hit.layer])?)?),
+        };
+        let source = open_beneath(&*source, first_name, OFlags::RDONLY | OFlags::NONBLOCK);
         tree.write(entry, &source.at(as_path(first_name))?.into())?;
     }
     // What is made in a folder changes its time, and may need a permission that it is not to have.

@@ -66,6 +66,7 @@ pub struct BuiltIndex {
 }
 
 /// Where the bytes of a blob are.
+#[derive(Clone, Copy)]
 enum Bytes<'a> {
     Memory(&'a [u8]),
     Store,

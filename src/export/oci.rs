@@ -60,8 +60,8 @@ pub fn write_folder(store: &Store, built: &BuiltIndex, names: &[String], dest: &
 
 /// The `index.json`: the image once under each name, or once without.
 fn index(built: &BuiltIndex, names: &[String]) -> Index {
-    let named = |name: &String| Descriptor { annotations: annotations(name), ..built.descriptor.clone() };
-    let mut manifests: Vec<_> = names.iter().map(named).collect();
+    let under = |name: &String| Descriptor { annotations: annotations(name), ..built.descriptor.clone() };
+    let mut manifests: Vec<_> = names.iter().map(under).collect();
     if manifests.is_empty() {
         manifests.push(built.descriptor.clone());
     }

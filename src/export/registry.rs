@@ -10,7 +10,7 @@ use bytes::Bytes;
 use flashbuild_frontend::reference::{Reference, ReferenceError};
 use futures_util::stream::{FuturesUnordered, TryStreamExt as _};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, btree_map::Entry},
     path::PathBuf,
 };
 
@@ -35,7 +35,7 @@ pub async fn push(
     store: &Store,
     built: &BuiltIndex,
     reference: &Reference,
-    mount_from: &HashMap<BlobDigest, String>,
+    mount_from: &BTreeMap<BlobDigest, String>,
     progress: impl Fn(&str, u64, u64) + Send + Sync,
 ) -> Result<PushReport, ExportError> {
     let mut blobs: BTreeMap<BlobDigest, (Descriptor, Option<BlobSource>)> = BTreeMap::new();
@@ -43,9 +43,9 @@ pub async fn push(
         let config = BlobSource::Bytes(Bytes::from(image.config_bytes.clone()));
         blobs.insert(image.config.digest, (image.config.clone(), Some(config)));
         for (_, blob) in &image.layers {
-            if !blobs.contains_key(&blob.digest) {
+            if let Entry::Vacant(new) = blobs.entry(blob.digest) {
                 let source = store.blob_path(&blob.digest)?.map(BlobSource::File);
-                blobs.insert(blob.digest, (describe(blob), source));
+                new.insert((describe(blob), source));
             }
         }
     }
@@ -74,7 +74,7 @@ pub async fn push(
 struct Destination<'a> {
     client: &'a Client,
     reference: &'a Reference,
-    mount_from: &'a HashMap<BlobDigest, String>,
+    mount_from: &'a BTreeMap<BlobDigest, String>,
     progress: &'a (dyn Fn(&str, u64, u64) + Send + Sync),
 }
 

@@ -1,7 +1,8 @@
-use super::{BuiltIndex, assemble, save, write_archive, write_folder, write_tree};
+use super::{BuiltIndex, ExportError, PushReport, assemble, push, save, write_archive, write_folder, write_tree};
 use crate::{
     image::{ContentDigest, DiffId, Document},
     layer::{Compression, Content, Entry, EntryKind, Form, Item, Layers, OverlayXattrs},
+    registry::{Client, Options},
     store::Store,
 };
 use flashbuild_frontend::{
@@ -9,9 +10,15 @@ use flashbuild_frontend::{
     platform::Platform,
 };
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::fs::{MetadataExt as _, symlink},
     process::Command,
+    sync::{Arc, Mutex},
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufStream},
+    net::TcpListener,
 };
 
 fn file(path: &str, content: &str) -> Item {
@@ -145,4 +152,81 @@ fn a_tree_is_written_and_follows_no_link_of_its_destination() {
         assert_eq!((second.ino(), second.mode() & 0o7777, second.mtime()), (third.ino(), 0o644, 0));
         assert_eq!(fs::metadata(dest.join("d")).unwrap().mtime(), 0);
     }
+}
+
+/// Reads a request's line and drops the rest; enough for a registry that only listens.
+async fn answer(stream: tokio::net::TcpStream, has_layers: bool, config: String, seen: Arc<Mutex<Vec<String>>>) {
+    let mut stream = BufStream::new(stream);
+    loop {
+        let (mut line, mut length) = (String::new(), 0);
+        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+            return;
+        }
+        loop {
+            let mut header = String::new();
+            stream.read_line(&mut header).await.unwrap();
+            if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            if header == "\r\n" {
+                break;
+            }
+        }
+        stream.read_exact(&mut vec![0; length]).await.unwrap();
+        let status = match line.split(' ').next().unwrap() {
+            "HEAD" if has_layers && !line.contains(&config) => "200 OK",
+            "HEAD" => "404 Not Found",
+            "POST" => "202 Accepted\r\nLocation: /v2/app/blobs/uploads/1",
+            _ => "201 Created",
+        };
+        seen.lock().unwrap().push(line);
+        let reply = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(reply.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+    }
+}
+
+/// Pushes to a registry that has all layers or none; returns the manifests' requests too.
+async fn pushed(store: &Store, built: &BuiltIndex, has_layers: bool) -> (Result<PushReport, ExportError>, Vec<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let reference = format!("{}/app:1", listener.local_addr().unwrap()).parse().unwrap();
+    let (seen, config) = (Arc::<Mutex<Vec<String>>>::default(), built.images[0].config.digest.to_string());
+    let log = seen.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(answer(stream, has_layers, config.clone(), log.clone()));
+        }
+    });
+    let client = Client::new(Options { credential_files: Vec::new(), ..Options::default() }).unwrap();
+    let (store, built) = (store.clone(), built.clone());
+    // Spawned: the future has to be `Send`.
+    let push = async move { push(&client, &store, &built, &reference, &BTreeMap::new(), |_, _, _| {}).await };
+    let result = tokio::spawn(push).await.unwrap();
+    let seen = seen.lock().unwrap().iter().filter(|line| line.contains("/manifests/")).cloned().collect();
+    (result, seen)
+}
+
+#[tokio::test]
+async fn a_push_sends_what_is_missing_and_the_tag_last() {
+    let scene = scene();
+    let built = scene.built(&["linux/amd64", "linux/arm64"]);
+    let (report, manifests) = pushed(scene.layers.store(), &built, false).await;
+    let bytes: u64 = built.images.iter().map(|image| image.config.size).sum();
+    let layers: u64 = built.images[0].layers.iter().map(|(_, blob)| blob.size).sum();
+    assert_eq!(report.unwrap(), PushReport { uploaded_bytes: bytes + layers, existed: 0, mounted: 0 });
+    assert_eq!(manifests.len(), 3);
+    assert!(manifests[0].contains("sha256:") && manifests[1].contains("sha256:"));
+    assert_eq!(manifests[2], "PUT /v2/app/manifests/1 HTTP/1.1\r\n");
+}
+
+#[tokio::test]
+async fn a_layer_that_is_not_here_has_to_be_at_the_registry() {
+    let scene = scene();
+    let built = scene.built(&["linux/amd64"]);
+    let elsewhere = Store::open(&scene.folder.path().join("elsewhere")).unwrap();
+    let (report, _) = pushed(&elsewhere, &built, true).await;
+    assert_eq!(report.unwrap().existed, 2);
+    let (report, manifests) = pushed(&elsewhere, &built, false).await;
+    assert!(matches!(report, Err(ExportError::BlobAbsent(_))), "{report:?}");
+    assert!(manifests.is_empty());
 }
