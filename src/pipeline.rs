@@ -22,7 +22,7 @@ use flashbuild_frontend::{
     reference::Reference,
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -266,7 +266,7 @@ async fn deliver(
             for tag in tags {
                 let step = events.step(format!("push {}", tag.familiar()));
                 let moved = |item: &str, done: u64, total: u64| step.transfer(item, done, Some(total));
-                if let Err(error) = export::push(client, store, image, tag, &HashMap::new(), moved).await {
+                if let Err(error) = export::push(client, store, image, tag, &BTreeMap::new(), moved).await {
                     step.failed(error.to_string());
                     return Err(error.into());
                 }
