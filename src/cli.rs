@@ -143,7 +143,7 @@ impl From<BuildError> for Failed {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
-        Command::Build(args) => build(*args),
+        Command::Build(args) => build(&args),
         Command::Images(args) => images(&args),
         Command::Inspect(args) => inspect(&args),
         Command::Completion { shell } => {
@@ -164,9 +164,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn build(args: BuildArgs) -> Result<(), Failed> {
+fn build(args: &BuildArgs) -> Result<(), Failed> {
     let privilege = sandbox::enter_user_namespace().map_err(Failed::environment)?;
-    let request = request(&args, &privilege)?;
+    let request = request(args, privilege)?;
     let store = open(&args.store)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
     let options = registry::Options { insecure: args.insecure_registry.clone(), ..registry::Options::default() };
@@ -185,10 +185,10 @@ fn build(args: BuildArgs) -> Result<(), Failed> {
         shown.await.map_err(Failed::environment)?;
         built
     })?;
-    write_results(&args, &built)
+    write_results(args, &built)
 }
 
-fn request(args: &BuildArgs, privilege: &Privilege) -> Result<Request, Failed> {
+fn request(args: &BuildArgs, privilege: Privilege) -> Result<Request, Failed> {
     let tags: Vec<Reference> =
         args.tag.iter().map(|tag| tag.parse()).collect::<Result<_, _>>().map_err(Failed::usage)?;
     let mut outputs = args.output.iter().map(|spec| destination(spec)).collect::<Result<Vec<_>, _>>()?;

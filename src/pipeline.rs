@@ -59,11 +59,24 @@ pub enum Destination {
     /// To the registries of its names.
     Registry,
     /// Into an OCI layout archive.
-    OciArchive { dest: PathBuf, name: Option<String> },
+    OciArchive {
+        /// The file.
+        dest: PathBuf,
+        /// What the image is called in it, in place of its names.
+        name: Option<String>,
+    },
     /// Into an OCI layout folder.
-    OciFolder { dest: PathBuf, name: Option<String> },
+    OciFolder {
+        /// The folder.
+        dest: PathBuf,
+        /// What the image is called in it, in place of its names.
+        name: Option<String>,
+    },
     /// As files, one folder a platform if there are several.
-    Local { dest: PathBuf },
+    Local {
+        /// The folder.
+        dest: PathBuf,
+    },
 }
 
 /// What a build came to.
@@ -412,7 +425,17 @@ impl BuildFile {
                 BuildError::Environment(rendered)
             }
             error if error.is_no_space() => BuildError::Environment(rendered),
-            _ => BuildError::Dockerfile(rendered),
+            ExecError::Layer(_)
+            | ExecError::Registry(_)
+            | ExecError::Exit { .. }
+            | ExecError::NotFound { .. }
+            | ExecError::Path(_)
+            | ExecError::NoUser { .. }
+            | ExecError::Mode(_)
+            | ExecError::Context { .. }
+            | ExecError::NoContext(_)
+            | ExecError::Image(_)
+            | ExecError::Internal(_) => BuildError::Dockerfile(rendered),
         }
     }
 }

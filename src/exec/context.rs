@@ -55,10 +55,8 @@ impl Context {
                 let name = relative.to_string_lossy();
                 let kind = found.file_type().map_err(at(&found.path()))?;
                 let ignored = rules.matches(&name);
-                if kind.is_dir() {
-                    if !(ignored && rules.prunes(&name)) {
-                        waiting.push(relative.clone());
-                    }
+                if kind.is_dir() && !(ignored && rules.prunes(&name)) {
+                    waiting.push(relative.clone());
                 }
                 if ignored {
                     continue;

@@ -85,7 +85,19 @@ impl ExecError {
         match self {
             Self::Store(StoreError::NoSpace { .. }) => true,
             Self::Layer(error) => error.is_no_space(),
-            _ => false,
+            Self::Store(_)
+            | Self::Registry(_)
+            | Self::Sandbox(_)
+            | Self::Exit { .. }
+            | Self::NotFound { .. }
+            | Self::Path(_)
+            | Self::NoUser { .. }
+            | Self::Mode(_)
+            | Self::Context { .. }
+            | Self::NoContext(_)
+            | Self::NoEmulator { .. }
+            | Self::Image(_)
+            | Self::Internal(_) => false,
         }
     }
 }

@@ -21,8 +21,8 @@ use std::{collections::BTreeMap, sync::Arc};
 pub(super) struct Plan {
     items: BTreeMap<Vec<u8>, Item>,
     epoch: Option<i64>,
-    /// Archives stay unpacked until the layer is made.
-    _unpacked: Vec<Unpacked>,
+    /// Kept for their files: archives stay unpacked until the layer is made.
+    unpacked_archives: Vec<Unpacked>,
 }
 
 /// One source, found: its path relative to where it will be placed (empty: a single file), and what it is.
@@ -56,7 +56,7 @@ impl Plan {
     /// Plans the actions of node `id` on the first input.
     pub(super) fn new(exec: &Exec, id: NodeId, op: &FileOp, inputs: &[Product]) -> Result<Self, ExecError> {
         let base = exec.view(&inputs[0])?;
-        let mut plan = Self { items: BTreeMap::new(), epoch: exec.graph.epoch, _unpacked: Vec::new() };
+        let mut plan = Self { items: BTreeMap::new(), epoch: exec.graph.epoch, unpacked_archives: Vec::new() };
         let _ = id;
         for action in &op.actions {
             match action {
@@ -95,7 +95,7 @@ impl Plan {
             Product::Files(context) => digests(exec, context, &found)?,
             Product::Tree(_) => BTreeMap::new(),
         };
-        let owner = self.owner(exec, copy.owner.as_ref(), inputs)?;
+        let owner = Self::owner(exec, copy.owner.as_ref(), inputs)?;
         let (dest, is_dir) = self.destination(base, &copy.dest)?;
         let into = copy.into_dir || is_dir;
         for source_file in found {
@@ -105,12 +105,12 @@ impl Plan {
                 && hit.file().is_some()
                 && is_archive(context.open(&hit.entry.path)?)
             {
-                let unpacked = exec.layers.unpack_archive(context.open(&hit.entry.path)?)?;
-                self.folders(base, &dest, true);
-                for item in unpacked.items(&dest)? {
+                let archive = exec.layers.unpack_archive(context.open(&hit.entry.path)?)?;
+                self.folders(base, &dest, true, owner.unwrap_or((0, 0)));
+                for item in archive.items(&dest)? {
                     self.items.insert(item.entry().path.clone(), item);
                 }
-                self._unpacked.push(unpacked);
+                self.unpacked_archives.push(archive);
                 continue;
             }
             let path = match (source_file.relative.is_empty(), into) {
@@ -141,7 +141,7 @@ impl Plan {
             if let Some(mode) = copy.mode.as_ref().filter(|_| !matches!(entry.kind, EntryKind::Symlink { .. })) {
                 entry.mode = mode::apply(mode, entry.mode, entry.is_dir())?;
             }
-            self.folders(base, &path, false);
+            self.folders(base, &path, false, owner.unwrap_or((0, 0)));
             let there = base.lookup(&path).map(|hit| hit.entry.clone());
             if entry.is_dir() {
                 // A folder that is there already stays as it is.
@@ -155,7 +155,7 @@ impl Plan {
             );
         }
         if copy.into_dir {
-            self.folders(base, &dest, true);
+            self.folders(base, &dest, true, owner.unwrap_or((0, 0)));
         }
         Ok(())
     }
@@ -165,8 +165,8 @@ impl Plan {
         if path.is_empty() || there {
             return Ok(());
         }
-        let owner = self.owner(exec, make.owner.as_ref(), inputs)?.unwrap_or((0, 0));
-        let made = |path: &[u8]| {
+        let owner = Self::owner(exec, make.owner.as_ref(), inputs)?.unwrap_or((0, 0));
+        let new_folder = |path: &[u8]| {
             let mut entry = Entry::new(path, EntryKind::Dir { opaque: false });
             entry.mode = make.mode;
             (entry.uid, entry.gid) = owner;
@@ -177,9 +177,9 @@ impl Plan {
             .into_iter()
             .chain([path.as_slice()])
             .filter(|folder| base.lookup(folder).is_none())
-            .map(made)
+            .map(new_folder)
             .collect();
-        self.folders(base, &path, false);
+        self.folders(base, &path, false, owner);
         for entry in missing {
             self.items.insert(entry.path.clone(), Item::new(entry));
         }
@@ -195,14 +195,14 @@ impl Plan {
         if let Some(mode) = &make.mode {
             entry.mode = mode::apply(mode, entry.mode, false)?;
         }
-        (entry.uid, entry.gid) = self.owner(exec, make.owner.as_ref(), inputs)?.unwrap_or((0, 0));
+        (entry.uid, entry.gid) = Self::owner(exec, make.owner.as_ref(), inputs)?.unwrap_or((0, 0));
         entry.mtime = self.now();
-        self.folders(base, &path, false);
+        self.folders(base, &path, false, (entry.uid, entry.gid));
         self.items.insert(path, Item::file(entry, Content::Bytes(content)));
         Ok(())
     }
 
-    fn owner(&self, exec: &Exec, owner: Option<&Owner>, inputs: &[Product]) -> Result<Option<(u32, u32)>, ExecError> {
+    fn owner(exec: &Exec, owner: Option<&Owner>, inputs: &[Product]) -> Result<Option<(u32, u32)>, ExecError> {
         owner.map(|owner| users::owner(exec, owner, inputs)).transpose()
     }
 
@@ -218,19 +218,21 @@ impl Plan {
         Ok((path, is_root || is_dir || planned))
     }
 
-    /// Takes the folders above `path` (and `path` itself, if asked) over from the base, or plans new ones.
-    fn folders(&mut self, base: &View, path: &[u8], itself: bool) {
+    /// Takes the folders above `path` (and `path` itself, if asked) over from the base, or plans new ones of `owner`.
+    fn folders(&mut self, base: &View, path: &[u8], itself: bool, owner: (u32, u32)) {
         let all = ancestors(path).into_iter().chain(itself.then_some(path).filter(|path| !path.is_empty()));
         for folder in all {
             if self.items.contains_key(folder) {
                 continue;
             }
-            let entry = match base.lookup(folder).filter(|hit| hit.entry.is_dir()) {
-                Some(hit) => folder_entry(hit.entry),
-                None => Entry { mtime: self.now(), ..Entry::new(folder, EntryKind::Dir { opaque: false }) },
-            };
+            let there = base.lookup(folder).filter(|hit| hit.entry.is_dir());
+            let entry = there.map_or_else(|| self.new_folder(folder, owner), |hit| folder_entry(hit.entry));
             self.items.insert(folder.to_vec(), Item::new(entry));
         }
+    }
+
+    fn new_folder(&self, path: &[u8], (uid, gid): (u32, u32)) -> Entry {
+        Entry { mtime: self.now(), uid, gid, ..Entry::new(path, EntryKind::Dir { opaque: false }) }
     }
 
     /// The time of what is made here.

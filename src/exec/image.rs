@@ -26,7 +26,7 @@ pub(super) async fn pull(exec: &Exec, op: &ImageOp, step: &Step) -> Result<Produ
     let missing = source.layers.iter().filter(|(_, blob)| matches!(exec.store.blob_path(&blob.digest), Ok(None)));
     futures_util::future::try_join_all(missing.map(|(_, blob)| fetch(exec, &source.reference, blob, step))).await?;
     for (diff_id, blob) in &source.layers {
-        exec.layers.pulled(diff_id, &below, &blob.digest, blob.size, &blob.media_type.to_string())?;
+        exec.layers.pulled(diff_id, &below, &blob.digest, blob.size, blob.media_type.as_ref())?;
         below.push(*diff_id);
     }
     // The tables are what later steps ask; making them checks each layer against its diff ID.

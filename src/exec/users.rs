@@ -88,14 +88,13 @@ pub(super) fn process(exec: &Exec, user: &str, tree: &Product) -> Result<(User, 
     let primary = row.and_then(|row| number(row, 3)).unwrap_or(0);
     let home = row.and_then(|row| row.get(5)).filter(|home| !home.is_empty()).cloned();
     let home = home.unwrap_or_else(|| if uid == 0 { "/root".to_owned() } else { "/".to_owned() });
-    let (gid, groups) = match group_name {
-        Some(group_name) => (group(exec, tree, &id(group_name))?, Vec::new()),
-        None => {
-            let login = row.map(|row| row[0].clone()).unwrap_or_default();
-            let member = |row: &&Vec<String>| row.get(3).is_some_and(|all| all.split(',').any(|one| one == login));
-            let all = if login.is_empty() { Vec::new() } else { rows(exec, tree, "/etc/group")? };
-            (primary, all.iter().filter(member).filter_map(|row| number(row, 2)).collect())
-        }
+    let (gid, groups) = if let Some(group_name) = group_name {
+        (group(exec, tree, &id(group_name))?, Vec::new())
+    } else {
+        let login = row.map(|row| row[0].clone()).unwrap_or_default();
+        let member = |row: &&Vec<String>| row.get(3).is_some_and(|all| all.split(',').any(|one| one == login));
+        let all = if login.is_empty() { Vec::new() } else { rows(exec, tree, "/etc/group")? };
+        (primary, all.iter().filter(member).filter_map(|row| number(row, 2)).collect())
     };
     Ok((User { uid, gid, groups }, home))
 }
