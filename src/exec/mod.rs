@@ -2,10 +2,10 @@
 //!
 //! | op | file | result |
 //! |---|---|---|
-//! | `Image` | [`image`] | the layers of a manifest, pulled if they are not here |
-//! | `Local` | [`context`] | a listing of the files of the person who builds |
-//! | `File` | [`file`] | the base and one layer: the plan of its entries is its content key |
-//! | `Exec` | [`run`] | the base and one layer: what a process changed |
+//! | `Image` | `image` | the layers of a manifest, pulled if they are not here |
+//! | `Local` | `context` | a listing of the files of the person who builds |
+//! | `File` | `file` | the base and one layer: the plan of its entries is its content key |
+//! | `Exec` | `run` | the base and one layer: what a process changed |
 //! | `Merge` | here | the layers of all inputs |
 
 pub mod context;

@@ -1,6 +1,6 @@
 //! Images on their way out.
 //!
-//! 1. [`assemble`] makes the documents: a configuration and a manifest for each platform, and an index if there are
+//! 1. [`assemble()`] makes the documents: a configuration and a manifest for each platform, and an index if there are
 //!    several. What comes out is a value; every destination takes the same one.
 //! 2. Then, by destination:
 //!

@@ -1,6 +1,6 @@
 //! A process tree in a root file system.
 //!
-//! [`run`] takes a [`Spec`] and gives an [`Exit`]. Three processes take part:
+//! [`run()`] takes a [`Spec`] and gives an [`Exit`]. Three processes take part:
 //!
 //! ```text
 //! caller (many threads)         helper (one thread)             process 1 of the sandbox
@@ -11,7 +11,7 @@
 //! hear output            <--------------------------------      execute the program
 //! ```
 //!
-//! 1. The caller ([`run`]) executes its own binary again, as the *helper*: nothing is cloned in a process that has
+//! 1. The caller ([`run()`]) executes its own binary again, as the *helper*: nothing is cloned in a process that has
 //!    threads. The helper's descriptor 0 is a socket to the caller, 1 and 2 are the pipes that the step will write to.
 //! 2. The helper ([`run_helper_if_asked`], the first thing that `main` does) reads the specification from the socket,
 //!    leaves the namespaces of the host (mount, pid, ipc, uts, cgroup, and net if the step is to have none) and forks.
@@ -31,7 +31,7 @@
 //!   engines do not give.
 //! - The step cannot change the binary that it could see as `/proc/self/exe` (CVE-2019-5736): the helper is executed
 //!   from a read-only mount.
-//! - When [`run`] returns, no process of the sandbox is left and the tree is unmounted.
+//! - When [`run()`] returns, no process of the sandbox is left and the tree is unmounted.
 //!
 //! # Privileges
 //!
