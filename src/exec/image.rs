@@ -6,10 +6,17 @@ use crate::{
     registry::Client,
     resolve::Source,
     solver::event::Step,
+    store::BlobWriter,
 };
 use flashbuild_frontend::{graph::ImageOp, reference::Reference};
-use std::{collections::BTreeMap, sync::Arc};
-use tokio::io::AsyncWriteExt as _;
+use std::{
+    collections::BTreeMap,
+    io::{self, Write as _},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tokio::io::AsyncWrite;
 
 /// Where the images of a build come from, by the digest of their manifest.
 pub struct Sources {
@@ -35,16 +42,27 @@ pub(super) async fn pull(exec: &Exec, op: &ImageOp, step: &Step) -> Result<Produ
 }
 
 async fn fetch(exec: &Exec, reference: &Reference, blob: &Descriptor, step: &Step) -> Result<(), ExecError> {
-    let mut sink = Vec::new();
     let item: String = blob.digest.to_string().chars().take(19).collect();
     let total = Some(blob.size);
+    let mut sink = Sink(exec.store.blob_writer()?);
     exec.sources.client.fetch_blob(reference, blob, &mut sink, &|done| step.transfer(&item, done, total)).await?;
-    sink.flush().await.ok();
-    tokio::task::block_in_place(|| {
-        let mut writer = exec.store.blob_writer()?;
-        std::io::Write::write_all(&mut writer, &sink)
-            .map_err(|error| crate::store::StoreError::at(exec.store.root(), error))?;
-        writer.finish(Some(&blob.digest))
-    })?;
+    sink.0.finish(Some(&blob.digest))?;
     Ok(())
+}
+
+/// Writes what arrives straight to the store: a chunk is small, and the page cache takes it without waiting.
+struct Sink(BlobWriter);
+
+impl AsyncWrite for Sink {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(self.0.write(bytes))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.0.flush())
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 }
