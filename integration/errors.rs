@@ -1,6 +1,6 @@
 //! What a user is told when it does not work: an exit code, and a message.
 
-use crate::harness::{BUSYBOX, Workspace, native_platform};
+use crate::harness::{BUSYBOX, Registry, Workspace, native_platform};
 
 /// Builds and expects an exit code and a message that says all of `parts`.
 #[track_caller]
@@ -15,17 +15,73 @@ fn check(dockerfile: &str, arguments: &[&str], code: i32, parts: &[&str]) {
 
 #[test]
 fn a_step_that_fails_fails_the_build() {
-    check(&format!("{BUSYBOX}FROM busybox\nRUN exit 7\n"), &[], 1, &["RUN exit 7"]);
+    let text = "error: process \"/bin/sh -c exit 7\" did not complete: exit code 7";
+    check(&format!("{BUSYBOX}FROM busybox\nRUN exit 7\n"), &[], 1, &[text, "RUN exit 7\n  | ^^^^^^^^^^"]);
 }
 
 #[test]
-fn an_unknown_instruction_is_shown() {
-    check("FROM scratch\nCOPPY a b\n", &[], 1, &["COPPY a b"]);
+fn an_unknown_instruction_is_shown_with_the_nearest_one() {
+    let text = "\
+error: unknown instruction `COPPY`
+ --> Dockerfile:2:1
+  |
+2 | COPPY a b
+  | ^^^^^
+  |
+help: did you mean `COPY`?";
+    check("FROM scratch\nCOPPY a b\n", &[], 1, &[text]);
 }
 
 #[test]
 fn a_missing_file_is_named() {
-    check("FROM scratch\nCOPY nothing-like-it /\n", &[], 1, &["nothing-like-it"]);
+    let text = "\
+error: \"nothing-like-it\" not found in the build context
+ --> Dockerfile:2:1
+  |
+2 | COPY nothing-like-it /
+  | ^^^^^^^^^^^^^^^^^^^^^^";
+    check("FROM scratch\nCOPY nothing-like-it /\n", &[], 1, &[text]);
+}
+
+#[test]
+fn an_unknown_target_is_shown_with_the_nearest_stage() {
+    let text = "\
+error: the target stage `bild` is not in this file
+ --> Dockerfile:1:1
+  |
+1 | FROM scratch AS build
+  | ^^^^^^^^^^^^^^^^^^^^^ without a target, this stage is built
+  |
+help: did you mean `build`?";
+    check("FROM scratch AS build\n", &["--target", "bild"], 1, &[text]);
+}
+
+#[test]
+fn a_registry_that_is_not_there_is_the_environments_fault() {
+    let text = "\
+error: cannot find image localhost:1/x:latest for linux/amd64: cannot reach registry localhost:1: connection refused
+ --> Dockerfile:1:6
+  |
+1 | FROM localhost:1/x
+  |      ^^^^^^^^^^^^^";
+    check("FROM localhost:1/x\n", &["--platform", "linux/amd64"], 3, &[text]);
+}
+
+#[test]
+fn an_unknown_image_is_shown_with_its_registry() {
+    let Some(registry) = Registry::start() else { return };
+    let dockerfile = format!("FROM {}\n", registry.name("nothing:1"));
+    let text = format!("error: cannot find image {} for linux/amd64: ", registry.name("nothing:1"));
+    check(&dockerfile, &["--platform", "linux/amd64"], 1, &[&text, &format!("1 | {dockerfile}")]);
+}
+
+#[test]
+fn a_context_without_a_dockerfile_says_what_to_do() {
+    let Some(work) = Workspace::with_busybox(&[native_platform()], "") else { return };
+    std::fs::remove_file(work.path("context/Dockerfile")).unwrap();
+    let run = work.build(&[]).exits_with(1);
+    let text = "error: no Dockerfile in .: write one, or name it with --file\n";
+    assert!(run.stderr.ends_with(text), "{}", run.stderr);
 }
 
 #[test]
