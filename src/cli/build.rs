@@ -1,0 +1,157 @@
+//! `build`.
+
+use super::{Failed, OutputArgs, StoreArgs};
+use crate::{
+    pipeline::{self, Request},
+    progress::{self, Mode, Screen},
+    registry::{self, Client},
+    sandbox::{self, Privilege},
+    solver::event::Events,
+};
+use clap::Args;
+use flashbuild_frontend::{dockerfile::Options, platform::Platform};
+use std::{collections::BTreeMap, path::PathBuf};
+
+#[derive(Debug, Args)]
+pub(super) struct BuildArgs {
+    #[command(flatten)]
+    definition: DefinitionArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
+    /// How progress is shown: auto, tty, plain, rawjson or quiet
+    #[arg(long, default_value = "auto", value_name = "MODE")]
+    progress: Mode,
+    /// Registry that may speak plain HTTP or has an unknown certificate (repeatable)
+    #[arg(long, value_name = "HOST")]
+    insecure_registry: Vec<String>,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+/// What to build.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Definition")]
+struct DefinitionArgs {
+    /// Folder with the files to copy
+    #[arg(default_value = ".")]
+    context: PathBuf,
+    /// The Dockerfile [default: CONTEXT/Dockerfile]
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Platforms to build for, such as linux/amd64,linux/arm64
+    #[arg(long, value_delimiter = ',', value_name = "PLATFORM")]
+    platform: Vec<Platform>,
+    /// Stage to build
+    #[arg(long, value_name = "STAGE")]
+    target: Option<String>,
+    /// Value of an ARG (repeatable); without a value, that of the environment
+    #[arg(long, value_name = "NAME=VALUE")]
+    build_arg: Vec<String>,
+    /// Label of the image (repeatable)
+    #[arg(long, value_name = "NAME=VALUE")]
+    label: Vec<String>,
+}
+
+/// How steps run.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Steps")]
+struct RunArgs {
+    /// How many steps may run at once [default: the number of cores, at least 4]
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+}
+
+/// What need not be done again.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cache")]
+struct CacheArgs {
+    /// Run every step, whatever ran before
+    #[arg(long)]
+    no_cache: bool,
+    /// Always ask the registry what a name means
+    #[arg(long)]
+    pull: bool,
+}
+
+pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
+    let privilege = sandbox::enter_user_namespace().map_err(Failed::environment)?;
+    let request = request(args, privilege)?;
+    let store = args.store.open()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
+    let options = registry::Options { insecure: args.insecure_registry.clone(), ..registry::Options::default() };
+    let built = runtime.block_on(async {
+        let client = Client::new(options).map_err(Failed::environment)?;
+        let (events, receiver) = Events::channel();
+        let shown = tokio::spawn(progress::show(args.progress, receiver, Screen::stderr()));
+        if matches!(privilege, Privilege::OneId) {
+            events.notice("no subordinate ids for this user: every file belongs to root in the image's eyes");
+        }
+        let built = tokio::select! {
+            built = pipeline::build(&store, &client, request, &events) => built.map_err(Failed::from),
+            _ = tokio::signal::ctrl_c() => Err(Failed::interrupted()),
+        };
+        drop(events);
+        shown.await.map_err(Failed::environment)?;
+        built
+    })?;
+    args.output.write_results(&built)
+}
+
+fn request(args: &BuildArgs, privilege: Privilege) -> Result<Request, Failed> {
+    let definition = &args.definition;
+    let mut build_args = pairs("--build-arg", &definition.build_arg, true)?;
+    let epoch = epoch(build_args.remove("SOURCE_DATE_EPOCH"))?;
+    let host = Platform::host();
+    let options = Options {
+        platforms: if definition.platform.is_empty() { vec![host.clone()] } else { definition.platform.clone() },
+        target: definition.target.clone(),
+        build_args,
+        labels: pairs("--label", &definition.label, false)?,
+        epoch,
+        ..Options::for_platform(host)
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(Request {
+        context: definition.context.clone(),
+        file: definition.file.clone(),
+        options,
+        tags: args.output.tags()?,
+        outputs: args.output.destinations()?,
+        compression: args.output.compression,
+        jobs: args.run.jobs.unwrap_or(cores.max(4)),
+        no_cache: args.cache.no_cache,
+        pull: args.cache.pull,
+        single_id: matches!(privilege, Privilege::OneId),
+    })
+}
+
+/// Reads `SOURCE_DATE_EPOCH`, from the argument of that name or from the environment.
+fn epoch(argument: Option<String>) -> Result<Option<i64>, Failed> {
+    match argument.or_else(|| std::env::var("SOURCE_DATE_EPOCH").ok()).filter(|text| !text.is_empty()) {
+        None => Ok(None),
+        Some(text) => text.parse().map(Some).map_err(|_| {
+            Failed::usage(format!("SOURCE_DATE_EPOCH is {text:?}, but must be a number of seconds since 1970"))
+        }),
+    }
+}
+
+/// Reads `NAME=VALUE` pairs; a name alone takes its value from the environment, if that is allowed and set.
+fn pairs(flag: &str, texts: &[String], from_environment: bool) -> Result<BTreeMap<String, String>, Failed> {
+    let mut all = BTreeMap::new();
+    for text in texts {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => {
+                all.insert(name.to_owned(), value.to_owned());
+            }
+            None if from_environment && !text.is_empty() => {
+                all.extend(std::env::var(text).ok().map(|value| (text.clone(), value)));
+            }
+            _ => return Err(Failed::usage(format!("{flag} {text:?}: expected NAME=VALUE"))),
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,42 @@
+//! `images` and `inspect`: what is in the local store.
+
+use super::{Failed, StoreArgs};
+use crate::{
+    pipeline,
+    progress::{ByteSize, Output, Table},
+};
+use clap::Args;
+use flashbuild_frontend::reference::Reference;
+
+#[derive(Debug, Args)]
+pub(super) struct InspectArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Name of the image
+    reference: String,
+    /// How to print it (only json)
+    #[arg(long, default_value = "json", value_parser = ["json"])]
+    format: String,
+}
+
+pub(super) fn images(args: &StoreArgs) -> Result<(), Failed> {
+    let store = args.open()?;
+    let mut table = Table::new(["NAME", "DIGEST", "SIZE"]).right(2);
+    for image in store.images().map_err(Failed::environment)? {
+        let descriptor: serde_json::Value = serde_json::from_str(&image.descriptor).unwrap_or_default();
+        let digest = descriptor["digest"].as_str().unwrap_or_default().to_owned();
+        table.row([image.name.clone(), digest, ByteSize(image.size).to_string()]);
+    }
+    let mut out = Output::stdout();
+    out.line(table.to_string().trim_end()).and_then(|()| out.finish()).map_err(Failed::environment)
+}
+
+pub(super) fn inspect(args: &InspectArgs) -> Result<(), Failed> {
+    let store = args.store.open()?;
+    let reference: Reference = args.reference.parse().map_err(Failed::usage)?;
+    let image = pipeline::inspect(&store, &reference)
+        .map_err(Failed::build)?
+        .ok_or_else(|| Failed::build(format!("no image {} in the local store", reference.familiar())))?;
+    let mut out = Output::stdout();
+    out.line(format!("{image:#}")).and_then(|()| out.finish()).map_err(Failed::environment)
+}

@@ -1,0 +1,78 @@
+//! What was typed, as a request; and what is said at the end. One file a command.
+//!
+//! Exit codes: 0 done, 1 the build failed, 2 wrong usage, 3 the environment, 130 interrupted.
+
+mod build;
+mod failed;
+mod images;
+mod output;
+mod store;
+
+use crate::progress::Output;
+use build::BuildArgs;
+use clap::{CommandFactory as _, Parser, Subcommand};
+use failed::Failed;
+use images::InspectArgs;
+use output::OutputArgs;
+use std::process::ExitCode;
+use store::StoreArgs;
+
+/// Builds OCI images from Dockerfiles, for several platforms at once, and does nothing twice.
+#[derive(Debug, Parser)]
+#[command(name = "flashbuild", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build an image from a Dockerfile
+    Build(Box<BuildArgs>),
+    /// List the images in the local store
+    Images(StoreArgs),
+    /// Show an image of the local store
+    Inspect(InspectArgs),
+    /// Print a completion script for a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, in roff; flashbuild man build gives that of a command
+    Man {
+        /// The command
+        command: Option<String>,
+    },
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Build(args) => build::build(&args),
+        Command::Images(args) => images::images(&args),
+        Command::Inspect(args) => images::inspect(&args),
+        Command::Completion { shell } => completion(shell),
+        Command::Man { command } => man(command.as_deref()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => failed.tell(),
+    }
+}
+
+fn completion(shell: clap_complete::Shell) -> Result<(), Failed> {
+    let mut out = Output::stdout();
+    clap_complete::generate(shell, &mut Cli::command(), "flashbuild", &mut out);
+    out.finish().map_err(Failed::environment)
+}
+
+fn man(command: Option<&str>) -> Result<(), Failed> {
+    let mut page = Cli::command();
+    page.build();
+    if let Some(name) = command {
+        let found = page.find_subcommand(name).cloned();
+        page = found.ok_or_else(|| Failed::usage(format!("there is no command {name:?}")))?;
+    }
+    let mut out = Output::stdout();
+    clap_mangen::Man::new(page).render(&mut out).and_then(|()| out.finish()).map_err(Failed::environment)
+}

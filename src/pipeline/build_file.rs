@@ -1,0 +1,99 @@
+//! The Dockerfile and its `.dockerignore`: read, and quoted in errors.
+
+use super::{BuildError, Request};
+use crate::{exec::ExecError, registry::RegistryError, resolve::ResolveError};
+use flashbuild_frontend::{
+    diagnostic::{Diagnostic, Span},
+    dockerfile::Missing,
+    ignore::IgnoreRules,
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The text of the build, and how to talk about it.
+pub(super) struct BuildFile {
+    pub(super) name: String,
+    pub(super) text: String,
+    pub(super) ignore: Vec<String>,
+}
+
+impl BuildFile {
+    pub(super) fn read(request: &Request) -> Result<Self, BuildError> {
+        if !request.context.is_dir() {
+            return Err(BuildError::NoDockerfile(format!(
+                "the build context {} is not a folder",
+                request.context.display()
+            )));
+        }
+        let path = match &request.file {
+            Some(path) => path.clone(),
+            None => ["Dockerfile", "dockerfile"]
+                .map(|name| request.context.join(name))
+                .into_iter()
+                .find(|path| path.is_file())
+                .ok_or_else(|| {
+                    BuildError::NoDockerfile(format!(
+                        "no Dockerfile in {}: write one, or name it with --file",
+                        request.context.display()
+                    ))
+                })?,
+        };
+        let at = |path: &Path, error: &dyn std::fmt::Display| {
+            BuildError::NoDockerfile(format!("cannot read {}: {error}", path.display()))
+        };
+        let text = fs::read_to_string(&path).map_err(|error| at(&path, &error))?;
+        let mut beside = path.clone().into_os_string();
+        beside.push(".dockerignore");
+        let candidates = [PathBuf::from(beside), request.context.join(".dockerignore")];
+        let ignore = match candidates.iter().find(|path| path.is_file()) {
+            None => Vec::new(),
+            Some(path) => {
+                let text = fs::read_to_string(path).map_err(|error| at(path, &error))?;
+                IgnoreRules::parse(&text).map_err(|error| at(path, &error))?
+            }
+        };
+        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Ok(Self { name, text, ignore })
+    }
+
+    pub(super) fn refuse(&self, errors: &[Diagnostic]) -> BuildError {
+        let rendered: Vec<String> = errors.iter().map(|error| error.render(&self.name, &self.text, false)).collect();
+        BuildError::Dockerfile(rendered.join("\n\n"))
+    }
+
+    pub(super) fn unresolved(&self, missing: &Missing, error: &ResolveError) -> BuildError {
+        let rendered = missing.failed(&error.to_string()).render(&self.name, &self.text, false);
+        match error {
+            ResolveError::Registry(RegistryError::Unreachable { .. }) | ResolveError::Store(_) => {
+                BuildError::Environment(rendered)
+            }
+            ResolveError::Registry(_) | ResolveError::Image(_) => BuildError::Dockerfile(rendered),
+        }
+    }
+
+    pub(super) fn failed(&self, error: &ExecError, span: Option<Span>) -> BuildError {
+        let rendered = match span {
+            Some(span) => Diagnostic::error(error.to_string(), span).render(&self.name, &self.text, false),
+            None => format!("error: {error}"),
+        };
+        match error {
+            ExecError::Store(_) | ExecError::Sandbox(_) | ExecError::NoEmulator { .. } => {
+                BuildError::Environment(rendered)
+            }
+            error if error.is_no_space() => BuildError::Environment(rendered),
+            ExecError::Layer(_)
+            | ExecError::Registry(_)
+            | ExecError::Exit { .. }
+            | ExecError::NotFound { .. }
+            | ExecError::Path(_)
+            | ExecError::NoUser { .. }
+            | ExecError::Mode(_)
+            | ExecError::Context { .. }
+            | ExecError::NoContext(_)
+            | ExecError::Image(_)
+            | ExecError::Internal(_) => BuildError::Dockerfile(rendered),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The story of a build: parse, resolve, lower, solve, assemble, export.
+
+mod build_file;
+mod deliver;
+mod error;
+mod inputs;
+mod inspect;
+mod outcome;
+mod request;
+
+pub use deliver::Destination;
+pub use error::BuildError;
+pub use inspect::inspect;
+pub use outcome::StepOutcome;
+pub use request::Request;
+
+use crate::{
+    exec::{Exec, Sources},
+    export::{self, BuiltIndex},
+    layer::{Layers, OverlayXattrs},
+    registry::Client,
+    solver::{self, Solved, event::Events},
+    store::Store,
+};
+use build_file::BuildFile;
+use flashbuild_frontend::{
+    config::{History, ImageConfig},
+    dockerfile::Dockerfile,
+    graph::Output,
+};
+use std::{collections::BTreeMap, fs, sync::Arc};
+
+/// What a build came to.
+#[derive(Debug)]
+pub struct Built {
+    /// The image.
+    pub image: BuiltIndex,
+    /// What became of each step.
+    pub steps: Vec<StepOutcome>,
+}
+
+/// Builds, exports, and leaves a durable store, also when it fails.
+pub async fn build(store: &Store, client: &Client, request: Request, events: &Events) -> Result<Built, BuildError> {
+    let lease = store.lease()?;
+    let built = run(store, client, request, events).await;
+    drop(lease);
+    store.make_durable()?;
+    built
+}
+
+async fn run(store: &Store, client: &Client, mut request: Request, events: &Events) -> Result<Built, BuildError> {
+    let step = events.step("load build definition");
+    let source = BuildFile::read(&request)?;
+    request.options.ignore = source.ignore.clone();
+    let dockerfile = Dockerfile::parse(&source.text).map_err(|errors| source.refuse(&errors))?;
+    step.ran();
+
+    let (inputs, images) = inputs::resolve(store, client, &request, &dockerfile, &source, events).await?;
+    let graph = Arc::new(dockerfile.lower(&request.options, &inputs).map_err(|errors| source.refuse(&errors))?);
+
+    let overlay =
+        if request.single_id || !initial_user_namespace() { OverlayXattrs::User } else { OverlayXattrs::Trusted };
+    let layers = Layers::new(store.clone(), overlay);
+    let proxies = request.options.proxy_variables();
+    let exec = Arc::new(Exec {
+        graph: Arc::clone(&graph),
+        layers: layers.clone(),
+        store: store.clone(),
+        sources: Sources { client: client.clone(), images },
+        contexts: BTreeMap::from([("context".to_owned(), request.context.clone())]),
+        compression: request.compression,
+        proxies: proxies.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        emulator: None,
+        single_id: request.single_id,
+        listed: std::sync::Mutex::default(),
+    });
+    let solved = solver::solve(&graph, &exec, events, request.jobs, request.no_cache).await;
+    let Solved { roots, steps } = solved.map_err(|failed| {
+        let span = failed.node.and_then(|node| graph.node(node).span);
+        source.failed(&failed.error, span)
+    })?;
+    let steps = outcome::report(&graph, &steps);
+
+    let step = events.step("export layers");
+    let images: Vec<_> = graph
+        .outputs
+        .iter()
+        .zip(&roots)
+        .map(|(output, root)| (output.platform.clone(), config(output, graph.epoch), root.layers().to_vec()))
+        .collect();
+    let image = tokio::task::block_in_place(|| -> Result<BuiltIndex, BuildError> {
+        let image = export::assemble(&layers, images, &request.compression)?;
+        let names: Vec<String> = request.tags.iter().map(ToString::to_string).collect();
+        export::save(store, &image, &names)?;
+        Ok(image)
+    })?;
+    step.ran();
+    for output in &request.outputs {
+        deliver::deliver(store, client, &layers, &image, output, &request.tags, events).await?;
+    }
+    Ok(Built { image, steps })
+}
+
+/// The configuration of an output, complete but for its layers. Times are the epoch's, or the beginning of time, so
+/// that equal builds are equal images.
+fn config(output: &Output, epoch: Option<i64>) -> ImageConfig {
+    let created = jiff::Timestamp::from_second(epoch.unwrap_or(0)).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string();
+    let mut config = output.config.clone();
+    config.created = Some(created.clone());
+    config.history.extend(output.steps.iter().map(|step| History {
+        created: Some(created.clone()),
+        created_by: Some(step.created_by.clone()),
+        comment: Some("flashbuild".to_owned()),
+        empty_layer: !step.layer,
+        author: None,
+    }));
+    config
+}
+
+/// Whether this process is in the machine's first user namespace, where all ids map to themselves.
+pub fn initial_user_namespace() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_whitespace().collect::<Vec<_>>() == ["0", "0", "4294967295"]
+}

@@ -1,0 +1,31 @@
+//! What was asked for.
+
+use super::Destination;
+use crate::layer::Compression;
+use flashbuild_frontend::{dockerfile::Options, reference::Reference};
+use std::path::PathBuf;
+
+/// What was asked for.
+#[derive(Debug)]
+pub struct Request {
+    /// The folder whose files `COPY` takes.
+    pub context: PathBuf,
+    /// The Dockerfile; `None` looks for one in the context.
+    pub file: Option<PathBuf>,
+    /// What lowering needs, but for the ignore patterns.
+    pub options: Options,
+    /// Names of the image.
+    pub tags: Vec<Reference>,
+    /// Where it goes besides the local store.
+    pub outputs: Vec<Destination>,
+    /// How layers are compressed.
+    pub compression: Compression,
+    /// How many processes may run at once.
+    pub jobs: usize,
+    /// Whether records are not looked up.
+    pub no_cache: bool,
+    /// Whether names are always asked of their registry.
+    pub pull: bool,
+    /// Whether this process is root of a namespace with a single id.
+    pub single_id: bool,
+}
