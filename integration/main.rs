@@ -7,6 +7,7 @@ mod harness;
 
 mod cache;
 mod concurrency;
+mod copy;
 mod crash;
 mod direction;
 mod emulation;

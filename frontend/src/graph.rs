@@ -158,8 +158,10 @@ pub enum FileAction {
 pub struct CopyAction {
     /// Index into the node's inputs: a [`Op::Local`] or any tree.
     pub from: usize,
-    /// Absolute paths inside that input; [patterns](crate::glob) where [`crate::glob::has_wildcards`]. None leads outside.
-    pub sources: Vec<String>,
+    /// What of that input, in this order.
+    pub sources: Vec<CopySource>,
+    /// Patterns of [`crate::ignore`], relative to each source: what they match stays behind.
+    pub exclude: Vec<String>,
     /// Absolute path in the tree.
     pub dest: String,
     /// Whether `dest` is a folder to copy into (it ends in `/`, or there are several sources).
@@ -170,6 +172,22 @@ pub struct CopyAction {
     pub mode: Option<Mode>,
     /// Whether a source that is a tar archive (plain, gzip, bzip2, xz, zstd) is unpacked instead (`ADD`).
     pub unpack: bool,
+}
+
+/// What to copy. All paths are absolute inside the input and [patterns](crate::glob) where
+/// [`crate::glob::has_wildcards`]; none leads outside. A pattern may match nothing, a plain path must exist.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CopySource {
+    /// A file, or the contents of a folder, placed right into the destination.
+    Flat(String),
+    /// What is below a folder, placed with all the folders from there on (`--parents`).
+    WithParents {
+        /// The folder: what is before `/./` in the Dockerfile, or the root.
+        pivot: String,
+        /// A pattern of [`crate::ignore`], relative to the pivot; `.` is all of it.
+        below: String,
+    },
 }
 
 /// A folder to make.

@@ -5,16 +5,18 @@
 //! and the base's folders on the way are taken over as they are. Two bases that agree in those folders therefore
 //! share the layer, whatever else is in them.
 
-use super::{Exec, ExecError, Product, context::Context, mode, users};
+use super::{
+    Exec, ExecError, Product,
+    context::Context,
+    mode,
+    select::{Found, Selection, select},
+    users,
+};
 use crate::{
     image::{ContentDigest, DiffId},
-    layer::{Content, Entry, EntryKind, Form, Hit, Item, LastLink, Unpacked, View, is_archive},
+    layer::{Content, Entry, EntryKind, Form, Item, LastLink, Unpacked, View, is_archive},
 };
-use flashbuild_frontend::{
-    diagnostic::nearest,
-    glob::{Glob, has_wildcards},
-    graph::{CopyAction, FileAction, FileOp, MakeDir, MakeFile, Node, NodeId, Owner},
-};
+use flashbuild_frontend::graph::{CopyAction, FileAction, FileOp, Id, MakeDir, MakeFile, Node, NodeId, Owner};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// What the layer will hold.
@@ -23,12 +25,6 @@ pub(super) struct Plan {
     epoch: Option<i64>,
     /// Kept for their files: archives stay unpacked until the layer is made.
     unpacked_archives: Vec<Unpacked>,
-}
-
-/// One source, found: its path relative to where it will be placed (empty: a single file), and what it is.
-struct Found<'a> {
-    relative: Vec<u8>,
-    hit: Hit<'a>,
 }
 
 /// A digest of what the copies of `op` select from contexts.
@@ -42,7 +38,7 @@ pub(super) fn selected_from_contexts(exec: &Exec, node: &Node, op: &FileOp) -> R
         }
         let context = exec.listing(input)?;
         let view = View::new(vec![Arc::clone(&context.toc)]);
-        let found = select(&view, copy, "the build context")?;
+        let Selection { found, .. } = select(&view, copy, "the build context")?;
         let digests = digests(exec, &context, &found)?;
         for source in &found {
             let entry = with_digest(source.hit.entry, &digests);
@@ -50,6 +46,19 @@ pub(super) fn selected_from_contexts(exec: &Exec, node: &Node, op: &FileOp) -> R
         }
     }
     Ok(hasher.finalize().as_bytes().to_vec())
+}
+
+/// Whether an owner of `op` is a name that input `index` knows.
+pub(super) fn looks_names_up_in(op: &FileOp, index: usize) -> bool {
+    let owners = op.actions.iter().filter_map(|action| match action {
+        FileAction::Copy(copy) => copy.owner.as_ref(),
+        FileAction::MakeDir(make) => make.owner.as_ref(),
+        FileAction::MakeFile(make) => make.owner.as_ref(),
+    });
+    let is_name = |id: &Id| matches!(id, Id::Name(_));
+    owners
+        .into_iter()
+        .any(|owner| owner.names_in == index && (is_name(&owner.user) || owner.group.as_ref().is_some_and(is_name)))
 }
 
 impl Plan {
@@ -90,7 +99,7 @@ impl Plan {
             Product::Files(_) => "the build context",
             Product::Tree(_) => "the source image",
         };
-        let found = select(&view, copy, place)?;
+        let Selection { found, has_folder } = select(&view, copy, place)?;
         let known = match source {
             Product::Files(context) => digests(exec, context, &found)?,
             Product::Tree(_) => BTreeMap::new(),
@@ -142,19 +151,19 @@ impl Plan {
                 entry.mode = mode::apply(mode, entry.mode, entry.is_dir())?;
             }
             self.folders(base, &path, false, owner.unwrap_or((0, 0)));
-            let there = base.lookup(&path).map(|hit| hit.entry.clone());
-            if entry.is_dir() {
-                // A folder that is there already stays as it is.
-                if let Some(there) = there.filter(Entry::is_dir) {
-                    entry = folder_entry(&there);
-                }
+            let there = self.items.get(&path).map(Item::entry).or_else(|| base.lookup(&path).map(|hit| hit.entry));
+            match there.map(Entry::is_dir) {
+                // A folder that only comes along does not change the one that is there already.
+                Some(true) if source_file.implied => entry = folder_entry(there.unwrap_or(&entry)),
+                Some(there) if there != entry.is_dir() => return Err(in_the_way(&path, there)),
+                Some(_) | None => {}
             }
             self.items.insert(
                 path,
                 if matches!(content, Content::None) { Item::new(entry) } else { Item::file(entry, content) },
             );
         }
-        if copy.into_dir {
+        if copy.into_dir || has_folder {
             self.folders(base, &dest, true, owner.unwrap_or((0, 0)));
         }
         Ok(())
@@ -243,53 +252,18 @@ impl Plan {
     }
 }
 
+/// Neither does a file replace a folder, nor the other way round.
+fn in_the_way(path: &[u8], is_dir: bool) -> ExecError {
+    let path = String::from_utf8_lossy(path);
+    ExecError::Path(if is_dir {
+        format!("cannot replace the folder /{path} with a file")
+    } else {
+        format!("cannot copy a folder to /{path}, which is not one")
+    })
+}
+
 fn folder_entry(there: &Entry) -> Entry {
     Entry { kind: EntryKind::Dir { opaque: false }, ..there.clone() }
-}
-
-/// Finds the sources of a copy. A folder gives its contents.
-fn select<'a>(view: &'a View, copy: &CopyAction, place: &'static str) -> Result<Vec<Found<'a>>, ExecError> {
-    let mut found = Vec::new();
-    for source in &copy.sources {
-        let paths: Vec<Vec<u8>> = if has_wildcards(source) {
-            let glob = Glob::for_copy(source).map_err(|error| ExecError::Path(error.to_string()))?;
-            let path = |hit: Hit<'a>| std::str::from_utf8(&hit.entry.path).ok().map(ToOwned::to_owned);
-            let all = view.walk(b"").filter_map(path);
-            all.filter(|path| glob.matches(path) || glob.matches(&format!("/{path}"))).map(String::into_bytes).collect()
-        } else {
-            vec![source.as_bytes().to_vec()]
-        };
-        if paths.is_empty() {
-            return Err(not_found(view, source, place));
-        }
-        for path in paths {
-            let resolved =
-                view.resolve(&path, LastLink::Follow).map_err(|error| ExecError::Path(format!("{source}: {error}")))?;
-            if !resolved.missing.is_empty() {
-                return Err(not_found(view, source, place));
-            }
-            match resolved.hit {
-                Some(hit) if !hit.entry.is_dir() => found.push(Found { relative: Vec::new(), hit }),
-                _ => {
-                    let skip = if resolved.existing.is_empty() { 0 } else { resolved.existing.len() + 1 };
-                    found.extend(
-                        view.walk(&resolved.existing)
-                            .filter(|hit| hit.entry.path.len() > skip)
-                            .map(|hit| Found { relative: hit.entry.path[skip..].to_vec(), hit }),
-                    );
-                }
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn not_found(view: &View, source: &str, place: &'static str) -> ExecError {
-    let path = source.trim_start_matches('/');
-    let names: Vec<String> = view.walk(b"").take(10_000).map(|hit| hit.entry.display_path()).collect();
-    let names = names.iter().map(|name| name.trim_start_matches('/'));
-    let similar = nearest(path, names).map(ToOwned::to_owned);
-    ExecError::NotFound { path: path.to_owned(), place, similar }
 }
 
 /// Digests of the selected regular files of a context, by path.

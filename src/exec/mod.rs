@@ -14,10 +14,11 @@ mod file;
 mod image;
 mod mode;
 mod run;
+mod select;
 mod users;
 
 pub use error::ExecError;
-pub use image::Sources;
+pub use image::{Need, Sources};
 
 use crate::{
     image::DiffId,
@@ -26,7 +27,7 @@ use crate::{
     store::{FileLock, RecordKey, RecordKind, RecordLayer, Store},
 };
 use context::Context;
-use flashbuild_frontend::graph::{Graph, NodeId, Op};
+use flashbuild_frontend::graph::{FileOp, Graph, NodeId, Op};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     path::PathBuf,
@@ -99,6 +100,15 @@ impl Exec {
         }
     }
 
+    /// Brings the tables that a plan looks into, and the files of those inputs in which it looks users up.
+    async fn bring_for_plan(&self, op: &FileOp, inputs: &[Product], step: Option<&Step>) -> Result<(), ExecError> {
+        for (index, input) in inputs.iter().enumerate() {
+            let need = if file::looks_names_up_in(op, index) { Need::Files } else { Need::Tables };
+            self.sources.bring(&self.layers, input.layers(), need, step).await?;
+        }
+        Ok(())
+    }
+
     /// Nodes on whose trees some process runs: their layers are wanted as folders.
     fn runs_on(&self, id: NodeId) -> bool {
         let mut above = BTreeSet::from([id]);
@@ -146,7 +156,10 @@ impl Executor for Exec {
                 let layers: Vec<String> = inputs[0].layers().iter().map(ToString::to_string).collect();
                 Ok(Some(layers.join(" ").into_bytes()))
             }
-            Op::File(op) => tokio::task::block_in_place(|| Ok(Some(file::Plan::new(self, id, op, inputs)?.facts()))),
+            Op::File(op) => {
+                self.bring_for_plan(op, inputs, None).await?;
+                tokio::task::block_in_place(|| Ok(Some(file::Plan::new(self, id, op, inputs)?.facts())))
+            }
             Op::Image(_) | Op::Local(_) | Op::Merge => Ok(None),
         }
     }
@@ -176,30 +189,41 @@ impl Executor for Exec {
                 let layers = inputs.iter().flat_map(Product::layers).copied().collect();
                 Ok(Product::Tree(Arc::new(layers)))
             }
-            Op::Image(op) => image::pull(self, op, step).await,
-            Op::File(op) => tokio::task::block_in_place(|| {
-                let layer = file::Plan::new(self, id, op, inputs)?.make(self, self.form(id))?;
-                Ok(on_top(&inputs[0], layer))
-            }),
+            Op::Image(op) => image::pull(self, id, op, step).await,
+            Op::File(op) => {
+                self.bring_for_plan(op, inputs, Some(step)).await?;
+                for input in &inputs[1..] {
+                    self.sources.bring(&self.layers, input.layers(), Need::Files, Some(step)).await?;
+                }
+                tokio::task::block_in_place(|| {
+                    let layer = file::Plan::new(self, id, op, inputs)?.make(self, self.form(id))?;
+                    Ok(on_top(&inputs[0], layer))
+                })
+            }
             Op::Exec(op) => {
+                for input in inputs {
+                    self.sources.bring(&self.layers, input.layers(), Need::Files, Some(step)).await?;
+                }
                 let layer = run::run(self, node, op, &inputs[0], step).await?;
                 Ok(on_top(&inputs[0], layer))
             }
         }
     }
 
-    fn record(&self, definition: Key, content: Option<Key>, value: &Product) -> Result<(), ExecError> {
+    fn record(&self, id: NodeId, definition: Key, content: Option<Key>, value: &Product) -> Result<(), ExecError> {
         let layers = value.layers();
         let named = |layers: &[DiffId]| -> Vec<RecordLayer> {
-            let here = |diff_id: &DiffId| RecordLayer { diff_id: *diff_id, remote: false };
-            layers.iter().filter(|diff_id| **diff_id != DiffId::empty()).map(here).collect()
+            let used = |diff_id: &DiffId| RecordLayer { diff_id: *diff_id, remote: self.sources.has(diff_id) };
+            layers.iter().filter(|diff_id| **diff_id != DiffId::empty()).map(used).collect()
         };
         if let (Some(content), Some(layer)) = (content, layers.last()) {
             let value = serde_json::to_vec(layer).expect("a digest is plain data");
             self.store.put_record(RecordKey(content.0), RecordKind::Content, &value, &named(&[*layer]))?;
         }
         let value = serde_json::to_vec(layers).expect("digests are plain data");
-        Ok(self.store.put_record(RecordKey(definition.0), RecordKind::Definition, &value, &named(layers))?)
+        // What an image consists of stays true whatever is here of it.
+        let layers = if matches!(self.graph.node(id).op, Op::Image(_)) { Vec::new() } else { named(layers) };
+        Ok(self.store.put_record(RecordKey(definition.0), RecordKind::Definition, &value, &layers)?)
     }
 }
 

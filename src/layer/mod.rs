@@ -197,7 +197,26 @@ impl Layers {
     ) -> Result<(), LayerError> {
         self.remember_lower(diff_id, lower);
         let encoding = format!("{}{media_type}", blobs::ORIGINAL);
+        if self.store.layer_blob(diff_id, &encoding)?.is_some_and(|known| known.digest == *blob) {
+            return Ok(());
+        }
         Ok(self.store.put_layer_blob(diff_id, &encoding, blob, size, media_type)?)
+    }
+
+    /// Whether the layer's contents can be told from what is here.
+    pub fn has_table(&self, diff_id: &DiffId) -> Result<bool, LayerError> {
+        Ok(self.known_toc(diff_id)?.is_some() || self.has_blob(diff_id)?)
+    }
+
+    /// Whether the layer's files are here, in whatever form.
+    pub fn has_files(&self, diff_id: &DiffId) -> Result<bool, LayerError> {
+        let unpacked = self.store.layer_dir(diff_id)?.is_some() && self.known_toc(diff_id)?.is_some();
+        Ok(unpacked || self.has_blob(diff_id)?)
+    }
+
+    /// Whether some blob of the layer is here. The empty layer needs none.
+    pub fn has_blob(&self, diff_id: &DiffId) -> Result<bool, LayerError> {
+        Ok(*diff_id == DiffId::empty() || self.store.layer_blobs(diff_id)?.iter().any(|blob| blob.here))
     }
 
     /// The layer's contents.

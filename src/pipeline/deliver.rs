@@ -2,15 +2,16 @@
 
 use super::BuildError;
 use crate::{
-    export::{self, BuiltIndex},
+    exec::{Need, Sources},
+    export::{self, BuiltIndex, ExportError},
     image::DiffId,
     layer::Layers,
     registry::Client,
-    solver::event::Events,
+    solver::event::{Events, Step},
     store::Store,
 };
 use flashbuild_frontend::reference::Reference;
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 /// Where an image goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,58 +39,89 @@ pub enum Destination {
     },
 }
 
-/// Sends an image to one place.
-pub(super) async fn deliver(
-    store: &Store,
-    client: &Client,
-    layers: &Layers,
-    image: &BuiltIndex,
-    output: &Destination,
-    tags: &[Reference],
-    events: &Events,
-) -> Result<(), BuildError> {
-    let names = |name: &Option<String>| match name {
-        Some(name) => vec![name.clone()],
-        None => tags.iter().map(ToString::to_string).collect(),
-    };
-    match output {
-        Destination::Registry => {
-            for tag in tags {
-                let step = events.step(format!("push {}", tag.familiar()));
-                let moved = |item: &str, done: u64, total: u64| step.transfer(item, done, Some(total));
-                if let Err(error) = export::push(client, store, image, tag, &BTreeMap::new(), moved).await {
-                    step.failed(error.to_string());
-                    return Err(error.into());
+/// An image on its way out. What was never pulled is brought as far as its destination needs it.
+pub(super) struct Delivery<'a> {
+    pub(super) store: &'a Store,
+    pub(super) client: &'a Client,
+    pub(super) layers: &'a Layers,
+    pub(super) sources: &'a Sources,
+    pub(super) image: &'a BuiltIndex,
+}
+
+impl Delivery<'_> {
+    /// Sends the image to one place, under `tags` unless that has a name of its own.
+    pub(super) async fn to(&self, output: &Destination, tags: &[Reference], events: &Events) -> Result<(), BuildError> {
+        let names = |name: &Option<String>| match name {
+            Some(name) => vec![name.clone()],
+            None => tags.iter().map(ToString::to_string).collect(),
+        };
+        match output {
+            Destination::Registry => {
+                for tag in tags {
+                    let step = events.step(format!("push {}", tag.familiar()));
+                    if let Err(error) = self.push(tag, &step).await {
+                        step.failed(error.to_string());
+                        return Err(error);
+                    }
+                    step.ran();
+                }
+            }
+            Destination::OciArchive { dest, name } => {
+                let step = events.step(format!("write {}", dest.display()));
+                self.bring(Need::Blobs, &step).await?;
+                let partial = dest.with_extension("partial");
+                let at = |error| BuildError::Environment(format!("{}: {error}", dest.display()));
+                let file = fs::File::create(&partial).map_err(at)?;
+                export::write_archive(self.store, self.image, &names(name), std::io::BufWriter::new(file))?;
+                fs::rename(&partial, dest).map_err(at)?;
+                step.ran();
+            }
+            Destination::OciFolder { dest, name } => {
+                let step = events.step(format!("write {}", dest.display()));
+                self.bring(Need::Blobs, &step).await?;
+                export::write_folder(self.store, self.image, &names(name), dest)?;
+                step.ran();
+            }
+            Destination::Local { dest } => {
+                let step = events.step(format!("write {}", dest.display()));
+                self.bring(Need::Files, &step).await?;
+                for built in &self.image.images {
+                    let folder = match self.image.images.len() {
+                        1 => dest.clone(),
+                        _ => dest.join(built.platform.to_string().replace('/', "_")),
+                    };
+                    let diff_ids: Vec<DiffId> = built.layers.iter().map(|(diff_id, _)| *diff_id).collect();
+                    tokio::task::block_in_place(|| export::write_tree(self.layers, &diff_ids, &folder))?;
                 }
                 step.ran();
             }
         }
-        Destination::OciArchive { dest, name } => {
-            let step = events.step(format!("write {}", dest.display()));
-            let partial = dest.with_extension("partial");
-            let at = |error| BuildError::Environment(format!("{}: {error}", dest.display()));
-            let file = fs::File::create(&partial).map_err(at)?;
-            export::write_archive(store, image, &names(name), std::io::BufWriter::new(file))?;
-            fs::rename(&partial, dest).map_err(at)?;
-            step.ran();
-        }
-        Destination::OciFolder { dest, name } => {
-            let step = events.step(format!("write {}", dest.display()));
-            export::write_folder(store, image, &names(name), dest)?;
-            step.ran();
-        }
-        Destination::Local { dest } => {
-            let step = events.step(format!("write {}", dest.display()));
-            for built in &image.images {
-                let folder = match image.images.len() {
-                    1 => dest.clone(),
-                    _ => dest.join(built.platform.to_string().replace('/', "_")),
-                };
-                let diff_ids: Vec<DiffId> = built.layers.iter().map(|(diff_id, _)| *diff_id).collect();
-                tokio::task::block_in_place(|| export::write_tree(layers, &diff_ids, &folder))?;
-            }
-            step.ran();
-        }
+        Ok(())
     }
-    Ok(())
+
+    /// Pushes what the registry lacks. A layer of a base image that it has in another repository is mounted from there;
+    /// only if it cannot do that, the layer takes the way over this machine.
+    async fn push(&self, tag: &Reference, step: &Step) -> Result<(), BuildError> {
+        let moved = |item: &str, done: u64, total: u64| step.transfer(item, done, Some(total));
+        let elsewhere = self.sources.repositories(tag.host());
+        match export::push(self.client, self.store, self.image, tag, &elsewhere, moved).await {
+            Err(ExportError::BlobAbsent(_)) => {
+                self.bring(Need::Blobs, step).await?;
+                export::push(self.client, self.store, self.image, tag, &elsewhere, moved).await?;
+            }
+            pushed => {
+                pushed?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn bring(&self, need: Need, step: &Step) -> Result<(), BuildError> {
+        for built in &self.image.images {
+            let diff_ids: Vec<DiffId> = built.layers.iter().map(|(diff_id, _)| *diff_id).collect();
+            let brought = self.sources.bring(self.layers, &diff_ids, need, Some(step)).await;
+            brought.map_err(|error| BuildError::Environment(error.to_string()))?;
+        }
+        Ok(())
+    }
 }

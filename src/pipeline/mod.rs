@@ -15,7 +15,7 @@ pub use outcome::StepOutcome;
 pub use request::Request;
 
 use crate::{
-    exec::{Exec, Sources},
+    exec::{Exec, Need, Sources},
     export::{self, BuiltIndex},
     layer::{Layers, OverlayXattrs},
     registry::Client,
@@ -23,6 +23,7 @@ use crate::{
     store::Store,
 };
 use build_file::BuildFile;
+use deliver::Delivery;
 use flashbuild_frontend::{
     config::{History, ImageConfig},
     dockerfile::Dockerfile,
@@ -66,7 +67,7 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         graph: Arc::clone(&graph),
         layers: layers.clone(),
         store: store.clone(),
-        sources: Sources { client: client.clone(), images },
+        sources: Sources::new(client.clone(), images, &layers).map_err(|error| source.failed(&error, None))?,
         contexts: BTreeMap::from([("context".to_owned(), request.context.clone())]),
         compression: request.compression,
         proxies: proxies.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
@@ -82,6 +83,13 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
     let steps = outcome::report(&graph, &steps);
 
     let step = events.step("export layers");
+    // A name in the local store is a promise that all of the image is here, or where it was pushed to.
+    if !request.tags.is_empty() && !request.outputs.contains(&Destination::Registry) {
+        for root in &roots {
+            let brought = exec.sources.bring(&layers, root.layers(), Need::Blobs, Some(&step)).await;
+            brought.map_err(|error| source.failed(&error, None))?;
+        }
+    }
     let images: Vec<_> = graph
         .outputs
         .iter()
@@ -95,8 +103,9 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         Ok(image)
     })?;
     step.ran();
+    let delivery = Delivery { store, client, layers: &layers, sources: &exec.sources, image: &image };
     for output in &request.outputs {
-        deliver::deliver(store, client, &layers, &image, output, &request.tags, events).await?;
+        delivery.to(output, &request.tags, events).await?;
     }
     Ok(Built { image, steps })
 }

@@ -46,7 +46,13 @@ pub trait Executor: Send + Sync + 'static {
         step: &Step,
     ) -> impl Future<Output = Result<Self::Value, Self::Error>> + Send;
     /// Remembers a result.
-    fn record(&self, definition: Key, content: Option<Key>, value: &Self::Value) -> Result<(), Self::Error>;
+    fn record(
+        &self,
+        node: NodeId,
+        definition: Key,
+        content: Option<Key>,
+        value: &Self::Value,
+    ) -> Result<(), Self::Error>;
 }
 
 /// What a solve came to.
@@ -223,7 +229,7 @@ impl<E: Executor> Vertex<E> {
         if let Some(content) = content.filter(|_| !self.fresh)
             && let Some(value) = self.executor.find_content(content, inputs)?
         {
-            self.executor.record(self.key, None, &value)?;
+            self.executor.record(self.id, self.key, None, &value)?;
             self.start().cached(Hit::Content);
             return Ok((value, Some(Hit::Content)));
         }
@@ -235,7 +241,7 @@ impl<E: Executor> Vertex<E> {
         match self.executor.execute(self.id, inputs, &step).await {
             Ok(value) => {
                 if has_record(&self.graph, self.id) {
-                    self.executor.record(self.key, content, &value)?;
+                    self.executor.record(self.id, self.key, content, &value)?;
                 }
                 step.ran();
                 Ok((value, None))

@@ -14,18 +14,22 @@ use crate::{
         plan::Step,
     },
     glob::{Glob, has_wildcards},
-    graph::{CopyAction, FileAction, FileOp, MakeFile, Mode, Op, Owner},
+    graph::{CopyAction, CopySource, FileAction, FileOp, MakeFile, Mode, Op, Owner},
+    ignore::IgnoreRules,
     path::{clean, join},
 };
 
 const HEREDOC_MODE: Mode = Mode::Octal(0o644);
 
 pub(super) fn copy(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, copy: &Copy) -> Result<(), Diagnostic> {
-    if let Some(parents) = copy.parents {
-        return Err(not_yet("COPY --parents", parents, "copy each folder to its own destination"));
-    }
-    let transfer =
-        Transfer { keyword: "COPY", flags: &copy.flags, sources: &copy.sources, dest: &copy.dest, unpack: false };
+    let transfer = Transfer {
+        keyword: "COPY",
+        flags: &copy.flags,
+        sources: &copy.sources,
+        dest: &copy.dest,
+        parents: copy.parents.is_some(),
+        unpack: false,
+    };
     transfer.lower(stage, step)
 }
 
@@ -37,8 +41,8 @@ pub(super) fn add(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, add: &Add) ->
         return Err(not_yet("ADD --keep-git-dir", keep.span, "clone the repository with RUN"));
     }
     let unpack = add.unpack.as_ref().is_none_or(|unpack| unpack.value);
-    let transfer = Transfer { keyword: "ADD", flags: &add.flags, sources: &add.sources, dest: &add.dest, unpack };
-    transfer.lower(stage, step)
+    let (flags, sources, dest) = (&add.flags, &add.sources, &add.dest);
+    Transfer { keyword: "ADD", flags, sources, dest, parents: false, unpack }.lower(stage, step)
 }
 
 /// What `COPY` and `ADD` have in common.
@@ -47,6 +51,8 @@ struct Transfer<'a> {
     flags: &'a TransferFlags,
     sources: &'a [Source],
     dest: &'a Word,
+    /// Whether sources keep the folders that they are in.
+    parents: bool,
     unpack: bool,
 }
 
@@ -55,21 +61,22 @@ struct Placed {
     /// Absolute and clean.
     dest: String,
     into_dir: bool,
+    exclude: Vec<String>,
     owner: Option<Owner>,
     mode: Option<Mode>,
 }
 
 impl Transfer<'_> {
     fn lower(&self, stage: &mut StageBuild<'_, '_>, step: &Step<'_>) -> Result<(), Diagnostic> {
-        if let Some(exclude) = self.flags.exclude.first() {
-            let what = format!("{} --exclude", self.keyword);
-            return Err(not_yet(&what, exclude.span, "leave files of the context out with .dockerignore"));
-        }
+        let exclude = self.exclude()?;
         let mut created_by = self.keyword.to_owned();
         let mut show = |text: &str| {
             created_by.push(' ');
             created_by.push_str(text);
         };
+        if self.parents {
+            show("--parents");
+        }
         let (owner, mode) = self.permissions(stage, &mut show)?;
         let paths = self.paths(stage, &mut show)?;
         let bodies = self.bodies(stage, &mut show)?;
@@ -78,7 +85,7 @@ impl Transfer<'_> {
         created_by.push_str(" # buildkit");
 
         let into_dir = self.needs_folder(&written)?;
-        let mut placed = Placed { dest: join(&stage.working_dir(), &written), into_dir, owner, mode };
+        let mut placed = Placed { dest: join(&stage.working_dir(), &written), into_dir, exclude, owner, mode };
 
         let parent = stage.state.root;
         let mut inputs = vec![if self.flags.link { stage.target.empty_tree() } else { parent }];
@@ -132,8 +139,20 @@ impl Transfer<'_> {
         ))
     }
 
+    /// The patterns of what stays behind. No variables are expanded in them, as in moby/buildkit.
+    fn exclude(&self) -> Result<Vec<String>, Diagnostic> {
+        let patterns = self.flags.exclude.iter();
+        patterns
+            .map(|word| match IgnoreRules::new([&word.value]) {
+                Ok(_) => Ok(word.value.clone()),
+                Err(error) => Err(Diagnostic::error(error.to_string(), word.span)
+                    .with_hint("--exclude takes the patterns of .dockerignore")),
+            })
+            .collect()
+    }
+
     /// The sources that are paths, absolute inside of what they are taken from.
-    fn paths(&self, stage: &StageBuild<'_, '_>, show: &mut impl FnMut(&str)) -> Result<Vec<String>, Diagnostic> {
+    fn paths(&self, stage: &StageBuild<'_, '_>, show: &mut impl FnMut(&str)) -> Result<Vec<CopySource>, Diagnostic> {
         let mut paths = Vec::new();
         for source in self.sources {
             let Source::Path(word) = source else {
@@ -147,9 +166,20 @@ impl Transfer<'_> {
                 })?;
             }
             show(&path);
-            paths.push(clean(&format!("/{path}")));
+            paths.push(self.source(&path));
         }
         Ok(paths)
+    }
+
+    fn source(&self, path: &str) -> CopySource {
+        let inside = |path: &str| clean(&format!("/{path}"));
+        if !self.parents {
+            return CopySource::Flat(inside(path));
+        }
+        let (pivot, below) = path.split_once("/./").unwrap_or(("", path));
+        let below = inside(below);
+        let below = if below == "/" { "." } else { below.trim_start_matches('/') };
+        CopySource::WithParents { pivot: inside(pivot), below: below.to_owned() }
     }
 
     fn bodies<'s>(
@@ -195,7 +225,7 @@ impl Transfer<'_> {
     fn actions(
         &self,
         from: usize,
-        paths: Vec<String>,
+        paths: Vec<CopySource>,
         bodies: Vec<(&str, String)>,
         placed: &Placed,
     ) -> Vec<FileAction> {
@@ -204,6 +234,7 @@ impl Transfer<'_> {
             actions.push(FileAction::Copy(CopyAction {
                 from,
                 sources: paths,
+                exclude: placed.exclude.clone(),
                 dest: placed.dest.clone(),
                 into_dir: placed.into_dir,
                 owner: placed.owner.clone(),

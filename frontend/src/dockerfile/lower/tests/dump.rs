@@ -2,7 +2,8 @@
 
 use super::asked::Lowered;
 use crate::graph::{
-    CopyAction, ExecOp, FileAction, FileOp, Graph, Id, MakeDir, MakeFile, Mode, Network, Node, Op, Output, Owner,
+    CopyAction, CopySource, ExecOp, FileAction, FileOp, Graph, Id, MakeDir, MakeFile, Mode, Network, Node, Op, Output,
+    Owner,
 };
 use std::fmt::Write as _;
 
@@ -81,11 +82,13 @@ fn exec_details(exec: &ExecOp) -> Vec<String> {
 
 fn action(action: &FileAction) -> String {
     match action {
-        FileAction::Copy(CopyAction { from, sources, dest, into_dir, owner, mode, unpack }) => {
+        FileAction::Copy(CopyAction { from, sources, exclude, dest, into_dir, owner, mode, unpack }) => {
+            let sources: Vec<String> = sources.iter().map(source).collect();
+            let exclude = if exclude.is_empty() { String::new() } else { format!(" without {exclude:?}") };
             let into = if *into_dir { "into" } else { "to" };
             let unpack = if *unpack { " unpacking" } else { "" };
             format!(
-                "copy {sources:?} of input {from} {into} {dest}{}{}{unpack}",
+                "copy {sources:?}{exclude} of input {from} {into} {dest}{}{}{unpack}",
                 owned(owner.as_ref()),
                 moded(mode.as_ref())
             )
@@ -96,6 +99,13 @@ fn action(action: &FileAction) -> String {
         FileAction::MakeFile(MakeFile { path, name, content, mode, owner }) => {
             format!("mkfile {path} named {name} {content:?}{}{}", owned(owner.as_ref()), moded(mode.as_ref()))
         }
+    }
+}
+
+fn source(source: &CopySource) -> String {
+    match source {
+        CopySource::Flat(path) => path.clone(),
+        CopySource::WithParents { pivot, below } => format!("{}/./{below}", pivot.trim_end_matches('/')),
     }
 }
 

@@ -1,4 +1,0 @@
-FROM scratch
-COPY --exclude=*.md . /
-COPY --parents a/b /
-ADD --exclude=x . /

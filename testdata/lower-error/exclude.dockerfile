@@ -1,0 +1,3 @@
+FROM scratch
+COPY --exclude=*.md --exclude=[ . /
+ADD --exclude=! . /
