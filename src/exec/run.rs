@@ -4,7 +4,7 @@ use super::{Exec, ExecError, Product, users};
 use crate::{
     image::DiffId,
     layer::{Owners, UpperDir},
-    sandbox::{self, Emulation, Network, ShownFile, Spec, Stream},
+    sandbox::{self, Emulation, Hardening, Limits, Network, ShownFile, Spec, Stream},
     solver::event::{self, Step},
 };
 use flashbuild_frontend::{
@@ -68,6 +68,8 @@ pub(super) async fn run(
             },
             files: op.files.iter().map(shown).collect(),
             emulator,
+            hardening: Hardening::default(),
+            limits: Limits::default(),
         })
     })?;
     let output = |stream: Stream, bytes: &[u8]| {

@@ -1,11 +1,11 @@
 //! What a process may do: its ids, and the capabilities that container engines leave to root by default.
 //!
-//! Invariants, whoever the user is: the bounding set is [`DEFAULT`] at most, and the inheritable and ambient sets are
-//! empty (CVE-2022-27651). Root has exactly [`DEFAULT`]; any other user has none, and gets some of [`DEFAULT`] only
-//! by executing a file that brings them.
+//! Invariants, whoever the user is: the inheritable and ambient sets are empty (CVE-2022-27651), and the bounding set is
+//! [`DEFAULT`] at most. Root has exactly [`DEFAULT`]; any other user has none, and gets some of [`DEFAULT`] only by
+//! executing a file that brings them. With [`Security::Insecure`], read "all that the caller has" for [`DEFAULT`].
 
 use super::failure::{Doing, Failure};
-use super::spec::User;
+use super::spec::{Security, User};
 use nix::unistd::{Gid, Uid};
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets};
@@ -27,11 +27,19 @@ const DEFAULT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::AUDIT_WRITE);
 
 /// Becomes a user for good.
-pub(super) fn become_user(user: &User) -> Result<(), Failure> {
-    shrink_bounding_set()?;
+pub(super) fn become_user(user: &User, security: Security) -> Result<(), Failure> {
+    let permitted = match security {
+        Security::Sandbox => {
+            shrink_bounding_set()?;
+            DEFAULT
+        }
+        Security::Insecure => {
+            rustix::thread::capabilities(None).doing(|| "read the capabilities".to_owned())?.permitted
+        }
+    };
     rustix::thread::clear_ambient_capability_set().doing(|| "clear the ambient capabilities".to_owned())?;
     set_ids(user)?;
-    let kept = if user.uid == 0 { DEFAULT } else { CapabilitySet::empty() };
+    let kept = if user.uid == 0 { permitted } else { CapabilitySet::empty() };
     let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
     rustix::thread::set_capabilities(None, sets).doing(|| "drop capabilities".to_owned())
 }

@@ -5,6 +5,7 @@
 //! In the first user namespace devices are made; elsewhere nobody may make one that works, and the host's are bound.
 
 use super::failure::{Doing, Failure};
+use super::limits::Limits;
 use super::mounts::{Attributes, FileSystem, INERT, Mount};
 use super::tree::Tree;
 use rustix::fs::{FileType, Mode, makedev};
@@ -26,11 +27,8 @@ const LINKS: [(&str, &str); 5] = [
 /// The group `tty`, by the number that every distribution gives it.
 const TTY_GROUP: &str = "5";
 
-/// As much shared memory as other engines give a step.
-const SHARED_MEMORY: &str = "64m";
-
 /// Mounts `/dev` and what belongs below it.
-pub(super) fn mount_dev(tree: &mut Tree) -> Result<(), Failure> {
+pub(super) fn mount_dev(tree: &mut Tree, limits: &Limits) -> Result<(), Failure> {
     let target = tree.kernel_folder("dev")?;
     let attributes = Attributes::MOUNT_ATTR_NOSUID | Attributes::MOUNT_ATTR_NOEXEC;
     let dev = FileSystem::open("tmpfs")?.set("mode", "0755")?.set("size", "64k")?.mount(attributes)?;
@@ -42,7 +40,8 @@ pub(super) fn mount_dev(tree: &mut Tree) -> Result<(), Failure> {
     for (name, target) in LINKS {
         rustix::fs::symlinkat(target, dev.root(), name).doing(|| format!("make /dev/{name}"))?;
     }
-    let shared_memory = FileSystem::open("tmpfs")?.set("mode", "1777")?.set("size", SHARED_MEMORY)?.mount(INERT)?;
+    let size = limits.shared_memory.unwrap_or(Limits::SHARED_MEMORY).to_string();
+    let shared_memory = FileSystem::open("tmpfs")?.set("mode", "1777")?.set("size", &size)?.mount(INERT)?;
     shared_memory.attach(dev.make_dir("shm")?.as_fd())?;
     FileSystem::open("mqueue")?.mount(INERT)?.attach(dev.make_dir("mqueue")?.as_fd())?;
     terminals()?.attach(dev.make_dir("pts")?.as_fd())?;

@@ -10,8 +10,8 @@
 //! 7. With an emulator: enter a user namespace with the same ids and register it there.
 //! 8. Enter the working directory, resolved inside the root (CVE-2024-21626).
 //! 9. Leave the session key ring; give the output to the user; mark every descriptor above 2 to be closed.
-//! 10. The system call filter belongs here: without `no_new_privs`, which would disable `sudo`, it takes the
-//!     capabilities that the next step drops.
+//! 10. Set the limits of each process; give up new privileges if asked to; filter system calls, which without
+//!     `no_new_privs` takes the capabilities that the next step drops.
 //! 11. Drop capabilities and become the user.
 //! 12. Reset signals and the umask, report, execute.
 
@@ -23,10 +23,12 @@ use super::kernel_views;
 use super::mounts::Mount;
 use super::network;
 use super::overlay;
+use super::process_limits;
 use super::program::{self, NotExecuted};
 use super::protocol::{self, Message};
+use super::seccomp;
 use super::shown::{self, Hidden};
-use super::spec::{Network, Spec, User};
+use super::spec::{Network, Security, Spec, User};
 use super::tree::Tree;
 use nix::libc;
 use nix::unistd::{Gid, Uid};
@@ -78,9 +80,9 @@ fn set_up(spec: &Spec, user_namespace: Option<Request>) -> Result<Vec<PathBuf>, 
     let mut hidden = Hidden::over(&spec.work)?;
     let mut tree = Tree::new(open_root(&root)?);
     shown::show_etc(spec, &mut tree, &mut hidden)?;
-    kernel_views::mount_proc(&mut tree, &mut hidden)?;
-    kernel_views::mount_sys(&mut tree, &mut hidden)?;
-    devices::mount_dev(&mut tree)?;
+    kernel_views::mount_proc(spec.hardening.security, &mut tree, &mut hidden)?;
+    kernel_views::mount_sys(spec.hardening.security, &mut tree, &mut hidden)?;
+    devices::mount_dev(&mut tree, &spec.limits)?;
     for file in &spec.files {
         shown::show(file, &mut tree, &mut hidden)?;
     }
@@ -104,7 +106,15 @@ fn set_up(spec: &Spec, user_namespace: Option<Request>) -> Result<Vec<PathBuf>, 
     leave_key_ring();
     give_output_to(&spec.user);
     close_on_execute()?;
-    capabilities::become_user(&spec.user)?;
+    process_limits::set(&spec.limits.ulimits)?;
+    if spec.hardening.no_new_privileges {
+        rustix::thread::set_no_new_privs(true).doing(|| "give up new privileges".to_owned())?;
+    }
+    match spec.hardening.security {
+        Security::Sandbox => seccomp::install()?,
+        Security::Insecure => {}
+    }
+    capabilities::become_user(&spec.user, spec.hardening.security)?;
     // A change of ids makes the kernel forget it.
     die_with_parent()?;
     reset_signals();

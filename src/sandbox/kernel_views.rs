@@ -7,6 +7,7 @@
 use super::failure::Failure;
 use super::mounts::{FileSystem, INERT, Mount, READ_ONLY, is_dir};
 use super::shown::Hidden;
+use super::spec::Security;
 use super::tree::Tree;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -29,12 +30,15 @@ const READ_ONLY_IN_PROC: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"
 const HIDDEN_IN_SYS: [&str; 2] = ["firmware", "devices/virtual/powercap"];
 
 /// Mounts `/proc` of the pid namespace of this process.
-pub(super) fn mount_proc(tree: &mut Tree, hidden: &mut Hidden) -> Result<(), Failure> {
+pub(super) fn mount_proc(security: Security, tree: &mut Tree, hidden: &mut Hidden) -> Result<(), Failure> {
     let target = tree.kernel_folder("proc")?;
     let proc = FileSystem::open("proc")?.mount(INERT).map_err(|failure| {
         failure.hint("inside a container, its own /proc must be unmasked: --security-opt systempaths=unconfined")
     })?;
     let proc = proc.attach(target.as_fd())?;
+    if security == Security::Insecure {
+        return Ok(());
+    }
     for path in READ_ONLY_IN_PROC {
         if let Some(found) = proc.inside(path)? {
             Mount::of(found.as_fd())?.restrict(READ_ONLY, false)?.attach(found.as_fd())?;
@@ -43,15 +47,23 @@ pub(super) fn mount_proc(tree: &mut Tree, hidden: &mut Hidden) -> Result<(), Fai
     hide(&proc, &HIDDEN_IN_PROC, hidden)
 }
 
-/// Mounts `/sys`, read-only: a new one where that is permitted, else the host's.
-pub(super) fn mount_sys(tree: &mut Tree, hidden: &mut Hidden) -> Result<(), Failure> {
+/// Mounts `/sys`, read-only unless nothing is kept from the step: a new one where that is permitted, else the host's.
+pub(super) fn mount_sys(security: Security, tree: &mut Tree, hidden: &mut Hidden) -> Result<(), Failure> {
     let target = tree.kernel_folder("sys")?;
-    // A new one shows the devices of a network namespace, and is for who owns that.
-    let sys = match FileSystem::open("sysfs").and_then(|sysfs| sysfs.mount(INERT | READ_ONLY)) {
-        Ok(sys) => sys,
-        Err(_) => Mount::of_host(Path::new("/sys"), true)?.restrict(INERT | READ_ONLY, true)?,
+    let attributes = match security {
+        Security::Sandbox => INERT | READ_ONLY,
+        Security::Insecure => INERT,
     };
-    hide(&sys.attach(target.as_fd())?, &HIDDEN_IN_SYS, hidden)
+    // A new one shows the devices of a network namespace, and is for who owns that.
+    let sys = match FileSystem::open("sysfs").and_then(|sysfs| sysfs.mount(attributes)) {
+        Ok(sys) => sys,
+        Err(_) => Mount::of_host(Path::new("/sys"), true)?.restrict(attributes, true)?,
+    };
+    let sys = sys.attach(target.as_fd())?;
+    match security {
+        Security::Sandbox => hide(&sys, &HIDDEN_IN_SYS, hidden),
+        Security::Insecure => Ok(()),
+    }
 }
 
 fn hide(view: &Mount, paths: &[&str], hidden: &mut Hidden) -> Result<(), Failure> {

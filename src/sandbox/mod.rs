@@ -28,7 +28,7 @@
 //! - No path of an image is resolved but inside its tree (`tree.rs`), and no mount is made on a path, only on a
 //!   descriptor (`mounts.rs`).
 //! - The step inherits descriptors 0, 1 and 2, no environment, no ignored signal, no key ring, and no capability that
-//!   engines do not give.
+//!   engines do not give; and it makes no system call that they refuse (`seccomp/`).
 //! - The step cannot change the binary that it could see as `/proc/self/exe` (CVE-2019-5736): the helper is executed
 //!   from a read-only mount.
 //! - When [`run()`] returns, no process of the sandbox is left and the tree is unmounted.
@@ -44,11 +44,12 @@
 //! [`Emulation::for_arch`] says whether the host can run programs of an architecture. Where an emulator has to be
 //! brought, the step gets one more user namespace with the same ids, and a `binfmt_misc` of that namespace (`binfmt.rs`):
 //! the host's own is neither needed nor touched. The price is that of a user namespace: no `mknod`, nothing that takes
-//! a capability over the network of the host (ports below 1024), and file capabilities come out as version 3.
+//! a capability over the network of the host (ports below 1024). File capabilities that are set there read as version 2
+//! outside, because the root of both namespaces is the same.
 //!
 //! # What it takes
 //!
-//! Linux 5.12; 6.7 for emulators. Absent on purpose: limits, pseudo-terminals, and everything that knows of images.
+//! Linux 5.12; 6.7 for emulators. Absent on purpose: pseudo-terminals, and everything that knows of images.
 
 mod binfmt;
 mod capabilities;
@@ -60,12 +61,15 @@ mod helper;
 mod id_map;
 mod init;
 mod kernel_views;
+mod limits;
 mod mounts;
 mod network;
 mod overlay;
+mod process_limits;
 mod program;
 mod protocol;
 mod run;
+mod seccomp;
 mod shown;
 mod spec;
 mod tree;
@@ -78,6 +82,9 @@ pub use binfmt::Emulator;
 pub use emulation::Emulation;
 pub use failure::Failure;
 pub use helper::run_helper_if_asked;
+pub use limits::{Limits, Resource, Ulimit, UlimitError};
 pub use run::run;
-pub use spec::{Exit, HostEntry, Network, SandboxError, ShownFile, Spec, Status, Stream, Usage, User};
+pub use spec::{
+    Exit, Hardening, HostEntry, Network, SandboxError, Security, ShownFile, Spec, Status, Stream, Usage, User,
+};
 pub use user_namespace::{Privilege, enter_user_namespace};

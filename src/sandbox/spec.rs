@@ -2,6 +2,7 @@
 
 use super::binfmt::Emulator;
 use super::failure::Failure;
+use super::limits::Limits;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -34,6 +35,10 @@ pub struct Spec {
     pub files: Vec<ShownFile>,
     /// How to run programs of a foreign architecture, if the tree holds such and the host cannot run them itself.
     pub emulator: Option<Emulator>,
+    /// What it may do to the machine.
+    pub hardening: Hardening,
+    /// How much of the machine it may use.
+    pub limits: Limits,
 }
 
 impl Spec {
@@ -50,6 +55,27 @@ pub struct User {
     pub gid: u32,
     /// Supplementary groups.
     pub groups: Vec<u32>,
+}
+
+/// What a process may do to the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hardening {
+    /// How far it is kept from the machine.
+    pub security: Security,
+    /// Whether executing a program can never give it more than it has (`PR_SET_NO_NEW_PRIVS`): `sudo` does not work then.
+    pub no_new_privileges: bool,
+}
+
+/// How far a process is kept from the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Security {
+    /// As container engines do by default: their capabilities, their filter of system calls, their view of `/proc` and
+    /// `/sys`.
+    #[default]
+    Sandbox,
+    /// Not at all but for namespaces: root has every capability that the caller has, no system call is refused, nothing
+    /// of `/proc` and `/sys` is hidden or read-only. Such a process can take over the machine if the caller is its root.
+    Insecure,
 }
 
 /// A name of an address, for `/etc/hosts`.

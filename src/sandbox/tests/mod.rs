@@ -3,6 +3,7 @@
 //! Tests that need what a machine lacks say so and pass: root or a user namespace, `busybox`, a foreign `busybox`.
 
 mod foreign;
+mod hardening;
 mod hostile;
 mod lifetime;
 mod old_kernel;
@@ -10,7 +11,7 @@ mod ordinary_user;
 mod process;
 mod tree;
 
-use super::{Emulator, Exit, Network, SandboxError, ShownFile, Spec, Stream, User};
+use super::{Emulator, Exit, Hardening, Limits, Network, SandboxError, Security, ShownFile, Spec, Stream, User};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -90,6 +91,8 @@ impl Image {
             network: Network::Host,
             files: Vec::new(),
             emulator: None,
+            hardening: Hardening::default(),
+            limits: Limits::default(),
         };
         Some(Self { folder, spec })
     }
