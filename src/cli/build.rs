@@ -1,6 +1,6 @@
 //! `build`.
 
-use super::{Failed, OutputArgs, StoreArgs};
+use super::{Failed, OutputArgs, StepArgs, StoreArgs};
 use crate::{
     pipeline::{self, Request},
     progress::{self, Mode, Screen},
@@ -20,6 +20,8 @@ pub(super) struct BuildArgs {
     output: OutputArgs,
     #[command(flatten)]
     run: RunArgs,
+    #[command(flatten)]
+    steps: StepArgs,
     #[command(flatten)]
     cache: CacheArgs,
     /// How progress is shown: auto, tty, plain, rawjson or quiet
@@ -122,6 +124,7 @@ fn request(args: &BuildArgs, privilege: Privilege) -> Result<Request, Failed> {
         tags: args.output.tags()?,
         outputs: args.output.destinations()?,
         compression: args.output.compression,
+        steps: args.steps.options()?,
         jobs: args.run.jobs.unwrap_or(cores.max(4)),
         no_cache: args.cache.no_cache,
         pull: args.cache.pull,

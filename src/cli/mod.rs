@@ -6,6 +6,7 @@ mod build;
 mod failed;
 mod images;
 mod output;
+mod steps;
 mod store;
 
 use crate::progress::Output;
@@ -15,6 +16,7 @@ use failed::Failed;
 use images::InspectArgs;
 use output::OutputArgs;
 use std::process::ExitCode;
+use steps::StepArgs;
 use store::StoreArgs;
 
 /// Builds OCI images from Dockerfiles, for several platforms at once, and does nothing twice.

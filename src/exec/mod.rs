@@ -13,12 +13,16 @@ mod error;
 mod file;
 mod image;
 mod mode;
+mod network;
+mod options;
 mod run;
 mod select;
 mod users;
 
 pub use error::ExecError;
 pub use image::{Need, Sources};
+pub use network::StepNetworks;
+pub use options::StepOptions;
 
 use crate::{
     image::DiffId,
@@ -69,8 +73,10 @@ pub struct Exec {
     pub compression: Compression,
     /// `NAME=value` for processes, in no key and no layer.
     pub proxies: Vec<String>,
-    /// An emulator named by the user.
-    pub emulator: Option<PathBuf>,
+    /// How processes run on this machine.
+    pub options: StepOptions,
+    /// The networks that processes are lent.
+    pub networks: StepNetworks,
     /// Whether owners other than root are out of reach (a namespace with one id).
     pub single_id: bool,
     /// Contexts that were listed already.

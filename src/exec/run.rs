@@ -4,7 +4,7 @@ use super::{Exec, ExecError, Product, users};
 use crate::{
     image::DiffId,
     layer::{Owners, UpperDir},
-    sandbox::{self, Emulation, Hardening, Limits, Network, ShownFile, Spec, Stream},
+    sandbox::{self, Emulation, Hardening, ShownFile, Spec, Stream},
     solver::event::{self, Step},
 };
 use flashbuild_frontend::{
@@ -21,7 +21,7 @@ pub(super) async fn run(
     step: &Step,
 ) -> Result<DiffId, ExecError> {
     let platform = node.platform.clone().unwrap_or_else(Platform::host);
-    let emulation = Emulation::for_arch(&platform.arch, exec.emulator.as_deref());
+    let emulation = Emulation::for_arch(&platform.arch, exec.options.emulator.as_deref());
     let emulated_env = emulation.environment(&platform.arch);
     let emulator = match emulation {
         Emulation::Native | Emulation::HostHandler => None,
@@ -30,6 +30,7 @@ pub(super) async fn run(
             return Err(ExecError::NoEmulator { platform: platform.to_string(), hint: hint.to_string() });
         }
     };
+    let (network, _lease) = tokio::task::block_in_place(|| exec.networks.lend(op.network, step));
     let stage = exec.store.stage_dir()?;
     let (upper, work) = (stage.path().join("upper"), stage.path().join("work"));
     let spec = tokio::task::block_in_place(|| -> Result<Spec, ExecError> {
@@ -61,15 +62,12 @@ pub(super) async fn run(
             cwd: op.cwd.clone().into(),
             user,
             hostname: "flashbuild".to_owned(),
-            hosts: Vec::new(),
-            network: match op.network {
-                graph::Network::Default | graph::Network::Host => Network::Host,
-                graph::Network::None => Network::None,
-            },
+            hosts: exec.options.hosts.clone(),
+            network,
             files: op.files.iter().map(shown).collect(),
             emulator,
-            hardening: Hardening::default(),
-            limits: Limits::default(),
+            hardening: Hardening { no_new_privileges: exec.options.no_new_privileges, ..Hardening::default() },
+            limits: exec.options.limits.clone(),
         })
     })?;
     let output = |stream: Stream, bytes: &[u8]| {

@@ -411,12 +411,14 @@ pub(in crate::layer) fn on_disk(root: &Path) -> BTreeMap<String, String> {
             };
             let links = if stat.is_dir() { 1 } else { stat.nlink() };
             let attributes: Vec<_> = xattr::list(&child).unwrap().collect();
+            // The time of a whiteout is that of its making, and means nothing.
+            let whiteout = stat.file_type().is_char_device() && stat.rdev() == 0;
             let line = format!(
                 "{:o} {}:{} {} x{links} {} {content} {attributes:?}",
                 stat.mode(),
                 stat.uid(),
                 stat.gid(),
-                stat.mtime(),
+                if whiteout { 0 } else { stat.mtime() },
                 stat.rdev()
             );
             found.insert(child.strip_prefix(root).unwrap().to_str().unwrap().to_owned(), line);

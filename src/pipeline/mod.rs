@@ -15,7 +15,7 @@ pub use outcome::StepOutcome;
 pub use request::Request;
 
 use crate::{
-    exec::{Exec, Need, Sources},
+    exec::{Exec, Need, Sources, StepNetworks},
     export::{self, BuiltIndex},
     layer::{Layers, OverlayXattrs},
     registry::Client,
@@ -71,7 +71,8 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         contexts: BTreeMap::from([("context".to_owned(), request.context.clone())]),
         compression: request.compression,
         proxies: proxies.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
-        emulator: None,
+        options: request.steps.clone(),
+        networks: StepNetworks::find(),
         single_id: request.single_id,
         listed: std::sync::Mutex::default(),
     });

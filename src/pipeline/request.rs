@@ -1,7 +1,7 @@
 //! What was asked for.
 
 use super::Destination;
-use crate::layer::Compression;
+use crate::{exec::StepOptions, layer::Compression};
 use flashbuild_frontend::{dockerfile::Options, reference::Reference};
 use std::path::PathBuf;
 
@@ -20,6 +20,8 @@ pub struct Request {
     pub outputs: Vec<Destination>,
     /// How layers are compressed.
     pub compression: Compression,
+    /// How processes run on this machine.
+    pub steps: StepOptions,
     /// How many processes may run at once.
     pub jobs: usize,
     /// Whether records are not looked up.

@@ -3,6 +3,7 @@
 use super::binfmt;
 use super::failure::{Doing, Failure};
 use super::init::{self, Init};
+use super::outbound;
 use super::protocol::{self, Message};
 use super::spec::{Network, Spec, Status, Usage};
 use nix::sched::CloneFlags;
@@ -23,8 +24,12 @@ pub(super) const ARGUMENT: &str = "sandbox-init";
 ///
 /// To be called at the very start of `main`, before there is a second thread.
 pub fn run_helper_if_asked() {
-    if std::env::args_os().nth(1).is_some_and(|argument| argument == ARGUMENT) {
+    let Some(argument) = std::env::args_os().nth(1) else { return };
+    if argument == ARGUMENT {
         std::process::exit(i32::from(help().is_err()));
+    }
+    if argument == outbound::ARGUMENT {
+        std::process::exit(i32::from(outbound::hold().is_err()));
     }
 }
 
@@ -40,7 +45,7 @@ fn help() -> std::io::Result<()> {
 }
 
 /// Moves descriptor 0, the socket to the caller, out of the reach of the step, which gets an empty one in its place.
-fn take_stdin() -> std::io::Result<OwnedFd> {
+pub(super) fn take_stdin() -> std::io::Result<OwnedFd> {
     let socket = std::io::stdin().as_fd().try_clone_to_owned()?;
     nix::unistd::dup2_stdin(File::open("/dev/null")?)?;
     Ok(socket)
@@ -54,12 +59,17 @@ fn start(spec: Spec, caller: &UnixStream) -> Result<(Pid, OwnedFd), Failure> {
         | CloneFlags::CLONE_NEWUTS
         | CloneFlags::CLONE_NEWCGROUP
         | match spec.network {
-            Network::Host => CloneFlags::empty(),
+            Network::Host | Network::Outbound(_) => CloneFlags::empty(),
             Network::None => CloneFlags::CLONE_NEWNET,
         };
     nix::sched::unshare(namespaces)
         .doing(|| "enter new namespaces".to_owned())
         .map_err(|failure| failure.hint("needs root, or a kernel that lets an ordinary user make namespaces"))?;
+
+    if let Network::Outbound(namespace) = spec.network {
+        nix::sched::setns(outbound::open(namespace)?, CloneFlags::CLONE_NEWNET)
+            .doing(|| "enter a network namespace".to_owned())?;
+    }
 
     let emulation = spec.emulator.as_ref().map(|_| binfmt::Handshake::new()).transpose()?;
     let (for_init, for_helper) = emulation.unzip();

@@ -14,7 +14,8 @@
 //! 1. The caller ([`run()`]) executes its own binary again, as the *helper*: nothing is cloned in a process that has
 //!    threads. The helper's descriptor 0 is a socket to the caller, 1 and 2 are the pipes that the step will write to.
 //! 2. The helper ([`run_helper_if_asked`], the first thing that `main` does) reads the specification from the socket,
-//!    leaves the namespaces of the host (mount, pid, ipc, uts, cgroup, and net if the step is to have none) and forks.
+//!    leaves the namespaces of the host (mount, pid, ipc, uts, cgroup, and net unless the step is to have the host's;
+//!    one with a way out is lent by [`OutboundNetworks`]) and forks.
 //! 3. Its child is process 1 of the new pid namespace. It sets up all that the step sees, in the numbered steps of
 //!    `init.rs`, and executes the program in its own place, as container engines do.
 //! 4. The helper waits for whichever comes first: its child ends, and it reports how; or the caller closes the socket,
@@ -64,6 +65,7 @@ mod kernel_views;
 mod limits;
 mod mounts;
 mod network;
+mod outbound;
 mod overlay;
 mod process_limits;
 mod program;
@@ -83,8 +85,10 @@ pub use emulation::Emulation;
 pub use failure::Failure;
 pub use helper::run_helper_if_asked;
 pub use limits::{Limits, Resource, Ulimit, UlimitError};
+pub use outbound::{Lease, OutboundNetworks};
 pub use run::run;
 pub use spec::{
-    Exit, Hardening, HostEntry, Network, SandboxError, Security, ShownFile, Spec, Status, Stream, Usage, User,
+    Exit, Hardening, HostEntry, HostEntryError, Network, OutboundNamespace, SandboxError, Security, ShownFile, Spec,
+    Status, Stream, Usage, User,
 };
 pub use user_namespace::{Privilege, enter_user_namespace};

@@ -9,6 +9,7 @@ use super::spec::{Network, ShownFile, Spec};
 use super::tree::Tree;
 use rustix::fs::{CWD, Mode, OFlags};
 use std::io::Read;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -70,20 +71,63 @@ pub(super) fn show(file: &ShownFile, tree: &mut Tree, hidden: &mut Hidden) -> Re
 
 /// The host's list of name servers, or nothing for a step that reaches none.
 fn resolv_conf(network: Network) -> String {
-    let mut text = String::new();
     match network {
-        Network::None => {}
-        Network::Host => {
-            // A host without the file resolves names some other way, or not at all; so does the step.
-            let read = std::fs::File::open("/etc/resolv.conf");
-            let _ = read.and_then(|file| file.take(RESOLV_CONF_MAX).read_to_string(&mut text));
+        Network::None => String::new(),
+        Network::Host => resolv_conf_of_host(),
+        Network::Outbound(namespace) => without_loopback(&resolv_conf_of_host(), namespace.name_server),
+    }
+}
+
+fn resolv_conf_of_host() -> String {
+    let mut text = String::new();
+    // A host without the file resolves names some other way, or not at all; so does the step.
+    let read = std::fs::File::open("/etc/resolv.conf");
+    let _ = read.and_then(|file| file.take(RESOLV_CONF_MAX).read_to_string(&mut text));
+    text
+}
+
+/// A list of name servers (`resolv.conf(5)`) for a namespace where the host's loopback is not: `instead` takes the
+/// place of the first server that is there, and of none at all, which means the same.
+fn without_loopback(text: &str, instead: IpAddr) -> String {
+    let server = |line: &str| line.trim().strip_prefix("nameserver").map(|rest| rest.trim().to_owned());
+    let on_loopback =
+        |line: &str| server(line).and_then(|address| address.parse::<IpAddr>().ok()?.is_loopback().then_some(()));
+    let mut replaced = text.lines().all(|line| server(line).is_none());
+    let mut list: String = if replaced { format!("nameserver {instead}\n") } else { String::new() };
+    for line in text.lines() {
+        if on_loopback(line).is_none() {
+            list.extend([line, "\n"]);
+        } else if !replaced {
+            list.extend(["nameserver ", &instead.to_string(), "\n"]);
+            replaced = true;
         }
     }
-    text
+    list
 }
 
 fn hosts(spec: &Spec) -> String {
     let mut text = format!("127.0.0.1\tlocalhost {}\n::1\tlocalhost ip6-localhost ip6-loopback\n", spec.hostname);
     text.extend(spec.hosts.iter().map(|entry| format!("{}\t{}\n", entry.address, entry.name)));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_loopback;
+
+    #[test]
+    fn name_servers_on_the_loopback_of_the_host_are_replaced() {
+        for (text, expected) in [
+            ("search a b\nnameserver 192.0.2.1\n", "search a b\nnameserver 192.0.2.1\n"),
+            ("nameserver 127.0.0.53\noptions edns0\n", "nameserver 10.0.2.3\noptions edns0\n"),
+            (
+                "nameserver ::1\nnameserver 127.0.0.1\nnameserver 192.0.2.1",
+                "nameserver 10.0.2.3\nnameserver 192.0.2.1\n",
+            ),
+            ("", "nameserver 10.0.2.3\n"),
+            ("nameserver fe80::1%eth0\n", "nameserver fe80::1%eth0\n"),
+        ] {
+            assert_eq!(without_loopback(text, [10, 0, 2, 3].into()), expected, "{text:?}");
+        }
+    }
 }

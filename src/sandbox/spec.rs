@@ -6,6 +6,7 @@ use super::limits::Limits;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// A process to run in a root file system, complete: nothing is taken from the environment of the caller.
@@ -87,6 +88,26 @@ pub struct HostEntry {
     pub name: String,
 }
 
+/// A text that is no [`HostEntry`].
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected NAME:ADDRESS or NAME=ADDRESS, with the address of a machine")]
+pub struct HostEntryError;
+
+impl FromStr for HostEntry {
+    type Err = HostEntryError;
+
+    /// Reads `NAME:ADDRESS` or `NAME=ADDRESS`; an address of IPv6 may be in brackets.
+    fn from_str(text: &str) -> Result<Self, HostEntryError> {
+        let (name, address) = text.split_once('=').or_else(|| text.split_once(':')).ok_or(HostEntryError)?;
+        let address = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
+        let valid = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        if name.is_empty() || !name.chars().all(valid) {
+            return Err(HostEntryError);
+        }
+        Ok(Self { address: address.parse().map_err(|_| HostEntryError)?, name: name.to_owned() })
+    }
+}
+
 /// What a process reaches of the network.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Network {
@@ -95,6 +116,18 @@ pub enum Network {
     Host,
     /// A loopback interface of its own and nothing else.
     None,
+    /// What the host reaches but not the host, from a namespace lent by
+    /// [`OutboundNetworks`](super::OutboundNetworks).
+    Outbound(OutboundNamespace),
+}
+
+/// A network namespace with a way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboundNamespace {
+    /// A process that is in it.
+    pub(super) process: u32,
+    /// Where it finds a name server that asks those of the host.
+    pub(super) name_server: IpAddr,
 }
 
 /// A read-only file placed over the tree.
@@ -190,4 +223,28 @@ pub enum SandboxError {
     /// Somebody cancelled the run; all processes are gone.
     #[error("cancelled")]
     Cancelled,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::HostEntry;
+
+    #[test]
+    fn names_of_addresses_are_read() {
+        for (text, expected) in [
+            ("db:10.1.2.3", Some(("db", "10.1.2.3"))),
+            ("db=10.1.2.3", Some(("db", "10.1.2.3"))),
+            ("db:::1", Some(("db", "::1"))),
+            ("db=[fd00::1]", Some(("db", "fd00::1"))),
+            ("db", None),
+            (":10.1.2.3", None),
+            ("db:10.1.2", None),
+            ("d\nb:10.1.2.3", None),
+            ("d b:10.1.2.3", None),
+        ] {
+            let entry = text.parse::<HostEntry>().ok();
+            let expected = expected.map(|(name, address)| (name.to_owned(), address.parse().unwrap()));
+            assert_eq!(entry.map(|entry| (entry.name, entry.address)), expected, "{text:?}");
+        }
+    }
 }

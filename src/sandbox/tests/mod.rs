@@ -6,6 +6,7 @@ mod foreign;
 mod hardening;
 mod hostile;
 mod lifetime;
+mod network;
 mod old_kernel;
 mod ordinary_user;
 mod process;

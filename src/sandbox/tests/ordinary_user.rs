@@ -1,8 +1,9 @@
 //! The same for a user who is not root, and who has no subordinate ids.
 
-use super::{Image, PathBuf, foreign, fs, run_collecting, runtime, skip};
+use super::{Image, PathBuf, Spec, foreign, fs, network, run_collecting, runtime, skip};
 use crate::sandbox::{Failure, Network, Privilege, enter_user_namespace};
 use nix::unistd::{Gid, Uid};
+use std::ffi::OsString;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
@@ -31,7 +32,8 @@ fn build(spec: &std::path::Path) -> i32 {
         }
     };
     println!("{privilege:?}");
-    let spec = serde_json::from_slice(&fs::read(spec).unwrap()).unwrap();
+    let mut spec: Spec = serde_json::from_slice(&fs::read(spec).unwrap()).unwrap();
+    let _lease = network::lease_if_asked(&mut spec);
     let outcome = runtime().block_on(run_collecting(&spec, std::future::pending()));
     print!("{}", outcome.stdout);
     eprint!("{}", outcome.stderr);
@@ -44,20 +46,32 @@ fn build(spec: &std::path::Path) -> i32 {
     }
 }
 
+/// The command of a builder that runs a shell script in a sandbox, as root or as an ordinary user.
+pub(super) fn builder(image: &mut Image, script: &str, as_root: bool) -> Vec<OsString> {
+    image.spec.args = ["sh", "-c", script].map(str::to_owned).to_vec();
+    let spec = image.folder.path().join("spec");
+    fs::write(&spec, serde_json::to_vec(&image.spec).unwrap()).unwrap();
+    let mut command: Vec<OsString> = Vec::new();
+    if !as_root {
+        for path in ["", "upper", "work", "spec"] {
+            let path = image.folder.path().join(path);
+            nix::unistd::chown(&path, Some(Uid::from_raw(NOBODY)), Some(Gid::from_raw(NOBODY))).unwrap();
+        }
+        command.extend(["/usr/bin/setpriv", "--clear-groups"].map(OsString::from));
+        command.extend([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")].map(OsString::from));
+    }
+    let program = std::env::current_exe().unwrap();
+    command.extend([program.into_os_string(), ARGUMENT.into(), spec.into_os_string()]);
+    command
+}
+
 impl Image {
     /// Runs a shell script in a sandbox that an ordinary user has made.
     fn sh_as_nobody(&mut self, script: &str) -> Option<Output> {
-        self.spec.args = ["sh", "-c", script].map(str::to_owned).to_vec();
-        let spec = self.folder.path().join("spec");
-        fs::write(&spec, serde_json::to_vec(&self.spec).unwrap()).unwrap();
-        let program = std::env::current_exe().unwrap();
-        for path in ["", "upper", "work", "spec"] {
-            let path = self.folder.path().join(path);
-            nix::unistd::chown(&path, Some(Uid::from_raw(NOBODY)), Some(Gid::from_raw(NOBODY))).unwrap();
-        }
-        let ids = [format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")];
-        let run = Command::new("setpriv").args(ids).arg("--clear-groups").arg(program).arg(ARGUMENT).arg(spec).output();
-        let Ok(output) = run else { return skip("there is no setpriv") };
+        let command = builder(self, script, false);
+        let Ok(output) = Command::new(&command[0]).args(&command[1..]).output() else {
+            return skip("there is no setpriv");
+        };
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         match output.status.code() {
             Some(3) => skip(&format!("an ordinary user may not: {said}")),

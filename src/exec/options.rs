@@ -1,0 +1,17 @@
+//! How a build's steps run on this machine: what was asked for on the command line and is in no key.
+
+use crate::sandbox::{HostEntry, Limits};
+use std::path::PathBuf;
+
+/// How a build's steps run on this machine.
+#[derive(Debug, Clone, Default)]
+pub struct StepOptions {
+    /// How much of the machine each may use.
+    pub limits: Limits,
+    /// More names for `/etc/hosts`.
+    pub hosts: Vec<HostEntry>,
+    /// An emulator to use in place of the one that would be found.
+    pub emulator: Option<PathBuf>,
+    /// Whether no program may give a step more than it has.
+    pub no_new_privileges: bool,
+}
