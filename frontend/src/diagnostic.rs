@@ -4,6 +4,7 @@
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 
 /// A half-open range of byte offsets in one source text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -31,6 +32,43 @@ impl Span {
     pub fn line(self, source: &str) -> usize {
         let upto = self.start.min(source.len());
         source.bytes().take(upto).filter(|byte| *byte == b'\n').count() + 1
+    }
+}
+
+/// Where the lines of a source start: finds the line of any place without reading the source again.
+#[derive(Debug, Clone)]
+pub struct LineIndex<'s> {
+    source: &'s str,
+    starts: Vec<usize>,
+}
+
+impl<'s> LineIndex<'s> {
+    /// Reads the source once.
+    pub fn new(source: &'s str) -> Self {
+        let behind = source.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        Self { source, starts: std::iter::once(0).chain(behind).collect() }
+    }
+
+    /// The 1-based line of an offset.
+    pub fn line(&self, offset: usize) -> usize {
+        self.starts.partition_point(|start| *start <= offset)
+    }
+
+    /// The 1-based lines that a span touches.
+    pub fn covered(&self, span: Span) -> RangeInclusive<usize> {
+        self.line(span.start)..=self.line(span.end.saturating_sub(1).max(span.start))
+    }
+
+    /// How many lines there are; what is behind the last line feed counts as one, even if it is nothing.
+    pub fn count(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// The text of a 1-based line, without its line feed; nothing if there is no such line.
+    pub fn text(&self, line: usize) -> &'s str {
+        let start = line.checked_sub(1).and_then(|index| self.starts.get(index));
+        let end = self.starts.get(line).map_or(self.source.len(), |next| next - 1);
+        start.and_then(|start| self.source.get(*start..end)).unwrap_or_default()
     }
 }
 

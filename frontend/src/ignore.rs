@@ -92,6 +92,17 @@ impl IgnoreRules {
         Ok(Self { rules })
     }
 
+    /// Whether any pattern brings back what others leave out.
+    pub fn bring_back(&self) -> bool {
+        self.rules.iter().any(|rule| rule.brings_back)
+    }
+
+    /// Whether a pattern leaves out everything (`*`, `**`, `**/*`).
+    pub fn leaves_out_everything(&self) -> bool {
+        let all: Vec<Glob> = ["*", "**", "**/*"].iter().filter_map(|text| Glob::for_ignore(text).ok()).collect();
+        self.rules.iter().any(|rule| !rule.brings_back && all.contains(&rule.glob))
+    }
+
     /// Whether `path`, relative to the context with slashes between its components, is left out.
     pub fn matches(&self, path: &str) -> bool {
         self.decide(path).ignored

@@ -27,6 +27,8 @@ pub struct Options {
     pub build_platform: Platform,
     /// The stage to build, by name or number; none means the last.
     pub target: Option<String>,
+    /// Whether every stage is looked at, those that the target does not need too: for [checking](super::lint) a file.
+    pub whole_file: bool,
     /// Values of `ARG`s.
     pub build_args: BTreeMap<String, String>,
     /// Labels to put on the images, over those of the file.
@@ -44,6 +46,7 @@ impl Options {
             platforms: vec![platform.clone()],
             build_platform: platform,
             target: None,
+            whole_file: false,
             build_args: BTreeMap::new(),
             labels: BTreeMap::new(),
             ignore: Vec::new(),

@@ -8,11 +8,13 @@
 //! 4. [`instruction`]: the tree to typed instructions, one type each.
 //! 5. [`expand`]: words with `$variables` and quotes to text.
 //! 6. `stage` and `plan`: instructions to stages, with what each needs of the others and of images.
-//! 7. `lower`: stages to a graph, for each target platform, with the variables that `scope` gives them.
+//! 7. `lower`: stages to a graph, for each target platform, with the variables that `scope` gives them. [`lint`] watches,
+//!    and [`call`] tells what a file offers.
 //!
 //! Reading is total and takes time in proportion to the text: any text gives instructions or diagnostics. One bad line
 //! does not hide the next.
 
+pub mod call;
 mod directive;
 pub mod expand;
 mod flags;
@@ -21,6 +23,7 @@ mod inputs;
 pub mod instruction;
 mod lexer;
 mod line;
+pub mod lint;
 mod lower;
 mod order;
 mod plan;
@@ -61,6 +64,13 @@ impl Dockerfile {
     /// # Errors
     /// With everything that is wrong with it, in the order of the text.
     pub fn parse(text: &str) -> Result<Self, Vec<Diagnostic>> {
+        let (file, errors) = Self::read(text);
+        if errors.is_empty() { Ok(file) } else { Err(errors) }
+    }
+
+    /// Reads what can be read of a Dockerfile, and says what is wrong with the rest, in the order of the text. If
+    /// anything is wrong, the file may lack stages: it is good for looking at, not for lowering.
+    pub fn read(text: &str) -> (Self, Vec<Diagnostic>) {
         let mut errors = Vec::new();
         let mut instructions = Vec::new();
         let mut order = Order::default();
@@ -85,11 +95,8 @@ impl Dockerfile {
         if errors.is_empty() {
             errors.extend(order.missing_stage());
         }
-        if !errors.is_empty() {
-            errors.sort_by_key(|error| error.span);
-            return Err(errors);
-        }
-        Ok(Self { source: text.to_owned(), directives, instructions })
+        errors.sort_by_key(|error| error.span);
+        (Self { source: text.to_owned(), directives, instructions }, errors)
     }
 }
 

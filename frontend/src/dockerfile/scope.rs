@@ -49,6 +49,11 @@ impl Variables {
         self.index.get(name).map(|index| self.list[*index].1.as_str())
     }
 
+    /// The names, in the order of the variables.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.list.iter().map(|(name, _)| name.as_str())
+    }
+
     pub(super) fn set(&mut self, name: &str, value: &str) {
         if let Some(index) = self.index.get(name) {
             value.clone_into(&mut self.list[*index].1);
@@ -159,14 +164,14 @@ pub(super) struct Scope {
     /// What containers of the image get: `ENV`.
     pub(super) environment: Variables,
     /// `ARG`s declared so far, each once, with the value they got there.
-    args: Vec<(String, String)>,
+    args: Variables,
 }
 
 impl Scope {
     /// The scope of a stage that starts with the environment of an image.
     pub(super) fn of_image(environment: &[String]) -> Self {
         let environment = Variables::read(environment);
-        Self { visible: environment.clone(), environment, args: Vec::new() }
+        Self { visible: environment.clone(), environment, args: Variables::default() }
     }
 
     pub(super) fn set_env(&mut self, name: &str, value: &str) {
@@ -178,21 +183,23 @@ impl Scope {
         if let Some(value) = value {
             self.visible.set(name, value);
         }
-        let value = value.unwrap_or_default();
-        match self.args.iter_mut().find(|(known, _)| known == name) {
-            Some((_, known)) => value.clone_into(known),
-            None => self.args.push((name.to_owned(), value.to_owned())),
-        }
+        self.args.set(name, value.unwrap_or_default());
+    }
+
+    /// Whether an `ARG` of that name was declared, with a value or not.
+    pub(super) fn declares(&self, name: &str) -> bool {
+        self.args.get(name).is_some()
     }
 
     /// `|2 A=b C=`: how the history tells which arguments a command saw; empty if there are none.
     pub(super) fn args_for_history(&self) -> String {
         use std::fmt::Write as _;
         let mut text = String::new();
-        if !self.args.is_empty() {
-            let _ = write!(text, "|{} ", self.args.len());
+        let args = &self.args.list;
+        if !args.is_empty() {
+            let _ = write!(text, "|{} ", args.len());
         }
-        for (name, value) in &self.args {
+        for (name, value) in args {
             let _ = write!(text, "{name}={} ", self.visible.get(name).unwrap_or(value));
         }
         text

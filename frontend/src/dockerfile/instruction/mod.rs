@@ -36,6 +36,8 @@ pub struct Instruction {
     pub kind: Kind,
     /// From the keyword to the end of the last line, heredocs included.
     pub span: Span,
+    /// From the keyword to the end of the line and its continuations, without heredocs.
+    pub head: Span,
     /// The keyword, as written.
     pub keyword: Word,
     /// The logical line without comments and continuations, keyword included, as `docker history` shows it.
@@ -140,7 +142,15 @@ pub(super) fn read(statement: Statement, source: &str) -> Result<Instruction, Di
         Arguments::Workdir(path) => Kind::Workdir(path.ok_or_else(missing)?),
         Arguments::Unknown(meant) => return Err(unknown(&keyword, meant)),
     };
-    Ok(Instruction { kind, span, keyword, original: text.value, comments: Vec::new(), empty_continuation: None })
+    Ok(Instruction {
+        kind,
+        span,
+        head: text.span,
+        keyword,
+        original: text.value,
+        comments: Vec::new(),
+        empty_continuation: None,
+    })
 }
 
 /// The flags that the instruction takes.

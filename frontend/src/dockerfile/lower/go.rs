@@ -13,7 +13,8 @@ pub(super) fn quoted_list(items: &[String]) -> String {
     list(&items.iter().map(|item| quoted(item)).collect::<Vec<_>>())
 }
 
-fn quoted(text: &str) -> String {
+/// `%q` of a string.
+pub(in crate::dockerfile) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         let written = match c {

@@ -13,7 +13,7 @@
 
 mod command;
 mod environment;
-mod go;
+pub(super) mod go;
 mod permission;
 mod port;
 mod progress;
@@ -22,12 +22,13 @@ mod settings;
 mod signal;
 mod stage;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod transfer;
 
 use super::{
     Dockerfile,
     inputs::{Inputs, Options},
+    lint::Linter,
     plan::{Origin, Plan, PlannedStage},
     scope::{Scope, epoch},
 };
@@ -54,13 +55,26 @@ impl Dockerfile {
         let mut errors = Vec::new();
         for target in options.targets() {
             let lowered = Plan::new(self, options, inputs, target)
-                .and_then(|plan| TargetBuild { file: self, options, inputs, target, graph: &mut graph }.lower(&plan));
+                .and_then(|plan| self.lower_plan(options, inputs, target, &plan, &mut graph, None));
             match lowered {
                 Ok(output) => graph.outputs.push(output),
                 Err(found) => errors.extend(found),
             }
         }
         if errors.is_empty() { Ok(graph) } else { Err(sorted(errors)) }
+    }
+
+    /// Lowers the plan of one target platform into `graph`; `linter`, if any, sees each step before it is done.
+    pub(super) fn lower_plan(
+        &self,
+        options: &Options,
+        inputs: &Inputs,
+        target: &Platform,
+        plan: &Plan<'_>,
+        graph: &mut Graph,
+        linter: Option<&mut Linter>,
+    ) -> Result<Output, Vec<Diagnostic>> {
+        TargetBuild { file: self, options, inputs, target, graph, linter }.lower(plan)
     }
 }
 
@@ -86,6 +100,7 @@ struct TargetBuild<'a> {
     inputs: &'a Inputs,
     target: &'a Platform,
     graph: &'a mut Graph,
+    linter: Option<&'a mut Linter>,
 }
 
 impl TargetBuild<'_> {
@@ -118,7 +133,11 @@ impl TargetBuild<'_> {
                 sees_cmd: false,
                 escape: '\\',
             };
-            for step in &planned.steps {
+            for (at, step) in planned.steps.iter().enumerate() {
+                if let Some(linter) = build.target.linter.as_deref_mut() {
+                    let State { config, scope, .. } = &build.state;
+                    linter.look_at(plan, (index, at), scope, &config.config.shell);
+                }
                 if let Err(error) = build.lower(step) {
                     errors.push(error);
                 }

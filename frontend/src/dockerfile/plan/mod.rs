@@ -98,7 +98,8 @@ impl<'a> Plan<'a> {
         let (Ok(root), true) = (root, planner.errors.is_empty()) else {
             return Err(planner.errors);
         };
-        let missing = planner.mark_needed(root, inputs);
+        let roots = if options.whole_file { (0..planner.stages.len()).collect() } else { vec![root] };
+        let missing = planner.mark_needed(roots, inputs);
         if !planner.errors.is_empty() {
             return Err(planner.errors);
         }
@@ -213,10 +214,9 @@ impl Planner<'_, '_> {
         false
     }
 
-    /// Marks what `root` needs, adds triggers, and returns the images to be looked at.
-    fn mark_needed(&mut self, root: usize, inputs: &Inputs) -> Vec<Missing> {
+    /// Marks what the stages in `waiting` need, adds triggers, and returns the images to be looked at.
+    fn mark_needed(&mut self, mut waiting: Vec<usize>, inputs: &Inputs) -> Vec<Missing> {
         let mut wanted: Vec<(usize, Missing)> = Vec::new();
-        let mut waiting = vec![root];
         while let Some(index) = waiting.pop() {
             if std::mem::replace(&mut self.stages[index].needed, true) {
                 continue;

@@ -7,6 +7,8 @@
 //! #: label NAME=VALUE
 //! #: ignore PATTERN
 //! #: epoch 1700000000
+//! #: whole-file true
+//! #: image-platform NAME linux/arm64         of the image, if it is not the one asked for
 //! #: image NAME {"Env": ["A=b"]}             the container configuration of an image; others have only a PATH
 //! ```
 
@@ -21,22 +23,24 @@ use crate::{
 use std::collections::BTreeMap;
 
 /// A case's wishes.
-pub(super) struct Asked {
-    pub(super) options: Options,
+pub(in crate::dockerfile) struct Asked {
+    pub(in crate::dockerfile) options: Options,
     images: BTreeMap<String, ImageConfig>,
+    platforms: BTreeMap<String, Platform>,
 }
 
 /// A graph, and the images that had to be looked at, in the order of the questions.
-pub(super) struct Lowered {
-    pub(super) graph: Graph,
-    pub(super) questions: Vec<String>,
+pub(in crate::dockerfile) struct Lowered {
+    pub(in crate::dockerfile) graph: Graph,
+    pub(in crate::dockerfile) questions: Vec<String>,
 }
 
 impl Asked {
-    pub(super) fn read(text: &str) -> Self {
+    pub(in crate::dockerfile) fn read(text: &str) -> Self {
         let build_platform: Platform = "linux/amd64".parse().unwrap();
         let mut options = Options { platforms: Vec::new(), ..Options::for_platform(build_platform) };
         let mut images = BTreeMap::new();
+        let mut platforms = BTreeMap::new();
         for line in text.lines().filter_map(|line| line.strip_prefix("#: ")) {
             let (key, value) = line.split_once(' ').expect(line);
             let pair = || {
@@ -50,6 +54,12 @@ impl Asked {
                 "label" => options.labels.extend([pair()]),
                 "ignore" => options.ignore.push(value.to_owned()),
                 "epoch" => options.epoch = Some(value.parse().unwrap()),
+                "whole-file" => options.whole_file = value == "true",
+                "image-platform" => {
+                    let (name, platform) = value.split_once(' ').expect(line);
+                    let name: Reference = name.parse().unwrap();
+                    platforms.insert(name.to_string(), platform.parse().unwrap());
+                }
                 "image" => {
                     let (name, config) = value.split_once(' ').expect(line);
                     let name: Reference = name.parse().unwrap();
@@ -59,25 +69,30 @@ impl Asked {
                 other => panic!("{other} is no wish"),
             }
         }
-        Self { options, images }
+        Self { options, images, platforms }
     }
 
     /// Reads, asks until nothing is missing, and lowers.
-    pub(super) fn lower(&self, text: &str) -> Result<Lowered, Vec<Diagnostic>> {
+    pub(in crate::dockerfile) fn lower(&self, text: &str) -> Result<Lowered, Vec<Diagnostic>> {
         let file = Dockerfile::parse(text)?;
+        let (inputs, questions) = self.inputs(&file)?;
+        Ok(Lowered { graph: file.lower(&self.options, &inputs)?, questions })
+    }
+
+    /// Asks until nothing is missing; returns the questions too.
+    pub(in crate::dockerfile) fn inputs(&self, file: &Dockerfile) -> Result<(Inputs, Vec<String>), Vec<Diagnostic>> {
         let mut inputs = Inputs::default();
         let mut questions = Vec::new();
         loop {
             let missing = file.missing(&self.options, &inputs)?;
             if missing.is_empty() {
-                break;
+                return Ok((inputs, questions));
             }
             for Missing::ImageConfig { reference, platform, .. } in &missing {
                 questions.push(format!("{reference} {platform}"));
                 inputs.insert(reference, platform, self.resolve(reference, platform));
             }
         }
-        Ok(Lowered { graph: file.lower(&self.options, &inputs)?, questions })
     }
 
     fn resolve(&self, reference: &Reference, platform: &Platform) -> ResolvedImage {
@@ -86,6 +101,7 @@ impl Asked {
             config.config.env.push("PATH=/usr/bin:/bin".to_owned());
             config
         });
+        let platform = self.platforms.get(&reference.to_string()).unwrap_or(platform);
         config.os.clone_from(&platform.os);
         config.architecture.clone_from(&platform.arch);
         config.variant.clone_from(&platform.variant);

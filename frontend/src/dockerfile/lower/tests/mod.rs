@@ -1,6 +1,6 @@
 //! Tests of lowering, on data.
 
-mod asked;
+pub(in crate::dockerfile) mod asked;
 mod cases;
 mod dump;
 mod hostile;

@@ -1,0 +1,39 @@
+//! Places in a source, as lines: one range for each line that an instruction covers.
+
+use crate::diagnostic::{LineIndex, Span};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::Serialize;
+
+/// Some lines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Location {
+    ranges: Vec<Range>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Range {
+    start: Position,
+    end: Position,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Position {
+    line: usize,
+}
+
+impl Location {
+    pub(super) fn of(span: Span, lines: &LineIndex<'_>) -> Self {
+        let ranges = lines.covered(span).map(|line| Range { start: Position { line }, end: Position { line } });
+        Self { ranges: ranges.collect() }
+    }
+
+    /// The first line.
+    pub(super) fn line(&self) -> usize {
+        self.ranges.first().map_or(0, |range| range.start.line)
+    }
+}
+
+/// A source, as JSON holds it.
+pub(super) fn encoded(source: &str) -> String {
+    STANDARD.encode(source)
+}

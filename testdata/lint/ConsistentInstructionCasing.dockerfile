@@ -1,0 +1,4 @@
+FROM scratch
+copy a /a
+COPY b /b
+WorkDir /w

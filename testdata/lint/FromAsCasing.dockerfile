@@ -1,0 +1,3 @@
+FROM scratch as base
+FROM base AS other
+FROM other As last

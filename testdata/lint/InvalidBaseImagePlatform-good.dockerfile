@@ -1,0 +1,3 @@
+#: platform linux/arm64
+#
+FROM registry.example/tool:1

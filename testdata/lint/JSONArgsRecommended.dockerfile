@@ -1,0 +1,3 @@
+FROM alpine
+ENTRYPOINT start
+CMD serve

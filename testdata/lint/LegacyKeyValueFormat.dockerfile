@@ -1,0 +1,3 @@
+FROM scratch
+ENV name value of several words
+label name value

@@ -1,0 +1,2 @@
+FROM scratch
+MAINTAINER Ada <ada@example.org>

@@ -1,0 +1,4 @@
+FROM alpine
+RUN echo one \
+  # a comment is no blank line
+  && echo two

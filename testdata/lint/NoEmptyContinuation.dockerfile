@@ -1,0 +1,6 @@
+FROM alpine
+RUN echo one \
+
+  && echo two \
+  # a comment is no blank line
+  && echo three

@@ -1,0 +1,3 @@
+FROM alpine AS one
+FROM --platform=$BUILDPLATFORM alpine AS two
+FROM --platform=$TARGETOS/$TARGETARCH alpine

@@ -1,0 +1,2 @@
+FROM scratch AS builder
+FROM builder AS final

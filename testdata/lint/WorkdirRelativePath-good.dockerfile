@@ -1,0 +1,6 @@
+FROM scratch AS first
+WORKDIR /app
+WORKDIR src
+
+FROM first
+WORKDIR further

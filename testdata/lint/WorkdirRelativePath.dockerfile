@@ -1,0 +1,7 @@
+FROM scratch AS first
+WORKDIR app/src
+WORKDIR further
+
+FROM alpine
+ARG place=here
+WORKDIR $place

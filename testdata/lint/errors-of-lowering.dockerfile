@@ -1,0 +1,3 @@
+FROM scratch as base
+EXPOSE x
+CMD here

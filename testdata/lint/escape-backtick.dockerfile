@@ -1,0 +1,4 @@
+# escape=`
+FROM alpine
+COPY C:\$dir `
+  /x/

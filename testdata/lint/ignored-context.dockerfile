@@ -1,0 +1,5 @@
+#: ignore *
+#
+FROM scratch
+COPY . /
+COPY /from-the-root /

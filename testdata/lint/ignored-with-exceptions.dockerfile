@@ -1,0 +1,6 @@
+#: ignore *
+#: ignore !src
+#
+FROM scratch
+COPY secret.txt /
+COPY src /

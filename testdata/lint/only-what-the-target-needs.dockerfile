@@ -1,0 +1,5 @@
+FROM scratch AS first
+COPY $foo /
+
+FROM scratch AS second
+COPY $bar /

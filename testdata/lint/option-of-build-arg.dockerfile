@@ -1,0 +1,3 @@
+#: build-arg BUILDKIT_DOCKERFILE_CHECK=error=perhaps
+#
+FROM scratch AS base

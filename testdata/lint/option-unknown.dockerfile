@@ -1,0 +1,3 @@
+# check=skpi=all
+FROM scratch AS base
+MAINTAINER me

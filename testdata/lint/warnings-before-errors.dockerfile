@@ -1,0 +1,3 @@
+FROM scratch AS Badly
+MAINTAINER me@example.org
+BADCMD

@@ -1,0 +1,7 @@
+#: whole-file true
+#
+FROM scratch AS first
+COPY $foo /
+
+FROM scratch AS second
+COPY $bar /
