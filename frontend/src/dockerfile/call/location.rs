@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// Some lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Location {
+pub(super) struct Location {
     ranges: Vec<Range>,
 }
 
@@ -25,11 +25,6 @@ impl Location {
     pub(super) fn of(span: Span, lines: &LineIndex<'_>) -> Self {
         let ranges = lines.covered(span).map(|line| Range { start: Position { line }, end: Position { line } });
         Self { ranges: ranges.collect() }
-    }
-
-    /// The first line.
-    pub(super) fn line(&self) -> usize {
-        self.ranges.first().map_or(0, |range| range.start.line)
     }
 }
 

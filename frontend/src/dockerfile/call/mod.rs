@@ -6,6 +6,8 @@
 pub mod check;
 mod excerpt;
 mod location;
-//OUT pub mod outline;
+pub mod outline;
 mod table;
 pub mod targets;
+#[cfg(test)]
+mod tests;

@@ -32,8 +32,9 @@ use super::{
     Dockerfile,
     inputs::{Inputs, Options},
     instruction::{Instruction, Word},
+    lower::{Sight, Watch},
     plan::{Origin, Plan, PlannedStage, Step},
-    scope::{Scope, Variables, global_variables},
+    scope::{Variables, global_variables},
     stage::{Stage, Stages},
 };
 use crate::{
@@ -43,6 +44,7 @@ use crate::{
     platform::Platform,
 };
 use findings::Findings;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The build argument that takes the place of `# check=`.
 const CHECK_ARG: &str = "BUILDKIT_DOCKERFILE_CHECK";
@@ -65,8 +67,8 @@ pub struct Linted {
     pub warnings: Vec<Warning>,
     /// Why it was not looked at to its end.
     pub errors: Vec<Diagnostic>,
-    /// Whether the file asks that warnings fail the build, and there are any.
-    pub fails: bool,
+    /// That warnings fail the build, if the file asks for it and there are any.
+    pub failure: Option<Diagnostic>,
 }
 
 /// What a rule looks at.
@@ -107,15 +109,7 @@ pub(super) struct BaseImage<'f> {
 
 /// An instruction that is about to be carried out.
 pub(super) struct Moment<'m> {
-    plan: &'m Plan<'m>,
-    /// Index of its stage.
-    stage: usize,
-    /// Index among the steps of the stage.
-    step: usize,
-    /// The variables that it sees.
-    scope: &'m Scope,
-    /// What `SHELL` or the base image say, if anything.
-    shell: &'m [String],
+    sight: &'m Sight<'m>,
     /// What the context leaves out, if that can be told of a path without walking to it.
     ignored: Option<&'m IgnoreRules>,
     /// The escape character of the text that the instruction comes from.
@@ -123,16 +117,17 @@ pub(super) struct Moment<'m> {
 }
 
 impl<'m> Moment<'m> {
-    fn planned(&self) -> &'m PlannedStage<'m> {
-        &self.plan.stages[self.stage]
+    fn step(&self) -> &'m Step<'m> {
+        self.sight.step()
     }
 
-    fn step(&self) -> &'m Step<'m> {
-        &self.planned().steps[self.step]
+    /// The steps of the stage before this one.
+    fn before(&self) -> &'m [Step<'m>] {
+        &self.sight.planned().steps[..self.sight.step]
     }
 
     fn variables(&self) -> &'m Variables {
-        &self.scope.visible
+        &self.sight.scope.visible
     }
 
     fn place(&self) -> Place<'m> {
@@ -158,27 +153,18 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Takes what rules find while a file is lowered.
-pub(super) struct Linter {
+/// Shows the rules what happens while a file is lowered.
+struct Linter {
     findings: Findings,
     ignored: Option<IgnoreRules>,
     /// The escape character of the file.
     escape: char,
 }
 
-impl Linter {
-    /// Lets the rules see a step of a stage, by the indices of both.
-    pub(super) fn look_at(
-        &mut self,
-        plan: &Plan<'_>,
-        (stage, step): (usize, usize),
-        scope: &Scope,
-        shell: &[String],
-    ) {
-        let foreign = plan.stages[stage].steps[step].foreign.is_some();
-        let escape = if foreign { '\\' } else { self.escape };
-        let ignored = self.ignored.as_ref();
-        let moment = Moment { plan, stage, step, scope, shell, ignored, escape };
+impl Watch for Linter {
+    fn step(&mut self, sight: &Sight<'_>) {
+        let escape = if sight.step().foreign.is_some() { '\\' } else { self.escape };
+        let moment = Moment { sight, ignored: self.ignored.as_ref(), escape };
         for rule in RULES {
             if let Check::Step(check) = rule.check {
                 check(&moment, &mut self.findings);
@@ -206,7 +192,8 @@ impl Dockerfile {
         };
         errors.extend(looked.err().unwrap_or_default());
         let warnings = linter.findings.into_warnings();
-        Linted { fails: fails && !warnings.is_empty(), warnings, errors }
+        let failure = if fails { self.failure(&warnings) } else { None };
+        Linted { warnings, errors, failure }
     }
 
     /// What the build argument says, else the directive.
@@ -221,6 +208,16 @@ impl Dockerfile {
                 .map_err(|error| Diagnostic::error(error.to_string(), word.span).with_hint(error.hint())),
             None => Ok(CheckOptions::default()),
         }
+    }
+
+    /// The error of a file that wants to have no warnings, but has.
+    fn failure(&self, warnings: &[Warning]) -> Option<Diagnostic> {
+        let first = warnings.iter().map(|warning| warning.span).min()?;
+        let names: BTreeSet<&str> = warnings.iter().map(|warning| warning.rule.name).collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        let message = format!("lint violation found for rules: {}", names.join(", "));
+        let span = self.directives.check.as_ref().map_or(first, |check| check.span);
+        Some(Diagnostic::error(message, span).with_hint("`error=true` makes warnings fail the build"))
     }
 
     fn lint_lines(&self, findings: &mut Findings) {
@@ -238,7 +235,7 @@ impl Dockerfile {
         let stages = Stages::of(self);
         let target = options.targets()[0];
         // If the defaults cannot even be expanded, the build most likely says so too.
-        let plain = Options { build_args: std::collections::BTreeMap::new(), epoch: None, ..options.clone() };
+        let plain = Options { build_args: BTreeMap::new(), epoch: None, ..options.clone() };
         let defaults = global_variables(&plain, target, &stages, escape).ok();
         let file = WholeFile { stages: &stages, defaults: defaults.as_ref(), escape };
         for rule in RULES {

@@ -56,12 +56,9 @@ fn lint(text: &str) -> (String, BTreeSet<&'static str>) {
         (file.lint(&asked.options, Extent::Lines), errors)
     };
     let mut found = check::text(&linted.warnings, "Dockerfile", text);
-    for error in errors {
+    for error in errors.iter().chain(&linted.failure) {
         found.push_str(&error.render("Dockerfile", text, false));
         found.push('\n');
-    }
-    if linted.fails {
-        found.push_str("(fails)\n");
     }
     (found, linted.warnings.iter().map(|warning| warning.rule.name).collect())
 }

@@ -24,11 +24,13 @@ mod stage;
 #[cfg(test)]
 pub(super) mod tests;
 mod transfer;
+mod watch;
+
+pub(super) use watch::{Sight, Watch};
 
 use super::{
     Dockerfile,
     inputs::{Inputs, Options},
-    lint::Linter,
     plan::{Origin, Plan, PlannedStage},
     scope::{Scope, epoch},
 };
@@ -64,17 +66,17 @@ impl Dockerfile {
         if errors.is_empty() { Ok(graph) } else { Err(sorted(errors)) }
     }
 
-    /// Lowers the plan of one target platform into `graph`; `linter`, if any, sees each step before it is done.
-    pub(super) fn lower_plan(
-        &self,
-        options: &Options,
-        inputs: &Inputs,
-        target: &Platform,
+    /// Lowers the plan of one target platform into `graph`; `watch`, if anybody, sees each step before it is done.
+    pub(super) fn lower_plan<'a>(
+        &'a self,
+        options: &'a Options,
+        inputs: &'a Inputs,
+        target: &'a Platform,
         plan: &Plan<'_>,
-        graph: &mut Graph,
-        linter: Option<&mut Linter>,
+        graph: &'a mut Graph,
+        watch: Option<&'a mut dyn Watch>,
     ) -> Result<Output, Vec<Diagnostic>> {
-        TargetBuild { file: self, options, inputs, target, graph, linter }.lower(plan)
+        TargetBuild { file: self, options, inputs, target, graph, watch }.lower(plan)
     }
 }
 
@@ -100,7 +102,7 @@ struct TargetBuild<'a> {
     inputs: &'a Inputs,
     target: &'a Platform,
     graph: &'a mut Graph,
-    linter: Option<&'a mut Linter>,
+    watch: Option<&'a mut dyn Watch>,
 }
 
 impl TargetBuild<'_> {
@@ -134,9 +136,9 @@ impl TargetBuild<'_> {
                 escape: '\\',
             };
             for (at, step) in planned.steps.iter().enumerate() {
-                if let Some(linter) = build.target.linter.as_deref_mut() {
+                if let Some(watch) = &mut build.target.watch {
                     let State { config, scope, .. } = &build.state;
-                    linter.look_at(plan, (index, at), scope, &config.config.shell);
+                    watch.step(&Sight { plan, stage: index, step: at, scope, shell: &config.config.shell });
                 }
                 if let Err(error) = build.lower(step) {
                     errors.push(error);

@@ -3,8 +3,8 @@
 use super::Rule;
 use crate::{
     dockerfile::{
-        instruction::Word,
         expand::{Expander, Names},
+        instruction::Word,
         lint::{BaseName, Check, Place, WholeFile, findings::Findings},
         scope::Variables,
     },

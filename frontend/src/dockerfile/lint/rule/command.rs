@@ -30,8 +30,7 @@ fn multiple(moment: &Moment<'_>, findings: &mut Findings) {
         return;
     }
     let kind = discriminant(&here.kind);
-    let before = &moment.planned().steps[..moment.step];
-    if let Some(vain) = before.iter().rev().find(|step| discriminant(&step.instruction.kind) == kind) {
+    if let Some(vain) = moment.before().iter().rev().find(|step| discriminant(&step.instruction.kind) == kind) {
         let detail = format!(
             "Multiple {} instructions should not be used in the same stage because only the last one will be used",
             here.keyword.value
@@ -45,7 +44,7 @@ fn multiple(moment: &Moment<'_>, findings: &mut Findings) {
 fn json(moment: &Moment<'_>, findings: &mut Findings) {
     let here = &moment.step().instruction;
     let (Kind::Cmd(command) | Kind::Entrypoint(command)) = &here.kind else { return };
-    if moment.shell.is_empty() && matches!(command, Command::Shell(_)) {
+    if moment.sight.shell.is_empty() && matches!(command, Command::Shell(_)) {
         let detail = format!(
             "JSON arguments recommended for {} to prevent unintended behavior related to OS signals",
             here.keyword.value

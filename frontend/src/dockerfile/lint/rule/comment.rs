@@ -20,7 +20,9 @@ pub(super) static INVALID_DEFINITION_DESCRIPTION: Rule = Rule {
 fn check(instruction: &Instruction, findings: &mut Findings) {
     let (keyword, names) = match &instruction.kind {
         Kind::From(from) => ("FROM", from.name.iter().map(|name| name.value.as_str()).collect()),
-        Kind::Arg(declarations) => ("ARG", declarations.iter().map(|each| each.name.value.as_str()).collect::<Vec<_>>()),
+        Kind::Arg(declarations) => {
+            ("ARG", declarations.iter().map(|each| each.name.value.as_str()).collect::<Vec<_>>())
+        }
         Kind::Add(_)
         | Kind::Cmd(_)
         | Kind::Copy(_)

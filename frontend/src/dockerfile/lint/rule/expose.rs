@@ -48,5 +48,8 @@ fn ports(moment: &Moment<'_>) -> Vec<String> {
     let Kind::Expose(words) = &moment.step().instruction.kind else { return Vec::new() };
     let mut words: Vec<_> = words.iter().collect();
     words.sort_by(|left, right| left.value.cmp(&right.value));
-    words.into_iter().flat_map(|word| moment.variables().expand_words(word, moment.escape).unwrap_or_default()).collect()
+    words
+        .into_iter()
+        .flat_map(|word| moment.variables().expand_words(word, moment.escape).unwrap_or_default())
+        .collect()
 }

@@ -47,8 +47,7 @@ fn check(moment: &Moment<'_>, findings: &mut Findings) {
         | Kind::Workdir(_) => return,
     };
     for name in names.iter().filter(|name| sounds_secret(name)) {
-        let detail =
-            format!("Do not use ARG or ENV instructions for sensitive data ({keyword} {})", quoted(name));
+        let detail = format!("Do not use ARG or ENV instructions for sensitive data ({keyword} {})", quoted(name));
         findings.add(&SECRETS_USED_IN_ARG_OR_ENV, moment.place(), detail);
     }
 }

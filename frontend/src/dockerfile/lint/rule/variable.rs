@@ -3,9 +3,10 @@
 use super::Rule;
 use crate::dockerfile::{
     expand::Expander,
-    instruction::{Add, Copy, Heredoc, Kind, Source, TransferFlags, Word},
+    instruction::{Add, ArgDeclaration, Copy, Heredoc, Kind, Source, TransferFlags, Word},
     lint::{Check, Moment, findings::Findings},
 };
+use std::collections::HashSet;
 
 pub(super) static UNDEFINED_VAR: Rule = Rule {
     name: "UndefinedVar",
@@ -18,6 +19,8 @@ pub(super) static UNDEFINED_VAR: Rule = Rule {
 /// What is expanded in an instruction.
 enum Expanded<'a> {
     Word(&'a Word),
+    /// `ARG` sees the names to its left.
+    Declared(&'a str),
     Body(&'a Heredoc),
 }
 
@@ -25,13 +28,18 @@ enum Expanded<'a> {
 /// are the shell's.
 fn check(moment: &Moment<'_>, findings: &mut Findings) {
     let lookup = |name: &str| moment.variables().get(name).map(str::to_owned);
+    let mut declared_here = HashSet::new();
     for expanded in words(&moment.step().instruction.kind) {
         let names = match expanded {
             Expanded::Word(word) => Expander::new(moment.escape, &lookup).names(&word.value),
             Expanded::Body(heredoc) => Expander::heredoc(&lookup).names(&heredoc.content.value),
+            Expanded::Declared(name) => {
+                declared_here.insert(name);
+                continue;
+            }
         };
         for name in names.unwrap_or_default().unset {
-            if !moment.scope.declares(&name) {
+            if !moment.sight.scope.declares(&name) && !declared_here.contains(name.as_str()) {
                 let similar = findings.similar(&name, "$", moment.variables().names());
                 let detail = format!("Usage of undefined variable '${name}'{similar}");
                 findings.add(&UNDEFINED_VAR, moment.place(), detail);
@@ -42,12 +50,13 @@ fn check(moment: &Moment<'_>, findings: &mut Findings) {
 
 fn words(kind: &Kind) -> Vec<Expanded<'_>> {
     match kind {
-        Kind::Add(Add { flags, checksum, sources, dest, .. }) => {
-            transfer(flags, checksum.as_ref(), sources, dest)
-        }
+        Kind::Add(Add { flags, checksum, sources, dest, .. }) => transfer(flags, checksum.as_ref(), sources, dest),
         Kind::Copy(Copy { flags, sources, dest, .. }) => transfer(flags, None, sources, dest),
         Kind::Arg(declarations) => {
-            declarations.iter().filter_map(|each| each.default.as_ref()).map(Expanded::Word).collect()
+            let parts = declarations.iter().flat_map(|ArgDeclaration { name, default }| {
+                default.iter().map(Expanded::Word).chain([Expanded::Declared(&name.value)])
+            });
+            parts.collect()
         }
         Kind::Env(pairs) | Kind::Label(pairs) => {
             pairs.iter().flat_map(|pair| [&pair.key, &pair.value]).map(Expanded::Word).collect()

@@ -22,16 +22,17 @@ fn check(moment: &Moment<'_>, findings: &mut Findings) {
     let Kind::Workdir(word) = &moment.step().instruction.kind else { return };
     let Ok(path) = moment.variables().expand(word, moment.escape) else { return };
     if !path.starts_with('/') && !set_before(moment) {
-        let detail = format!("Relative workdir {} can have unexpected results if the base image changes", quoted(&path));
+        let detail =
+            format!("Relative workdir {} can have unexpected results if the base image changes", quoted(&path));
         findings.add(&WORKDIR_RELATIVE_PATH, moment.place(), detail);
     }
 }
 
 fn set_before(moment: &Moment<'_>) -> bool {
     let is_set = |steps: &[Step<'_>]| steps.iter().rev().any(|step| is_workdir(&step.instruction));
-    let stages = &moment.plan.stages;
-    let mut base = &moment.planned().base;
-    let mut found = is_set(&moment.planned().steps[..moment.step]);
+    let stages = &moment.sight.plan.stages;
+    let mut base = &moment.sight.planned().base;
+    let mut found = is_set(moment.before());
     while let (false, Origin::Stage(index)) = (found, base) {
         found = is_set(&stages[*index].steps);
         base = &stages[*index].base;
