@@ -6,6 +6,7 @@
 mod harness;
 
 mod cache;
+mod check;
 mod concurrency;
 mod copy;
 mod crash;

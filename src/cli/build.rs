@@ -1,12 +1,16 @@
 //! `build`.
 
-use super::{Failed, OutputArgs, StepArgs, StoreArgs};
+use super::{
+    Failed, OutputArgs, StepArgs, StoreArgs,
+    call::{Call, CallArgs},
+};
 use crate::{
-    pipeline::{self, Request},
+    pipeline::{self, Answer, Built, Request},
     progress::{self, Mode, Screen},
     registry::{self, Client},
     sandbox::{self, Privilege},
     solver::event::Events,
+    store::Store,
 };
 use clap::Args;
 use flashbuild_frontend::{dockerfile::Options, platform::Platform};
@@ -16,6 +20,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 pub(super) struct BuildArgs {
     #[command(flatten)]
     definition: DefinitionArgs,
+    #[command(flatten)]
+    call: CallArgs,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -85,22 +91,47 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
     let store = args.store.open()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
     let options = registry::Options { insecure: args.insecure_registry.clone(), ..registry::Options::default() };
-    let built = runtime.block_on(async {
+    let done = runtime.block_on(async {
         let client = Client::new(options).map_err(Failed::environment)?;
         let (events, receiver) = Events::channel();
         let shown = tokio::spawn(progress::show(args.progress, receiver, Screen::stderr()));
         if matches!(privilege, Privilege::OneId) {
             events.notice("no subordinate ids for this user: every file belongs to root in the image's eyes");
         }
-        let built = tokio::select! {
-            built = pipeline::build(&store, &client, request, &events) => built.map_err(Failed::from),
+        let done = tokio::select! {
+            done = build_or_call(args, &store, &client, request, &events) => done,
             _ = tokio::signal::ctrl_c() => Err(Failed::interrupted()),
         };
         drop(events);
         shown.await.map_err(Failed::environment)?;
-        built
+        done
     })?;
-    args.output.write_results(&built)
+    match done {
+        Done::Built(built) => args.output.write_results(&built),
+        Done::Asked(call, answer) => call.tell(answer),
+    }
+}
+
+/// What came of it.
+enum Done {
+    Built(Box<Built>),
+    Asked(Call, Answer),
+}
+
+async fn build_or_call(
+    args: &BuildArgs,
+    store: &Store,
+    client: &Client,
+    request: Request,
+    events: &Events,
+) -> Result<Done, Failed> {
+    match args.call.asked() {
+        None => Ok(Done::Built(Box::new(pipeline::build(store, client, request, events).await?))),
+        Some(call) => {
+            let answer = pipeline::call(store, client, request, call.question, call.format, events).await?;
+            Ok(Done::Asked(call, answer))
+        }
+    }
 }
 
 fn request(args: &BuildArgs, privilege: Privilege) -> Result<Request, Failed> {

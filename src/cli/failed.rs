@@ -30,8 +30,16 @@ impl Failed {
         Self { code: 130, text: "interrupted".to_owned() }
     }
 
+    /// Everything has been said: only the exit code is left.
+    pub(super) fn told() -> Self {
+        Self { code: 1, text: String::new() }
+    }
+
     /// Says it, and gives the exit code.
     pub(super) fn tell(&self) -> ExitCode {
+        if self.text.is_empty() {
+            return ExitCode::from(self.code);
+        }
         let mut err = Output::stderr();
         let prefix = if self.text.starts_with("error") { "" } else { "error: " };
         // There is nobody left to tell if this fails.

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 the build failed, 2 wrong usage, 3 the environment, 130 interrupted.
 
 mod build;
+mod call;
 mod failed;
 mod images;
 mod output;
@@ -30,6 +31,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Build an image from a Dockerfile
+    #[command(args_override_self = true)]
     Build(Box<BuildArgs>),
     /// List the images in the local store
     Images(StoreArgs),

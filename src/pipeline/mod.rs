@@ -1,6 +1,7 @@
 //! The story of a build: parse, resolve, lower, solve, assemble, export.
 
 mod build_file;
+mod call;
 mod deliver;
 mod error;
 mod inputs;
@@ -8,6 +9,7 @@ mod inspect;
 mod outcome;
 mod request;
 
+pub use call::{Answer, AnswerFormat, Question, call};
 pub use deliver::Destination;
 pub use error::BuildError;
 pub use inspect::inspect;
@@ -56,8 +58,11 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
     let dockerfile = Dockerfile::parse(&source.text).map_err(|errors| source.refuse(&errors))?;
     step.ran();
 
-    let (inputs, images) = inputs::resolve(store, client, &request, &dockerfile, &source, events).await?;
+    let (inputs, images) = inputs::resolve(store, client, &request, &dockerfile, events)
+        .await
+        .map_err(|unknown| unknown.into_error(&source))?;
     let graph = Arc::new(dockerfile.lower(&request.options, &inputs).map_err(|errors| source.refuse(&errors))?);
+    call::warn(&dockerfile, &request.options, &inputs, &source, events)?;
 
     let overlay =
         if request.single_id || !initial_user_namespace() { OverlayXattrs::User } else { OverlayXattrs::Trusted };

@@ -74,6 +74,10 @@ impl Board {
             }
             EventKind::Finished { step, outcome } => self.finish(event.at, *step, outcome),
             EventKind::Notice { .. } => Vec::new(),
+            EventKind::Warning { text, .. } => {
+                self.summary.warnings.push(printable(text));
+                Vec::new()
+            }
         }
     }
 

@@ -39,6 +39,7 @@ mod table;
 mod tty;
 mod turns;
 mod units;
+mod warnings;
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@
 use super::board::{Board, Transfer};
 use super::ink::{Ink, Line};
 use super::turns::Turns;
-use super::{ByteSize, Elapsed, OutputLine, Screen, View, failure, printable};
+use super::{ByteSize, Elapsed, OutputLine, Screen, View, failure, printable, warnings};
 use crate::solver::event::{Event, EventKind, Outcome, StepId};
 use std::collections::HashMap;
 use std::io::{self, Write as _};
@@ -108,6 +108,7 @@ impl View for Plain {
             | EventKind::Transfer { step, .. }
             | EventKind::Finished { step, .. } => Some(*step),
             EventKind::Notice { step, .. } => *step,
+            EventKind::Warning { .. } => None,
         };
         if let Some(step) = step {
             for line in lines {
@@ -117,7 +118,8 @@ impl View for Plain {
         }
         match &event.kind {
             EventKind::Started { step, .. } => self.turns.begin(*step, event.at),
-            EventKind::Output { .. } => {}
+            // Warnings are told at the end, where people look.
+            EventKind::Output { .. } | EventKind::Warning { .. } => {}
             EventKind::Transfer { step, item, .. } => {
                 if let Some(transfer) = board.step(*step).and_then(|step| step.transfers.get(item)) {
                     self.transferred(*step, event.at, item, *transfer);
@@ -153,9 +155,10 @@ impl View for Plain {
         if board.progress().1 == 0 {
             return self.screen.out.flush();
         }
+        let warnings = warnings::report(board.summary());
         let failed = board.summary().failed.iter().flat_map(failure::report);
         let last = Line::of(Ink::Bold, board.summary().to_string());
-        for line in std::iter::once(Line::default()).chain(failed).chain([last]) {
+        for line in std::iter::once(Line::default()).chain(warnings).chain(failed).chain([last]) {
             self.screen.log(&line)?;
         }
         self.screen.out.flush()

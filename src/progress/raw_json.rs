@@ -6,8 +6,8 @@
 //! | field | in | type | meaning |
 //! |---|---|---|---|
 //! | `t` | all | number | seconds since the first event |
-//! | `event` | all | string | `started`, `output`, `transfer`, `finished`, `notice` |
-//! | `step` | all but some `notice` | number | the step, from 1 in the order of starting |
+//! | `event` | all | string | `started`, `output`, `transfer`, `finished`, `notice`, `warning` |
+//! | `step` | all but some `notice` and `warning` | number | the step, from 1 in the order of starting |
 //! | `name` | `started`, `finished` | string | what the step is called, as is |
 //! | `key` | `started`, `finished` | string | definition key of the vertex; absent if the step is no vertex |
 //! | `stream` | `output` | string | `stdout`, `stderr` |
@@ -21,6 +21,8 @@
 //! | `error` | `finished`, if `failed` | string | what went wrong, as is |
 //! | `seconds` | `finished` | number | since the step started |
 //! | `text` | `notice` | string | what a person should know |
+//! | `text` | `warning` | string | the rule that the build description goes against, what is wrong, and the line |
+//! | `url` | `warning` | string | a page that explains the rule; absent if there is none |
 //!
 //! Characters that a terminal or a CI service would act upon are written as `\u` escapes, which lose nothing.
 
@@ -95,6 +97,11 @@ enum Body<'a> {
         step: Option<u32>,
         text: &'a str,
     },
+    Warning {
+        text: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        url: Option<&'a str>,
+    },
 }
 
 #[derive(Serialize)]
@@ -164,6 +171,7 @@ fn body<'a>(event: &'a Event, steps: &'a HashMap<StepId, Named>, board: &Board) 
             seconds: seconds(board.step(*step).map(|step| step.elapsed(event.at)).unwrap_or_default()),
         },
         EventKind::Notice { step, text } => Body::Notice { step: step.map(|step| step.0), text },
+        EventKind::Warning { text, url } => Body::Warning { text, url: url.as_deref() },
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Summary {
     pub cached_by_content: usize,
     /// The step that failed first, be it a vertex or not. Others may have failed after it.
     pub failed: Option<FailedStep>,
+    /// Against which rules the build description goes: printable lines.
+    pub warnings: Vec<String>,
     /// Some step, be it a vertex or not, was cancelled.
     pub cancelled: bool,
     /// Bytes moved by all steps.

@@ -6,7 +6,7 @@
 use super::board::Board;
 use super::frame::{finished, frame, headline};
 use super::ink::{Ink, Line};
-use super::{OutputLine, Screen, ScreenSize, View, failure, printable};
+use super::{OutputLine, Screen, ScreenSize, View, failure, printable, warnings};
 use crate::solver::event::{Event, EventKind};
 use std::io::{self, Write as _};
 use std::time::Instant;
@@ -80,7 +80,11 @@ impl Tty {
 impl View for Tty {
     fn event(&mut self, event: &Event, _: &[OutputLine], board: &Board) -> io::Result<()> {
         match &event.kind {
-            EventKind::Started { .. } | EventKind::Output { .. } | EventKind::Transfer { .. } => {}
+            EventKind::Started { .. }
+            | EventKind::Output { .. }
+            | EventKind::Transfer { .. }
+            // Told at the end, where people look.
+            | EventKind::Warning { .. } => {}
             EventKind::Finished { step, outcome } => {
                 if let Some(step) = board.step(*step) {
                     self.scrolling.push(finished(step, outcome, event.at, self.columns()));
@@ -107,6 +111,7 @@ impl View for Tty {
 
     fn close(&mut self, _: Instant, board: &Board) -> io::Result<()> {
         let summary = board.summary();
+        self.scrolling.extend(warnings::report(summary));
         self.scrolling.extend(summary.failed.iter().flat_map(failure::report));
         if board.progress().1 > 0 {
             self.scrolling.push(headline(&summary.to_string()));

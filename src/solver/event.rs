@@ -68,6 +68,13 @@ pub enum EventKind {
         /// One or two sentences.
         text: String,
     },
+    /// The build description goes against a rule. Nothing stops; people are told at the end.
+    Warning {
+        /// The rule, what is wrong and where, in one line.
+        text: String,
+        /// A page that explains the rule.
+        url: Option<String>,
+    },
 }
 
 /// Where a process wrote.
@@ -128,6 +135,11 @@ impl Events {
     /// Tells people something that is about no step.
     pub fn notice(&self, text: impl Into<String>) {
         self.send(EventKind::Notice { step: None, text: text.into() });
+    }
+
+    /// Tells people that the build description goes against a rule.
+    pub fn warning(&self, text: impl Into<String>, url: Option<String>) {
+        self.send(EventKind::Warning { text: text.into(), url });
     }
 
     fn start(&self, name: String, key: Option<String>) -> Step {

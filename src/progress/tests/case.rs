@@ -8,6 +8,7 @@
 //! 0.500 move 1 sha256:abc 100/400       1.2 cancelled 2
 //! 0.500 move 1 sha256:def 100/?         1.2 failed 2 why
 //! 0.600 note 2 a thing to know          1.2 note - a thing about no step
+//! 0.700 warn PAGE a thing that is wrong  PAGE is - if there is none
 //! --- plain
 //! …
 //! ```
@@ -80,6 +81,10 @@ fn happening(line: &str) -> Option<(Duration, What)> {
             EventKind::Transfer { step: step.ok()?, item: item.to_owned(), done, total: total.parse().ok() }
         }
         "note" => EventKind::Notice { step: step.ok(), text: text()? },
+        "warn" => {
+            let url = Some(first.to_owned()).filter(|url| url != "-");
+            EventKind::Warning { text: text()?, url }
+        }
         "ran" => finished(Outcome::Ran)?,
         "cached" => finished(Outcome::Cached(if rest == "content" { Hit::Content } else { Hit::Definition }))?,
         "cancelled" => finished(Outcome::Cancelled)?,

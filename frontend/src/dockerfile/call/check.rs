@@ -9,6 +9,7 @@ use crate::{
     dockerfile::lint::Warning,
 };
 use serde::Serialize;
+use std::fmt::Write as _;
 
 /// For people: how many there are, then each with the lines that it is about. `name` is that of the file.
 pub fn text(warnings: &[Warning], name: &str, source: &str) -> String {
@@ -22,7 +23,7 @@ pub fn text(warnings: &[Warning], name: &str, source: &str) -> String {
     warnings.sort_by_key(|warning| warning.span.start);
     for Warning { rule, detail, span } in warnings {
         let page = rule.url().map(|url| format!(" - {url}")).unwrap_or_default();
-        text.push_str(&format!("\nWARNING: {}{page}\n{detail}\n", rule.name));
+        let _ = write!(text, "\nWARNING: {}{page}\n{detail}\n", rule.name);
         text.push_str(&excerpt(*span, name, &lines));
     }
     text
