@@ -5,13 +5,14 @@ use super::error::RegistryError;
 use super::traffic::Counters;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use std::{fmt, io};
 use tokio::fs::File;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::time::Instant;
 
 /// Bytes that go to the connection at once.
@@ -38,9 +39,11 @@ pub(super) enum Body<'a> {
     /// `application/x-www-form-urlencoded`.
     Form(String),
     Document(Bytes),
+    /// A part of a blob of `size` bytes, or all of it.
     Blob {
         source: &'a BlobSource,
         size: u64,
+        part: Range<u64>,
         progress: Progress<'a>,
     },
 }
@@ -67,10 +70,10 @@ impl fmt::Display for SourceError {
 
 impl std::error::Error for SourceError {}
 
-/// A blob on its way out.
-pub(super) struct Upload {
+/// A part of a blob on its way out.
+pub(super) struct Outgoing {
     source: Opened,
-    size: u64,
+    length: u64,
     sent: Arc<AtomicU64>,
     counters: Arc<Counters>,
 }
@@ -80,10 +83,15 @@ enum Opened {
     File { file: File, name: String },
 }
 
-impl Upload {
-    /// Opens a source that must have `size` bytes.
-    pub(super) async fn open(source: &BlobSource, size: u64, counters: Arc<Counters>) -> Result<Self, RegistryError> {
-        let (source, found) = match source {
+impl Outgoing {
+    /// Opens `part` of a source that must have `size` bytes.
+    pub(super) async fn open(
+        source: &BlobSource,
+        size: u64,
+        part: &Range<u64>,
+        counters: Arc<Counters>,
+    ) -> Result<Self, RegistryError> {
+        let (mut source, found) = match source {
             BlobSource::Bytes(bytes) => (Opened::Bytes(bytes.clone()), bytes.len() as u64),
             BlobSource::File(path) => {
                 let name = path.display().to_string();
@@ -101,7 +109,18 @@ impl Upload {
             let cause = io::Error::other(format!("it has {found} bytes, expected {size}"));
             return Err(RegistryError::Source { what, cause });
         }
-        Ok(Self { source, size, sent: Arc::default(), counters })
+        match &mut source {
+            Opened::Bytes(bytes) => {
+                let index = |position: u64| usize::try_from(position).unwrap_or(usize::MAX);
+                *bytes = bytes.slice(index(part.start)..index(part.end));
+            }
+            Opened::File { file, name } if part.start > 0 => {
+                let sought = file.seek(io::SeekFrom::Start(part.start)).await;
+                sought.map_err(|cause| RegistryError::Source { what: name.clone(), cause })?;
+            }
+            Opened::File { .. } => {}
+        }
+        Ok(Self { source, length: part.end - part.start, sent: Arc::default(), counters })
     }
 
     /// The number of bytes that the connection has taken.
@@ -110,14 +129,14 @@ impl Upload {
     }
 
     pub(super) fn into_body(self) -> reqwest::Body {
-        reqwest::Body::wrap_stream(stream::try_unfold(self, |mut upload| async move {
-            let chunk = upload.next().await?;
-            Ok::<_, SourceError>(chunk.map(|chunk| (chunk, upload)))
+        reqwest::Body::wrap_stream(stream::try_unfold(self, |mut outgoing| async move {
+            let chunk = outgoing.next().await?;
+            Ok::<_, SourceError>(chunk.map(|chunk| (chunk, outgoing)))
         }))
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, SourceError> {
-        let left = self.size - self.sent.load(Ordering::Relaxed);
+        let left = self.length - self.sent.load(Ordering::Relaxed);
         if left == 0 {
             return Ok(None);
         }
@@ -141,12 +160,12 @@ impl Upload {
     }
 }
 
-/// Waits for `exchange` while it sends `size` bytes, tells how far it is, and gives up (`None`) when nothing has moved
-/// for `idle`.
+/// Waits for `exchange` while it sends `part` of a blob, tells how far it is, and gives up (`None`) when nothing has
+/// moved for `idle`.
 pub(super) async fn watch<T>(
     exchange: impl Future<Output = T>,
     sent: &AtomicU64,
-    size: u64,
+    part: &Range<u64>,
     idle: Duration,
     progress: Progress<'_>,
 ) -> Option<T> {
@@ -155,7 +174,7 @@ pub(super) async fn watch<T>(
     loop {
         tokio::select! {
             answer = &mut exchange => {
-                progress(sent.load(Ordering::Relaxed));
+                progress(part.start + sent.load(Ordering::Relaxed));
                 return Some(answer);
             }
             () = tokio::time::sleep(TICK) => {}
@@ -163,9 +182,9 @@ pub(super) async fn watch<T>(
         let now = sent.load(Ordering::Relaxed);
         if now != seen {
             (seen, moved) = (now, Instant::now());
-            progress(now);
+            progress(part.start + now);
         }
-        let patience = if now == size { idle.saturating_mul(COMMIT_PATIENCE) } else { idle };
+        let patience = if part.start + now == part.end { idle.saturating_mul(COMMIT_PATIENCE) } else { idle };
         if moved.elapsed() > patience {
             return None;
         }

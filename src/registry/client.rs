@@ -26,6 +26,8 @@ pub struct Options {
     pub ca_certificates: Vec<PathBuf>,
     /// How many blobs may be on their way from or to one registry.
     pub transfers_per_host: usize,
+    /// Bytes of a piece of a blob, where a whole one did not get through.
+    pub chunk_size: u64,
     /// How long a connection may take.
     pub connect_timeout: Duration,
     /// How long a registry may be silent.
@@ -41,6 +43,7 @@ impl Default for Options {
             insecure: Vec::new(),
             ca_certificates: Vec::new(),
             transfers_per_host: 4,
+            chunk_size: 16 << 20,
             connect_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_mins(1),
             retry: RetryPolicy::default(),
@@ -111,6 +114,11 @@ impl Client {
         });
         hosts.insert(name.to_owned(), host.clone());
         Ok(host)
+    }
+
+    /// Bytes of a piece of a blob.
+    pub(super) fn chunk_size(&self) -> u64 {
+        self.shared.options.chunk_size.max(1)
     }
 
     pub(super) fn backoff(&self) -> Backoff<'_> {

@@ -33,6 +33,7 @@ mod testing;
 mod tests;
 mod traffic;
 mod transport;
+mod upload;
 
 pub use body::BlobSource;
 pub use client::{Client, Options};

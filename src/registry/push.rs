@@ -5,10 +5,11 @@
 //! 1. `HEAD`: the repository has it. Nothing is sent.
 //! 2. `POST ?mount=&from=`: another repository of the registry has it. A registry that cannot or may not mount opens an
 //!    upload instead (202), or refuses, and we go on without.
-//! 3. `POST`, then one `PUT` of the whole. It is faster than chunks, and every registry has it.
+//! 3. `POST`, which opens an upload, and the bytes (module `upload`).
 //!
-//! An upload that breaks, or that the registry has forgotten (404), starts again from the first step: the registry may
-//! have got everything before the connection broke. A `Location` on another host gets the bytes but no credentials.
+//! An upload that breaks goes on where it broke. One that the registry has forgotten starts again from the first step:
+//! the registry may have got everything before the connection broke. A `Location` on another host gets the bytes but
+//! no credentials.
 
 use super::Progress;
 use super::auth::Access;
@@ -16,7 +17,8 @@ use super::body::{BlobSource, Body};
 use super::client::{Client, Host};
 use super::error::RegistryError;
 use super::pull::CONTENT_DIGEST;
-use super::transport::Request;
+use super::transport::{Request, Response};
+use super::upload::{Setback, Upload};
 use crate::image::{BlobDigest, Descriptor, Digest, MediaType};
 use bytes::Bytes;
 use flashbuild_frontend::reference::Reference;
@@ -50,13 +52,33 @@ impl Client {
     ) -> Result<PushOutcome, RegistryError> {
         let host = self.host(reference)?;
         let mount_from = mount_from.filter(|from| *from != reference.path());
-        let push = Push { client: self, host: &host, repository: reference.path(), descriptor };
+        let repository = reference.path();
+        let push = Push { client: self, host: &host, repository, descriptor, source, mount_from, progress };
         let mut backoff = self.backoff();
+        let (mut upload, mut way, mut farthest) = (None, Way::Whole, 0);
         loop {
-            match push.attempt(source, mount_from, progress).await {
+            let error = match push.attempt(&mut upload, way).await {
                 Ok(outcome) => return Ok(outcome),
-                Err(error) => backoff.pause(error).await?,
+                Err(Setback::Broken(error)) => {
+                    way = way.after_a_break(descriptor.size, self.chunk_size());
+                    error
+                }
+                Err(Setback::Lost(error)) => {
+                    upload = None;
+                    error
+                }
+                Err(Setback::Indivisible(error)) => {
+                    (upload, way) = (None, Way::OnlyWhole);
+                    error
+                }
+            };
+            let confirmed = upload.as_ref().map_or(0, Upload::confirmed);
+            if confirmed > farthest {
+                farthest = confirmed;
+                backoff.advanced();
             }
+            backoff.pause(error).await?;
+            upload = upload.filter(|_| way != Way::OnlyWhole);
         }
     }
 
@@ -92,43 +114,73 @@ impl Client {
     }
 }
 
+/// How the next upload of a blob sends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// At once, and what is left after a break in pieces.
+    Whole,
+    /// In pieces from the start: the connection breaks.
+    Pieces,
+    /// At once, however often it breaks: the registry takes no pieces.
+    OnlyWhole,
+}
+
+impl Way {
+    fn after_a_break(self, size: u64, chunk_size: u64) -> Self {
+        match self {
+            Self::Whole if size > chunk_size => Self::Pieces,
+            Self::Whole | Self::Pieces | Self::OnlyWhole => self,
+        }
+    }
+}
+
 /// One blob for one repository.
 struct Push<'a> {
     client: &'a Client,
     host: &'a Host,
     repository: &'a str,
     descriptor: &'a Descriptor,
+    source: &'a BlobSource,
+    mount_from: Option<&'a str>,
+    progress: Progress<'a>,
 }
 
 /// What a mount led to.
-enum Mount {
+enum Mount<'a> {
     Done,
     /// An upload that the registry opened instead.
-    Upload(Url),
+    Upload(Upload<'a>),
     Refused,
 }
 
-impl Push<'_> {
-    async fn attempt(
-        &self,
-        source: &BlobSource,
-        mount_from: Option<&str>,
-        progress: Progress<'_>,
-    ) -> Result<PushOutcome, RegistryError> {
-        if self.exists().await? {
-            return Ok(PushOutcome::Existed);
-        }
-        let mount = match mount_from {
-            Some(from) => self.mount(from).await?,
-            None => Mount::Refused,
-        };
-        let location = match mount {
-            Mount::Done => return Ok(PushOutcome::Mounted),
-            Mount::Upload(location) => location,
-            Mount::Refused => self.open().await?,
+impl<'a> Push<'a> {
+    /// Goes on with `upload`, or begins one.
+    async fn attempt(&self, upload: &mut Option<Upload<'a>>, way: Way) -> Result<PushOutcome, Setback> {
+        let upload = match upload {
+            Some(upload) => upload,
+            None => match self.begin(way).await.map_err(Setback::Broken)? {
+                Ok(outcome) => return Ok(outcome),
+                Err(begun) => upload.insert(begun),
+            },
         };
         let _transfer = self.host.transfers.acquire().await;
-        self.upload(location, source, progress).await
+        upload.finish().await.map(|()| PushOutcome::Uploaded { bytes: self.descriptor.size })
+    }
+
+    /// Nothing left to do, or an upload.
+    async fn begin(&self, way: Way) -> Result<Result<PushOutcome, Upload<'a>>, RegistryError> {
+        if self.exists().await? {
+            return Ok(Ok(PushOutcome::Existed));
+        }
+        let mount = match self.mount_from {
+            Some(from) => self.mount(from, way).await?,
+            None => Mount::Refused,
+        };
+        Ok(match mount {
+            Mount::Done => Ok(PushOutcome::Mounted),
+            Mount::Upload(upload) => Err(upload),
+            Mount::Refused => Err(self.open(way).await?),
+        })
     }
 
     async fn exists(&self) -> Result<bool, RegistryError> {
@@ -141,7 +193,7 @@ impl Push<'_> {
         }
     }
 
-    async fn mount(&self, from: &str) -> Result<Mount, RegistryError> {
+    async fn mount(&self, from: &str, way: Way) -> Result<Mount<'a>, RegistryError> {
         let mut url = self.uploads();
         url.query_pairs_mut().append_pair("mount", &self.descriptor.digest.to_string()).append_pair("from", from);
         let request = Request::new(Method::POST, url);
@@ -153,7 +205,7 @@ impl Push<'_> {
         };
         match response.status().as_u16() {
             201 => Ok(Mount::Done),
-            202 => Ok(Mount::Upload(response.location(&request.url)?)),
+            202 => Ok(Mount::Upload(self.opened(&response, &request.url, way)?)),
             _ => match response.into_error(&self.what()).await {
                 error if error.is_temporary() => Err(error),
                 _ => Ok(Mount::Refused),
@@ -161,38 +213,18 @@ impl Push<'_> {
         }
     }
 
-    async fn open(&self) -> Result<Url, RegistryError> {
+    async fn open(&self, way: Way) -> Result<Upload<'a>, RegistryError> {
         let request = Request::new(Method::POST, self.uploads());
         let response = self.client.send(self.host, &self.access(), &request).await?;
         match response.status().as_u16() {
-            202 => response.location(&request.url),
+            202 => self.opened(&response, &request.url, way),
             _ => Err(response.into_error(&self.what()).await),
         }
     }
 
-    async fn upload(
-        &self,
-        mut location: Url,
-        source: &BlobSource,
-        progress: Progress<'_>,
-    ) -> Result<PushOutcome, RegistryError> {
-        // The registry's own query holds its state of the upload.
-        location.query_pairs_mut().append_pair("digest", &self.descriptor.digest.to_string());
-        let size = self.descriptor.size;
-        let request = Request { body: Body::Blob { source, size, progress }, ..Request::new(Method::PUT, location) }
-            .header(CONTENT_TYPE, "application/octet-stream");
-        let response = self.client.send(self.host, &self.access(), &request).await?;
-        match response.status().as_u16() {
-            201 | 204 => Ok(PushOutcome::Uploaded { bytes: size }),
-            // 416: it has lost part of what it had.
-            status @ (404 | 416) => Err(RegistryError::Unavailable {
-                host: self.host.name.clone(),
-                status,
-                message: "it has forgotten an upload".to_owned(),
-                retry_after: None,
-            }),
-            _ => Err(response.into_error(&self.what()).await),
-        }
+    fn opened(&self, response: &Response, asked: &Url, way: Way) -> Result<Upload<'a>, RegistryError> {
+        let (to, blob) = ((self.client, self.host, self.access()), (self.descriptor, self.source));
+        Upload::new(to, blob, self.progress, response, asked, way == Way::Pieces)
     }
 
     fn uploads(&self) -> Url {

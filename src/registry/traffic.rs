@@ -14,6 +14,8 @@ pub struct Traffic {
     pub post: u64,
     /// `PUT` requests.
     pub put: u64,
+    /// `PATCH` requests: pieces of blobs.
+    pub patch: u64,
     /// Requests to token services, whatever the method.
     pub token: u64,
     /// Bytes of blobs that were sent.
@@ -31,6 +33,7 @@ pub(super) struct Counters {
     head: AtomicU64,
     post: AtomicU64,
     put: AtomicU64,
+    patch: AtomicU64,
     token: AtomicU64,
     pub(super) blob_bytes_sent: AtomicU64,
     pub(super) document_bytes_sent: AtomicU64,
@@ -43,6 +46,7 @@ impl Counters {
             Method::HEAD => &self.head,
             Method::POST => &self.post,
             Method::PUT => &self.put,
+            Method::PATCH => &self.patch,
             _ => &self.get,
         };
         counter.fetch_add(1, Ordering::Relaxed);
@@ -59,6 +63,7 @@ impl Counters {
             head: read(&self.head),
             post: read(&self.post),
             put: read(&self.put),
+            patch: read(&self.patch),
             token: read(&self.token),
             blob_bytes_sent: read(&self.blob_bytes_sent),
             document_bytes_sent: read(&self.document_bytes_sent),

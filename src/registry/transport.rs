@@ -1,8 +1,8 @@
 //! One request and its answer: connections, redirects, time limits, counting.
 //!
-//! - Redirects are followed for `GET` and `HEAD` only, at most [`MOST_REDIRECTS`] of them, and only to where the
-//!   registry may send us ([`host::check_target`]). `Authorization` goes with a request only while it stays at the
-//!   registry's own [`Origin`].
+//! - Redirects are followed at most [`MOST_REDIRECTS`] times, and only to where the registry may send us
+//!   ([`host::check_target`]); those of requests with a body only where the method stays (307, 308). `Authorization`
+//!   goes with a request only while it stays at the registry's own [`Origin`].
 //! - Nothing limits how long a transfer takes as a whole: a layer may have any size. What is limited is silence.
 //! - Proxies from the environment are used, but never for loopback.
 
@@ -97,8 +97,9 @@ impl Transport {
             let inner = self.exchange(name, &url, request, authorization.filter(|_| is_own)).await?;
             let response =
                 Response { registry: name.to_owned(), is_own, inner, idle: self.idle, counters: self.counters.clone() };
-            let follows = matches!(request.method, Method::GET | Method::HEAD);
-            if !follows || !is_redirect(response.status()) {
+            let keeps_method =
+                matches!(request.method, Method::GET | Method::HEAD) || matches!(response.status().as_u16(), 307 | 308);
+            if !keeps_method || !is_redirect(response.status()) {
                 return Ok(response);
             }
             let target = response.location(&url)?;
@@ -142,7 +143,9 @@ impl Transport {
             builder = builder.header(AUTHORIZATION, authorization);
         }
         match &request.body {
-            Body::Empty if request.method == Method::POST => builder = builder.header(CONTENT_LENGTH, 0),
+            Body::Empty if matches!(request.method, Method::POST | Method::PUT) => {
+                builder = builder.header(CONTENT_LENGTH, 0);
+            }
             Body::Empty => {}
             Body::Form(form) => {
                 builder = builder.header(reqwest::header::CONTENT_TYPE, "application/x-www-form-urlencoded");
@@ -152,11 +155,11 @@ impl Transport {
                 self.counters.document_bytes_sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
                 builder = builder.body(bytes.clone());
             }
-            Body::Blob { source, size, progress } => {
-                let upload = body::Upload::open(source, *size, self.counters.clone()).await?;
-                let sent = upload.sent();
-                builder = builder.header(CONTENT_LENGTH, *size).body(upload.into_body());
-                return match body::watch(builder.send(), &sent, *size, self.idle, *progress).await {
+            Body::Blob { source, size, part, progress } => {
+                let outgoing = body::Outgoing::open(source, *size, part, self.counters.clone()).await?;
+                let sent = outgoing.sent();
+                builder = builder.header(CONTENT_LENGTH, part.end - part.start).body(outgoing.into_body());
+                return match body::watch(builder.send(), &sent, part, self.idle, *progress).await {
                     Some(answer) => answer.map_err(|error| failure(name, &error)),
                     None => Err(silence(name, self.idle)),
                 };
