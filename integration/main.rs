@@ -13,6 +13,7 @@ mod crash;
 mod direction;
 mod emulation;
 mod errors;
+mod faults;
 mod platforms;
 mod registry;
 mod reproducible;

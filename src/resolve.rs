@@ -59,6 +59,8 @@ pub async fn resolve(
         return Ok(pinned);
     }
     let image = client.image(reference, platform).await?;
+    let blobs: Vec<_> = image.manifest.layers.iter().map(|layer| layer.digest).collect();
+    store.note_places(reference.host(), reference.path(), &blobs)?;
     pin(reference, image.descriptor.digest.to_string(), &image.manifest.layers, image.config)
 }
 

@@ -2,6 +2,7 @@
 
 mod busybox;
 mod events;
+mod faulty;
 mod invocation;
 mod layout;
 mod peer;
@@ -10,6 +11,7 @@ mod tree;
 mod workspace;
 
 pub(crate) use busybox::BUSYBOX;
+pub(crate) use faulty::{Fault, FaultyRegistry};
 pub(crate) use invocation::{Invocation, Run};
 pub(crate) use layout::Layout;
 pub(crate) use peer::{is_root, peer, skip};

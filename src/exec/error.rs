@@ -85,6 +85,7 @@ impl ExecError {
         match self {
             Self::Store(StoreError::NoSpace { .. }) => true,
             Self::Layer(error) => error.is_no_space(),
+            Self::Registry(RegistryError::Sink { cause, .. }) => cause.kind() == std::io::ErrorKind::StorageFull,
             Self::Store(_)
             | Self::Registry(_)
             | Self::Sandbox(_)

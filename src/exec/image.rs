@@ -17,7 +17,6 @@ use crate::{
     registry::Client,
     resolve::Source,
     solver::event::Step,
-    store::BlobWriter,
 };
 use flashbuild_frontend::{
     graph::{Graph, ImageOp, NodeId, Op},
@@ -25,12 +24,8 @@ use flashbuild_frontend::{
 };
 use std::{
     collections::{BTreeMap, HashMap},
-    io::{self, Write as _},
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
 };
-use tokio::io::AsyncWrite;
 
 /// Where the images of a build come from.
 pub struct Sources {
@@ -78,12 +73,6 @@ impl Sources {
         self.blobs.contains_key(diff_id)
     }
 
-    /// The repositories at the registry `host` that have blobs of the images, by the digests of these.
-    pub fn repositories(&self, host: &str) -> BTreeMap<BlobDigest, String> {
-        let there = self.blobs.values().filter(|(reference, _)| reference.host() == host);
-        there.map(|(reference, blob)| (blob.digest, reference.path().to_owned())).collect()
-    }
-
     /// Fetches what is missing of those of `diff_ids` that came with an image.
     pub async fn bring(
         &self,
@@ -124,19 +113,13 @@ impl Sources {
             Arc::clone(under_way.entry(blob.digest).or_default())
         };
         let _alone = turn.lock().await;
-        if layers.store().blob_path(&blob.digest)?.is_some() {
-            return Ok(());
-        }
         let item: String = blob.digest.to_string().chars().take(19).collect();
         let told = |done| {
             if let Some(step) = step {
                 step.transfer(&item, done, Some(blob.size));
             }
         };
-        let mut sink = Sink(layers.store().blob_writer()?);
-        self.client.fetch_blob(reference, blob, &mut sink, &told).await?;
-        sink.0.finish(Some(&blob.digest))?;
-        Ok(())
+        Ok(self.client.fetch_to_store(reference, blob, layers.store(), &told).await?)
     }
 }
 
@@ -172,21 +155,4 @@ fn needed_of(graph: &Graph, id: NodeId) -> Need {
         }
     }
     need
-}
-
-/// Writes what arrives straight to the store: a chunk is small, and the page cache takes it without waiting.
-struct Sink(BlobWriter);
-
-impl AsyncWrite for Sink {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(self.0.write(bytes))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.0.flush())
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
 }

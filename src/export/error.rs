@@ -21,6 +21,14 @@ pub enum ExportError {
     /// A blob that the image consists of was never pulled, or is gone.
     #[error("blob {0} is not in the store: it has to be pulled before the image can be exported")]
     BlobAbsent(BlobDigest),
+    /// A document of the store that cannot be used.
+    #[error("{digest} in the store is no image: {why}")]
+    Damaged {
+        /// The document.
+        digest: BlobDigest,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Nothing to assemble.
     #[error("there is no image to export")]
     NoImage,

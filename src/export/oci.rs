@@ -1,10 +1,11 @@
 //! An OCI layout (image-spec `image-layout.md`), as a tar archive or as a folder.
 
-use super::{BuiltIndex, Bytes, ExportError, error::At};
+use super::{Bundle, ExportError, error::At};
 use crate::{
     image::{BlobDigest, Descriptor, Index, MediaType},
     store::Store,
 };
+use bytes::Bytes;
 use flashbuild_frontend::reference::Reference;
 use std::{
     collections::BTreeMap,
@@ -19,14 +20,9 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The whole name, for containerd and those who import as it does.
 const IMAGE_NAME: &str = "io.containerd.image.name";
 
-/// Writes `built` as an archive. Equal images under equal names make equal archives.
-pub fn write_archive(
-    store: &Store,
-    built: &BuiltIndex,
-    names: &[String],
-    writer: impl Write,
-) -> Result<(), ExportError> {
-    let index = serde_json::to_vec(&index(built, names))?;
+/// Writes `bundle` as an archive. Equal images under equal names make equal archives.
+pub fn write_archive(store: &Store, bundle: &Bundle, names: &[String], writer: impl Write) -> Result<(), ExportError> {
+    let index = serde_json::to_vec(&index(bundle, names))?;
     let mut archive = tar::Builder::new(writer);
     let failed = ExportError::Archive;
     for folder in ["blobs/", "blobs/sha256/"] {
@@ -36,7 +32,7 @@ pub fn write_archive(
     let mut append = |name: &str, size, content: &mut dyn Read| {
         archive.append_data(&mut header(tar::EntryType::Regular, 0o644, size), name, content).map_err(failed)
     };
-    for (digest, (size, bytes)) in built.blobs() {
+    for (digest, (size, bytes)) in bundle.all() {
         append(&format!("blobs/sha256/{}", digest.hex()), size, &mut *open(store, &digest, bytes)?)?;
     }
     append("index.json", index.len() as u64, &mut &*index)?;
@@ -44,26 +40,26 @@ pub fn write_archive(
     archive.into_inner().and_then(|mut writer| writer.flush()).map_err(failed)
 }
 
-/// Writes `built` as the folder `dest`. Blobs that are there stay; `index.json` comes last and at once.
-pub fn write_folder(store: &Store, built: &BuiltIndex, names: &[String], dest: &Path) -> Result<(), ExportError> {
+/// Writes `bundle` as the folder `dest`. Blobs that are there stay; `index.json` comes last and at once.
+pub fn write_folder(store: &Store, bundle: &Bundle, names: &[String], dest: &Path) -> Result<(), ExportError> {
     let blobs = dest.join("blobs/sha256");
     fs::create_dir_all(&blobs).at(&blobs)?;
-    for (digest, (size, bytes)) in built.blobs() {
+    for (digest, (size, bytes)) in bundle.all() {
         let path = blobs.join(digest.hex());
         if !fs::metadata(&path).is_ok_and(|there| there.is_file() && there.len() == size) {
             replace(&path, &mut *open(store, &digest, bytes)?)?;
         }
     }
     replace(&dest.join("oci-layout"), &mut &*LAYOUT)?;
-    replace(&dest.join("index.json"), &mut &*serde_json::to_vec(&index(built, names))?)
+    replace(&dest.join("index.json"), &mut &*serde_json::to_vec(&index(bundle, names))?)
 }
 
 /// The `index.json`: the image once under each name, or once without.
-fn index(built: &BuiltIndex, names: &[String]) -> Index {
-    let under = |name: &String| Descriptor { annotations: annotations(name), ..built.descriptor.clone() };
+fn index(bundle: &Bundle, names: &[String]) -> Index {
+    let under = |name: &String| Descriptor { annotations: annotations(name), ..bundle.top.clone() };
     let mut manifests: Vec<_> = names.iter().map(under).collect();
     if manifests.is_empty() {
-        manifests.push(built.descriptor.clone());
+        manifests.push(bundle.top.clone());
     }
     Index {
         schema_version: 2,
@@ -81,10 +77,10 @@ fn annotations(name: &str) -> BTreeMap<String, String> {
     BTreeMap::from([(REF_NAME.to_owned(), tag), (IMAGE_NAME.to_owned(), whole)])
 }
 
-fn open<'a>(store: &Store, digest: &BlobDigest, bytes: Bytes<'a>) -> Result<Box<dyn Read + 'a>, ExportError> {
+fn open<'a>(store: &Store, digest: &BlobDigest, bytes: Option<&'a Bytes>) -> Result<Box<dyn Read + 'a>, ExportError> {
     Ok(match bytes {
-        Bytes::Memory(bytes) => Box::new(bytes),
-        Bytes::Store => Box::new(store.open_blob(digest)?.ok_or(ExportError::BlobAbsent(*digest))?),
+        Some(bytes) => Box::new(&bytes[..]),
+        None => Box::new(store.open_blob(digest)?.ok_or(ExportError::BlobAbsent(*digest))?),
     })
 }
 

@@ -1,4 +1,4 @@
-use super::{BuiltIndex, ExportError, PushReport, assemble, push, save, write_archive, write_folder, write_tree};
+use super::{BuiltIndex, ExportError, PushReport, assemble, push, write_archive, write_folder, write_tree};
 use crate::{
     image::{ContentDigest, DiffId, Document},
     layer::{Compression, Content, Entry, EntryKind, Form, Item, Layers, OverlayXattrs},
@@ -10,7 +10,6 @@ use flashbuild_frontend::{
     platform::Platform,
 };
 use std::{
-    collections::BTreeMap,
     fs,
     os::unix::fs::{MetadataExt as _, symlink},
     process::Command,
@@ -93,7 +92,7 @@ fn several_platforms_are_an_index_in_their_order() {
     let platforms = index.manifests.iter().map(|entry| entry.platform.as_ref().unwrap().normal().to_string());
     assert_eq!(platforms.collect::<Vec<_>>(), ["linux/arm64", "linux/amd64"]);
     // Two layers, two configurations, two manifests, the index.
-    assert_eq!(built.blobs().len(), 7);
+    assert_eq!(built.bundle().all().len(), 7);
 }
 
 #[test]
@@ -103,7 +102,7 @@ fn an_archive_is_a_layout_and_always_the_same() {
     let write = || {
         let mut archive = Vec::new();
         let built = scene.built(&["linux/amd64", "linux/arm64"]);
-        write_archive(scene.layers.store(), &built, &names, &mut archive).unwrap();
+        write_archive(scene.layers.store(), &built.bundle(), &names, &mut archive).unwrap();
         archive
     };
     let archive = write();
@@ -115,7 +114,7 @@ fn an_archive_is_a_layout_and_always_the_same() {
     let listed = String::from_utf8(listed.stdout).unwrap();
     assert_eq!(listed.lines().count(), 2 + 7 + 2);
     let built = scene.built(&["linux/amd64", "linux/arm64"]);
-    write_folder(scene.layers.store(), &built, &names, &folder).unwrap();
+    write_folder(scene.layers.store(), &built.bundle(), &names, &folder).unwrap();
     assert_eq!(fs::read_dir(folder.join("blobs/sha256")).unwrap().count(), 7);
     let index: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("index.json")).unwrap()).unwrap();
     let annotations = &index["manifests"][0]["annotations"];
@@ -127,7 +126,7 @@ fn an_archive_is_a_layout_and_always_the_same() {
 fn a_saved_image_has_its_name() {
     let scene = scene();
     let built = scene.built(&["linux/amd64"]);
-    save(scene.layers.store(), &built, &["app:1".to_owned()]).unwrap();
+    built.bundle().save(scene.layers.store(), &["app:1".to_owned()]).unwrap();
     let descriptor = scene.layers.store().image("app:1").unwrap().unwrap();
     assert!(descriptor.contains(&built.descriptor.digest.to_string()));
     assert!(scene.layers.store().blob_size(&built.images[0].config.digest).unwrap().is_some());
@@ -200,9 +199,15 @@ async fn pushed(store: &Store, built: &BuiltIndex, has_layers: bool) -> (Result<
     let client = Client::new(Options { credential_files: Vec::new(), ..Options::default() }).unwrap();
     let (store, built) = (store.clone(), built.clone());
     // Spawned: the future has to be `Send`.
-    let push = async move { push(&client, &store, &built, &reference, &BTreeMap::new(), |_, _, _| {}).await };
+    let push = async move { push(&client, &store, &built.bundle(), &[reference], |_, _, _| {}).await };
     let result = tokio::spawn(push).await.unwrap();
-    let seen = seen.lock().unwrap().iter().filter(|line| line.contains("/manifests/")).cloned().collect();
+    let seen = seen
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|line| line.starts_with("PUT") && line.contains("/manifests/"))
+        .cloned()
+        .collect();
     (result, seen)
 }
 
@@ -213,7 +218,7 @@ async fn a_push_sends_what_is_missing_and_the_tag_last() {
     let (report, manifests) = pushed(scene.layers.store(), &built, false).await;
     let bytes: u64 = built.images.iter().map(|image| image.config.size).sum();
     let layers: u64 = built.images[0].layers.iter().map(|(_, blob)| blob.size).sum();
-    assert_eq!(report.unwrap(), PushReport { uploaded_bytes: bytes + layers, existed: 0, mounted: 0 });
+    assert_eq!(report.unwrap(), PushReport { uploaded_bytes: bytes + layers, ..PushReport::default() });
     assert_eq!(manifests.len(), 3);
     assert!(manifests[0].contains("sha256:") && manifests[1].contains("sha256:"));
     assert_eq!(manifests[2], "PUT /v2/app/manifests/1 HTTP/1.1\r\n");
@@ -226,7 +231,8 @@ async fn a_layer_that_is_not_here_has_to_be_at_the_registry() {
     let elsewhere = Store::open(&scene.folder.path().join("elsewhere")).unwrap();
     let (report, _) = pushed(&elsewhere, &built, true).await;
     assert_eq!(report.unwrap().existed, 2);
-    let (report, manifests) = pushed(&elsewhere, &built, false).await;
+    let third = Store::open(&scene.folder.path().join("third")).unwrap();
+    let (report, manifests) = pushed(&third, &built, false).await;
     assert!(matches!(report, Err(ExportError::BlobAbsent(_))), "{report:?}");
     assert!(manifests.is_empty());
 }

@@ -3,7 +3,7 @@
 use super::BuildError;
 use crate::{
     exec::{Need, Sources},
-    export::{self, BuiltIndex, ExportError},
+    export::{self, BuiltIndex},
     image::DiffId,
     layer::Layers,
     registry::Client,
@@ -55,16 +55,18 @@ impl Delivery<'_> {
             Some(name) => vec![name.clone()],
             None => tags.iter().map(ToString::to_string).collect(),
         };
+        let bundle = self.image.bundle();
         match output {
             Destination::Registry => {
-                for tag in tags {
-                    let step = events.step(format!("push {}", tag.familiar()));
-                    if let Err(error) = self.push(tag, &step).await {
-                        step.failed(error.to_string());
-                        return Err(error);
-                    }
-                    step.ran();
+                let shown: Vec<String> = tags.iter().map(Reference::familiar).collect();
+                let step = events.step(format!("push {}", shown.join(", ")));
+                let moved = |item: &str, done: u64, total: u64| step.transfer(item, done, Some(total));
+                // A layer that is not here is linked by the registry or, if that cannot be, pulled on the way.
+                if let Err(error) = export::push(self.client, self.store, &bundle, tags, moved).await {
+                    step.failed(error.to_string());
+                    return Err(error.into());
                 }
+                step.ran();
             }
             Destination::OciArchive { dest, name } => {
                 let step = events.step(format!("write {}", dest.display()));
@@ -72,14 +74,14 @@ impl Delivery<'_> {
                 let partial = dest.with_extension("partial");
                 let at = |error| BuildError::Environment(format!("{}: {error}", dest.display()));
                 let file = fs::File::create(&partial).map_err(at)?;
-                export::write_archive(self.store, self.image, &names(name), std::io::BufWriter::new(file))?;
+                export::write_archive(self.store, &bundle, &names(name), std::io::BufWriter::new(file))?;
                 fs::rename(&partial, dest).map_err(at)?;
                 step.ran();
             }
             Destination::OciFolder { dest, name } => {
                 let step = events.step(format!("write {}", dest.display()));
                 self.bring(Need::Blobs, &step).await?;
-                export::write_folder(self.store, self.image, &names(name), dest)?;
+                export::write_folder(self.store, &bundle, &names(name), dest)?;
                 step.ran();
             }
             Destination::Local { dest } => {
@@ -94,23 +96,6 @@ impl Delivery<'_> {
                     tokio::task::block_in_place(|| export::write_tree(self.layers, &diff_ids, &folder))?;
                 }
                 step.ran();
-            }
-        }
-        Ok(())
-    }
-
-    /// Pushes what the registry lacks. A layer of a base image that it has in another repository is mounted from there;
-    /// only if it cannot do that, the layer takes the way over this machine.
-    async fn push(&self, tag: &Reference, step: &Step) -> Result<(), BuildError> {
-        let moved = |item: &str, done: u64, total: u64| step.transfer(item, done, Some(total));
-        let elsewhere = self.sources.repositories(tag.host());
-        match export::push(self.client, self.store, self.image, tag, &elsewhere, moved).await {
-            Err(ExportError::BlobAbsent(_)) => {
-                self.bring(Need::Blobs, step).await?;
-                export::push(self.client, self.store, self.image, tag, &elsewhere, moved).await?;
-            }
-            pushed => {
-                pushed?;
             }
         }
         Ok(())

@@ -105,7 +105,7 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
     let image = tokio::task::block_in_place(|| -> Result<BuiltIndex, BuildError> {
         let image = export::assemble(&layers, images, &request.compression)?;
         let names: Vec<String> = request.tags.iter().map(ToString::to_string).collect();
-        export::save(store, &image, &names)?;
+        image.bundle().save(store, &names)?;
         Ok(image)
     })?;
     step.ran();

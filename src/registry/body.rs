@@ -3,6 +3,7 @@
 use super::Progress;
 use super::error::RegistryError;
 use super::traffic::Counters;
+use crate::image::{BlobDigest, Descriptor, Digest, Sha256};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use std::ops::Range;
@@ -30,6 +31,33 @@ pub enum BlobSource {
     Bytes(Bytes),
     /// A file that holds just the blob.
     File(PathBuf),
+}
+
+impl BlobSource {
+    /// Whether the source is what `descriptor` says.
+    pub(super) async fn check(&self, descriptor: &Descriptor) -> Result<(), RegistryError> {
+        let failed = |what: &str, cause| RegistryError::Source { what: what.to_owned(), cause };
+        let (name, actual) = match self {
+            Self::Bytes(bytes) => ("the blob".to_owned(), Digest::of(bytes)),
+            Self::File(path) => {
+                let name = path.display().to_string();
+                let mut file = File::open(path).await.map_err(|error| failed(&name, error))?;
+                let (mut hash, mut buffer) = (Sha256::default(), vec![0; CHUNK]);
+                loop {
+                    match file.read(&mut buffer).await.map_err(|error| failed(&name, error))? {
+                        0 => break,
+                        read => hash.update(&buffer[..read]),
+                    }
+                }
+                (name, hash.finish())
+            }
+        };
+        if BlobDigest(actual) == descriptor.digest {
+            return Ok(());
+        }
+        let cause = io::Error::other(format!("it is damaged: expected {}, got {actual}", descriptor.digest));
+        Err(failed(&name, cause))
+    }
 }
 
 /// The body of a request.

@@ -51,6 +51,9 @@ impl Default for Options {
     }
 }
 
+/// New tokens for one request.
+const MOST_RENEWALS: usize = 2;
+
 /// A client of any number of registries. Clones share connections, tokens and limits.
 #[derive(Clone)]
 pub struct Client {
@@ -125,7 +128,8 @@ impl Client {
         Backoff::new(&self.shared.options.retry)
     }
 
-    /// Sends a request once, and once more with a new token if the registry itself asks for one.
+    /// Sends a request, and again with a new token if the registry itself asks for one. Twice at most: a token may end
+    /// just when the next one is on its way.
     pub(super) async fn send(
         &self,
         host: &Host,
@@ -133,18 +137,19 @@ impl Client {
         request: &Request<'_>,
     ) -> Result<Response, RegistryError> {
         let transport = &self.shared.transport;
-        let authorization = host.authorizer.authorization(transport, access).await?;
-        let response = transport.send(&host.name, &host.base, request, authorization.as_ref()).await?;
-        if response.status().as_u16() != 401 || !response.is_own {
-            return Ok(response);
-        }
-        match host.authorizer.renew(transport, access, response.headers(), authorization.as_ref()).await? {
-            Some(renewed) => {
-                response.drain().await;
-                transport.send(&host.name, &host.base, request, Some(&renewed)).await
+        let mut authorization = host.authorizer.authorization(transport, access).await?;
+        for _ in 0..MOST_RENEWALS {
+            let response = transport.send(&host.name, &host.base, request, authorization.as_ref()).await?;
+            if response.status().as_u16() != 401 || !response.is_own {
+                return Ok(response);
             }
-            None => Ok(response),
+            match host.authorizer.renew(transport, access, response.headers(), authorization.as_ref()).await? {
+                Some(renewed) => authorization = Some(renewed),
+                None => return Ok(response),
+            }
+            response.drain().await;
         }
+        transport.send(&host.name, &host.base, request, authorization.as_ref()).await
     }
 
     /// Sends a request until it is answered with one of the `expected` statuses, or finally with another one.

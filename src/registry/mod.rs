@@ -23,6 +23,7 @@ mod challenge;
 mod client;
 mod credentials;
 mod error;
+mod fetch;
 mod host;
 mod pull;
 mod push;

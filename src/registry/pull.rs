@@ -82,6 +82,17 @@ impl Client {
         }
     }
 
+    /// Whether `reference` names exactly the document `digest`. A registry that does not say so in the headers of an
+    /// answer counts as one that has something else.
+    pub async fn names(&self, reference: &Reference, digest: &BlobDigest) -> Result<bool, RegistryError> {
+        let lookup = Lookup { access: Access::push(reference.path()), ..Lookup::new(self, reference)? };
+        match lookup.ask(Method::HEAD, &lookup.name()).await {
+            Ok(response) => Ok(stated_digest(&response)? == Some(*digest)),
+            Err(RegistryError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The image that `reference` has for `platform`.
     pub async fn image(&self, reference: &Reference, platform: &Platform) -> Result<ResolvedImage, RegistryError> {
         let lookup = Lookup::new(self, reference)?;

@@ -149,7 +149,7 @@ struct Push<'a> {
 enum Mount<'a> {
     Done,
     /// An upload that the registry opened instead.
-    Upload(Upload<'a>),
+    Upload(Box<Upload<'a>>),
     Refused,
 }
 
@@ -178,7 +178,7 @@ impl<'a> Push<'a> {
         };
         Ok(match mount {
             Mount::Done => Ok(PushOutcome::Mounted),
-            Mount::Upload(upload) => Err(upload),
+            Mount::Upload(upload) => Err(*upload),
             Mount::Refused => Err(self.open(way).await?),
         })
     }
@@ -205,7 +205,7 @@ impl<'a> Push<'a> {
         };
         match response.status().as_u16() {
             201 => Ok(Mount::Done),
-            202 => Ok(Mount::Upload(self.opened(&response, &request.url, way)?)),
+            202 => Ok(Mount::Upload(Box::new(self.opened(&response, &request.url, way)?))),
             _ => match response.into_error(&self.what()).await {
                 error if error.is_temporary() => Err(error),
                 _ => Ok(Mount::Refused),

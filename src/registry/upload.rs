@@ -166,11 +166,15 @@ impl<'a> Upload<'a> {
                 }
                 Some(_) | None => Ok(()),
             },
-            404 | 410 => Err(Setback::Lost(self.forgotten(status))),
             416 if self.in_pieces => Err(Setback::Broken(self.forgotten(status))),
-            416 => Err(Setback::Lost(self.forgotten(status))),
-            // What it put together is not the blob: one that went in pieces gets another chance as a whole.
-            400 if self.in_pieces => Err(Setback::Indivisible(self.forgotten(status))),
+            404 | 410 | 416 => Err(Setback::Lost(self.forgotten(status))),
+            400 => {
+                let error = response.into_error(&self.what()).await;
+                // What arrived is not the blob. If what is here is, it was damaged on the way.
+                self.source.check(self.descriptor).await.map_err(Setback::Broken)?;
+                let is_damage = self.in_pieces || error.to_string().contains("DIGEST_INVALID");
+                Err(if is_damage { Setback::Lost(self.forgotten(status)) } else { Setback::Broken(error) })
+            }
             _ => Err(Setback::Broken(response.into_error(&self.what()).await)),
         }
     }

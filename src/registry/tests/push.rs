@@ -104,8 +104,7 @@ async fn the_registrys_state_in_the_location_is_kept() {
 #[tokio::test]
 async fn a_lost_upload_starts_again() {
     let cut = Reply::ok("cut").cut_after(0).with_status(500);
-    for (loss, is_certain) in
-        [(Reply::new(404), true), (Reply::new(416), true), (Reply::new(502), false), (cut, false)]
+    for (loss, is_certain) in [(Reply::new(404), true), (Reply::new(416), true), (Reply::new(502), false), (cut, false)]
     {
         let script = [
             (OPEN.to_owned(), opened("/upload/1")),
