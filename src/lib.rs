@@ -3,9 +3,9 @@
 //! ```text
 //! main -> cli -> pipeline                       the only place that wires concrete types together
 //! pipeline -> resolve, solver, image, export, progress
-//! exec (one file per op) -> sandbox, layer, registry
+//! exec (one file per op) -> sandbox, layer, registry, http, git
 //! export -> registry, layer
-//! registry, layer -> store -> image (types) -> frontend::{graph, platform}
+//! registry -> http; http, layer -> store -> image (types) -> frontend::{graph, platform}
 //! solver -> frontend::graph only                it knows nothing of tar, processes or registries
 //! frontend -> nothing of ours
 //! ```
@@ -15,6 +15,8 @@
 pub mod cli;
 pub mod exec;
 pub mod export;
+pub mod git;
+pub mod http;
 pub mod image;
 pub mod layer;
 pub mod pipeline;

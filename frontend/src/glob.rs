@@ -77,6 +77,22 @@ pub fn has_wildcards(source: &str) -> bool {
     false
 }
 
+/// The source of `COPY` that means just the path `path`, whatever characters are in it.
+pub fn literal(path: &str) -> String {
+    if !has_wildcards(path) {
+        return path.to_owned();
+    }
+    let mut pattern = String::new();
+    for c in path.chars() {
+        match c {
+            '*' | '?' | '[' => pattern.extend(['[', c, ']']),
+            '\\' => pattern.push_str("\\\\"),
+            other => pattern.push(other),
+        }
+    }
+    pattern
+}
+
 impl Glob {
     /// A pattern of `COPY` or `ADD`; a leading slash of pattern and path counts for nothing.
     pub fn for_copy(pattern: &str) -> Result<Self, GlobError> {
@@ -318,6 +334,15 @@ mod tests {
     fn many_stars_stay_fast() {
         let pattern = "*a".repeat(2_000);
         assert!(!glob_match(&pattern, &format!("{}b", "a".repeat(1_500))));
+    }
+
+    #[test]
+    fn any_path_can_be_meant() {
+        for path in ["a", "a\\b", "a*", "[x]?", "\\[", "*\\*", "]"] {
+            let source = literal(path);
+            assert!(if has_wildcards(&source) { glob_match(&source, path) } else { source == path }, "{path} {source}");
+        }
+        assert!(!glob_match(&literal("a*"), "ab"));
     }
 
     #[test]

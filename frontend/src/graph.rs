@@ -7,7 +7,7 @@
 //!   two target platforms have in common is done once; [`Node::targets`] says for whom.
 //! - A node has a platform only if its result depends on it: [`Op::Image`] and [`Op::Exec`] do, files and merges do not.
 //!
-//! Every node but [`Op::Local`] results in a *tree*, an ordered list of layers. [`Op::Exec`] and [`Op::File`] result in the
+//! Every node but [`Op::Local`], [`Op::Http`] and [`Op::Git`] results in a *tree*, an ordered list of layers. [`Op::Exec`] and [`Op::File`] result in the
 //! tree of their first input plus exactly one layer (possibly one without entries).
 //!
 //! Absent on purpose: how a node is keyed, run, stored or shown. No node holds a secret's value or a file's bytes from
@@ -64,6 +64,10 @@ pub enum Op {
     Image(ImageOp),
     /// Files of the person who builds. No inputs; results in a file listing, not in a tree.
     Local(LocalOp),
+    /// A file at an address. No inputs; results in a listing of that file, not in a tree.
+    Http(HttpOp),
+    /// Files of a repository. No inputs; results in a file listing, not in a tree.
+    Git(GitOp),
     /// A process run on the first input.
     Exec(Box<ExecOp>),
     /// Files copied or made on top of the first input, as one layer.
@@ -88,6 +92,34 @@ pub struct LocalOp {
     pub name: String,
     /// `.dockerignore` patterns in their order, comments and blanks removed; see [`crate::ignore`].
     pub exclude: Vec<String>,
+}
+
+/// One file at an address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct HttpOp {
+    /// `http:` or `https:`.
+    pub url: String,
+    /// What the file is called in the listing: one component of a path.
+    pub name: String,
+    /// The digest that it must have: `sha256:` and 64 hexadecimal digits.
+    pub checksum: Option<String>,
+}
+
+/// Files of a repository, as of a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct GitOp {
+    /// What `git` is given; checked by [`crate::remote::GitAddress`].
+    pub remote: String,
+    /// Branch, tag or commit; `None` is the default branch.
+    pub reference: Option<String>,
+    /// How the commit has to start, in lower-case hexadecimal digits.
+    pub checksum: Option<String>,
+    /// Whether `.git` stays.
+    pub keep_git_dir: bool,
+    /// Whether submodules are checked out.
+    pub submodules: bool,
+    /// Whether the commit is the checksum, without asking what the reference means.
+    pub fetch_by_commit: bool,
 }
 
 /// A process, run to completion in a sandbox on the tree of input 0.
@@ -267,6 +299,28 @@ pub struct HistoryStep {
     pub created_by: String,
     /// Whether a layer belongs to it.
     pub layer: bool,
+}
+
+impl HttpOp {
+    /// The address for people, without a password.
+    pub fn shown(&self) -> String {
+        without_user(&self.url)
+    }
+}
+
+impl GitOp {
+    /// The address for people, without a password, and the reference.
+    pub fn shown(&self) -> String {
+        let reference = self.reference.as_ref().map(|reference| format!("#{reference}")).unwrap_or_default();
+        without_user(&self.remote) + &reference
+    }
+}
+
+/// A URL without the user and password in it.
+fn without_user(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    format!("{scheme}://{}{path}", authority.rsplit('@').next().unwrap_or_default())
 }
 
 impl Graph {

@@ -19,3 +19,4 @@ pub mod ignore;
 mod path;
 pub mod platform;
 pub mod reference;
+pub mod remote;

@@ -7,7 +7,9 @@ mod invocation;
 mod layout;
 mod peer;
 mod registry;
+mod repository;
 mod tree;
+mod web;
 mod workspace;
 
 pub(crate) use busybox::BUSYBOX;
@@ -16,7 +18,9 @@ pub(crate) use invocation::{Invocation, Run};
 pub(crate) use layout::Layout;
 pub(crate) use peer::{is_root, peer, skip};
 pub(crate) use registry::Registry;
+pub(crate) use repository::GitServer;
 pub(crate) use tree::tree_report;
+pub(crate) use web::Web;
 pub(crate) use workspace::Workspace;
 
 /// A moment long ago, for `SOURCE_DATE_EPOCH`.

@@ -1,4 +1,5 @@
-//! Files of the person who builds: a listing made by one walk, without reading a file.
+//! Files that are in no layer yet, above all those of the person who builds: a listing made by one walk, without reading a
+//! file.
 //!
 //! Symbolic links are listed as links and never followed, so nothing outside of the folder can be selected. Files
 //! are opened through the folder's descriptor when they are copied; one that changes meanwhile fails the build.
@@ -7,7 +8,7 @@ use super::ExecError;
 use crate::{
     image::ContentDigest,
     layer::{Entry, EntryKind, Toc},
-    store::{FileStamp, Store},
+    store::{FileStamp, StageDir, Store},
 };
 use flashbuild_frontend::ignore::IgnoreRules;
 use std::{
@@ -34,6 +35,8 @@ pub struct Context {
     pub root: Arc<OwnedFd>,
     path: PathBuf,
     stamps: BTreeMap<Vec<u8>, FileStamp>,
+    /// Keeps the folder, where it was made for this listing.
+    _stage: Option<StageDir>,
 }
 
 impl Context {
@@ -86,7 +89,35 @@ impl Context {
         }
         add_parents(&mut entries);
         let toc = Toc::new(entries).map_err(|error| ExecError::Path(error.to_string()))?;
-        Ok(Self { toc: Arc::new(toc), root: Arc::new(root), path: path.to_owned(), stamps })
+        Ok(Self { toc: Arc::new(toc), root: Arc::new(root), path: path.to_owned(), stamps, _stage: None })
+    }
+
+    /// A listing of `entries`, whose files lie in `stage`.
+    pub fn of_entries(entries: Vec<Entry>, stage: StageDir) -> Result<Self, ExecError> {
+        let path = stage.path().to_owned();
+        let at = |error| ExecError::Context { path: path.clone(), error };
+        let root: OwnedFd = File::open(&path).map_err(at)?.into();
+        let mut stamps = BTreeMap::new();
+        for entry in entries.iter().filter(|entry| matches!(entry.kind, EntryKind::File { .. })) {
+            let metadata = path.join(std::ffi::OsStr::from_bytes(&entry.path)).symlink_metadata().map_err(at)?;
+            stamps.insert(entry.path.clone(), FileStamp::of(&metadata));
+        }
+        let toc = Toc::new(entries).map_err(|error| ExecError::Path(error.to_string()))?;
+        Ok(Self { toc: Arc::new(toc), root: Arc::new(root), path, stamps, _stage: Some(stage) })
+    }
+
+    /// The same, whose files are gone when this is.
+    #[must_use]
+    pub fn held_by(self, stage: StageDir) -> Self {
+        Self { _stage: Some(stage), ..self }
+    }
+
+    /// Changes what is said about the entries; not their paths.
+    pub fn change(&mut self, change: impl Fn(&mut Entry)) -> Result<(), ExecError> {
+        let mut entries = self.toc.entries().to_vec();
+        entries.iter_mut().for_each(change);
+        self.toc = Arc::new(Toc::new(entries).map_err(|error| ExecError::Path(error.to_string()))?);
+        Ok(())
     }
 
     /// Opens a listed file.

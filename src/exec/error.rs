@@ -1,6 +1,9 @@
 //! Why an operation failed, in words for the person who wrote the Dockerfile.
 
-use crate::{layer::LayerError, registry::RegistryError, sandbox::SandboxError, store::StoreError};
+use crate::{
+    git::GitError, http::HttpError, layer::LayerError, registry::RegistryError, sandbox::SandboxError,
+    store::StoreError,
+};
 use std::path::PathBuf;
 
 /// Why an operation failed.
@@ -15,6 +18,12 @@ pub enum ExecError {
     /// A registry failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// A file at an address did not come.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// A repository could not be checked out.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// No process could be started.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -83,11 +92,13 @@ impl ExecError {
     /// Whether the device that holds the store is full.
     pub fn is_no_space(&self) -> bool {
         match self {
-            Self::Store(StoreError::NoSpace { .. }) => true,
+            Self::Store(StoreError::NoSpace { .. }) | Self::Http(HttpError::Store(StoreError::NoSpace { .. })) => true,
             Self::Layer(error) => error.is_no_space(),
             Self::Registry(RegistryError::Sink { cause, .. }) => cause.kind() == std::io::ErrorKind::StorageFull,
             Self::Store(_)
             | Self::Registry(_)
+            | Self::Http(_)
+            | Self::Git(_)
             | Self::Sandbox(_)
             | Self::Exit { .. }
             | Self::NotFound { .. }

@@ -16,7 +16,7 @@ use crate::{
     image::{ContentDigest, DiffId},
     layer::{Content, Entry, EntryKind, Form, Item, LastLink, Unpacked, View, is_archive},
 };
-use flashbuild_frontend::graph::{CopyAction, FileAction, FileOp, Id, MakeDir, MakeFile, Node, NodeId, Owner};
+use flashbuild_frontend::graph::{CopyAction, FileAction, FileOp, Id, MakeDir, MakeFile, Node, NodeId, Op, Owner};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// What the layer will hold.
@@ -33,7 +33,7 @@ pub(super) fn selected_from_contexts(exec: &Exec, node: &Node, op: &FileOp) -> R
     for action in &op.actions {
         let FileAction::Copy(copy) = action else { continue };
         let input = node.inputs[copy.from];
-        if !matches!(exec.graph.node(input).op, flashbuild_frontend::graph::Op::Local(_)) {
+        if !matches!(exec.graph.node(input).op, Op::Local(_)) {
             continue;
         }
         let context = exec.listing(input)?;
@@ -66,10 +66,12 @@ impl Plan {
     pub(super) fn new(exec: &Exec, id: NodeId, op: &FileOp, inputs: &[Product]) -> Result<Self, ExecError> {
         let base = exec.view(&inputs[0])?;
         let mut plan = Self { items: BTreeMap::new(), epoch: exec.graph.epoch, unpacked_archives: Vec::new() };
-        let _ = id;
         for action in &op.actions {
             match action {
-                FileAction::Copy(copy) => plan.copy(exec, &base, copy, inputs)?,
+                FileAction::Copy(copy) => {
+                    let from = exec.graph.node(id).inputs[copy.from];
+                    plan.copy(exec, &base, copy, inputs, place(&exec.graph.node(from).op))?;
+                }
                 FileAction::MakeDir(make) => plan.make_dir(exec, &base, make, inputs)?,
                 FileAction::MakeFile(make) => plan.make_file(exec, &base, make, inputs)?,
             }
@@ -92,13 +94,16 @@ impl Plan {
         Ok(made.diff_id)
     }
 
-    fn copy(&mut self, exec: &Exec, base: &View, copy: &CopyAction, inputs: &[Product]) -> Result<(), ExecError> {
+    fn copy(
+        &mut self,
+        exec: &Exec,
+        base: &View,
+        copy: &CopyAction,
+        inputs: &[Product],
+        place: &'static str,
+    ) -> Result<(), ExecError> {
         let source = &inputs[copy.from];
         let view = exec.view(source)?;
-        let place = match source {
-            Product::Files(_) => "the build context",
-            Product::Tree(_) => "the source image",
-        };
         let Selection { found, has_folder } = select(&view, copy, place)?;
         let known = match source {
             Product::Files(context) => digests(exec, context, &found)?,
@@ -249,6 +254,16 @@ impl Plan {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let now = now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
         self.epoch.unwrap_or(now)
+    }
+}
+
+/// What people call that which an operation results in.
+fn place(op: &Op) -> &'static str {
+    match op {
+        Op::Local(_) => "the build context",
+        Op::Git(_) => "the repository",
+        Op::Http(_) => "the download",
+        Op::Image(_) | Op::Exec(_) | Op::File(_) | Op::Merge => "the source image",
     }
 }
 

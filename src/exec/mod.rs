@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | `Image` | `image` | the layers of a manifest, pulled if they are not here |
 //! | `Local` | `context` | a listing of the files of the person who builds |
+//! | `Http` | `http` | a listing of one file that was downloaded |
+//! | `Git` | `repository` | a listing of a checkout |
 //! | `File` | `file` | the base and one layer: the plan of its entries is its content key |
 //! | `Exec` | `run` | the base and one layer: what a process changed |
 //! | `Merge` | here | the layers of all inputs |
@@ -11,10 +13,12 @@
 pub mod context;
 mod error;
 mod file;
+mod http;
 mod image;
 mod mode;
 mod network;
 mod options;
+mod repository;
 mod run;
 mod select;
 mod users;
@@ -25,9 +29,14 @@ pub use network::StepNetworks;
 pub use options::StepOptions;
 
 use crate::{
+    git::Commit,
+    http::{Download, Web},
     image::DiffId,
     layer::{Compression, Form, Layers, View},
-    solver::{Executor, Key, event::Step},
+    solver::{
+        Executor, Key,
+        event::{Events, Step},
+    },
     store::{FileLock, RecordKey, RecordKind, RecordLayer, Store},
 };
 use context::Context;
@@ -43,7 +52,7 @@ use std::{
 pub enum Product {
     /// Layers, lowest first.
     Tree(Arc<Vec<DiffId>>),
-    /// Files of the person who builds.
+    /// Files that are in no layer yet.
     Files(Arc<Context>),
 }
 
@@ -67,6 +76,14 @@ pub struct Exec {
     pub store: Store,
     /// Where the images came from that were resolved for this build.
     pub sources: Sources,
+    /// How files at addresses are downloaded.
+    pub web: Web,
+    /// What was downloaded for this build.
+    pub downloads: Mutex<BTreeMap<NodeId, Download>>,
+    /// What references of repositories meant.
+    pub commits: Mutex<BTreeMap<NodeId, Commit>>,
+    /// Who hears of the work before keys are made.
+    pub events: Events,
     /// Folders of the person who builds, by name.
     pub contexts: BTreeMap<String, PathBuf>,
     /// How layers that nothing runs on are compressed at once.
@@ -122,7 +139,7 @@ impl Exec {
             let built_on = match node.op {
                 Op::Merge => node.inputs.iter().any(|input| above.contains(input)),
                 Op::Exec(_) | Op::File(_) => node.inputs.first().is_some_and(|input| above.contains(input)),
-                Op::Image(_) | Op::Local(_) => false,
+                Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) => false,
             };
             if built_on {
                 if matches!(node.op, Op::Exec(_)) {
@@ -146,8 +163,12 @@ impl Executor for Exec {
 
     async fn definition_facts(&self, id: NodeId) -> Result<Vec<u8>, ExecError> {
         let node = self.graph.node(id);
-        let Op::File(op) = &node.op else { return Ok(Vec::new()) };
-        tokio::task::block_in_place(|| file::selected_from_contexts(self, node, op))
+        match &node.op {
+            Op::File(op) => tokio::task::block_in_place(|| file::selected_from_contexts(self, node, op)),
+            Op::Http(op) => http::facts(self, id, op).await,
+            Op::Git(op) => repository::facts(self, id, op).await,
+            Op::Image(_) | Op::Local(_) | Op::Exec(_) | Op::Merge => Ok(Vec::new()),
+        }
     }
 
     fn find_definitions(&self, keys: &[Key]) -> Result<HashMap<Key, Product>, ExecError> {
@@ -166,7 +187,7 @@ impl Executor for Exec {
                 self.bring_for_plan(op, inputs, None).await?;
                 tokio::task::block_in_place(|| Ok(Some(file::Plan::new(self, id, op, inputs)?.facts())))
             }
-            Op::Image(_) | Op::Local(_) | Op::Merge => Ok(None),
+            Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::Merge => Ok(None),
         }
     }
 
@@ -191,6 +212,8 @@ impl Executor for Exec {
         let node = self.graph.node(id);
         match &node.op {
             Op::Local(_) => Ok(Product::Files(tokio::task::block_in_place(|| self.listing(id))?)),
+            Op::Http(op) => Ok(Product::Files(Arc::new(tokio::task::block_in_place(|| http::listing(self, id, op))?))),
+            Op::Git(op) => Ok(Product::Files(Arc::new(repository::listing(self, id, op, step).await?))),
             Op::Merge => {
                 let layers = inputs.iter().flat_map(Product::layers).copied().collect();
                 Ok(Product::Tree(Arc::new(layers)))

@@ -1,7 +1,7 @@
 //! The Dockerfile and its `.dockerignore`: read, and quoted in errors.
 
 use super::{BuildError, Request};
-use crate::{exec::ExecError, registry::RegistryError, resolve::ResolveError};
+use crate::{exec::ExecError, git::GitError, http::HttpError, registry::RegistryError, resolve::ResolveError};
 use flashbuild_frontend::{
     diagnostic::{Diagnostic, Span},
     dockerfile::Missing,
@@ -82,9 +82,13 @@ impl BuildFile {
             ExecError::Store(_) | ExecError::Sandbox(_) | ExecError::NoEmulator { .. } => {
                 BuildError::Environment(rendered)
             }
+            ExecError::Http(HttpError::Unreachable { .. } | HttpError::SetUp(_) | HttpError::Store(_))
+            | ExecError::Git(GitError::NoGit) => BuildError::Environment(rendered),
             error if error.is_no_space() => BuildError::Environment(rendered),
             ExecError::Layer(_)
             | ExecError::Registry(_)
+            | ExecError::Http(_)
+            | ExecError::Git(_)
             | ExecError::Exit { .. }
             | ExecError::NotFound { .. }
             | ExecError::Path(_)

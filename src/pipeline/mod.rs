@@ -19,6 +19,7 @@ pub use request::Request;
 use crate::{
     exec::{Exec, Need, Sources, StepNetworks},
     export::{self, BuiltIndex},
+    http::Web,
     layer::{Layers, OverlayXattrs},
     registry::Client,
     solver::{self, Solved, event::Events},
@@ -31,7 +32,11 @@ use flashbuild_frontend::{
     dockerfile::Dockerfile,
     graph::Output,
 };
-use std::{collections::BTreeMap, fs, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs,
+    sync::{Arc, Mutex},
+};
 
 /// What a build came to.
 #[derive(Debug)]
@@ -73,13 +78,17 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         layers: layers.clone(),
         store: store.clone(),
         sources: Sources::new(client.clone(), images, &layers).map_err(|error| source.failed(&error, None))?,
+        web: Web::new(store.clone(), client.ca_certificates()).map_err(|error| source.failed(&error.into(), None))?,
+        downloads: Mutex::default(),
+        commits: Mutex::default(),
+        events: events.clone(),
         contexts: BTreeMap::from([("context".to_owned(), request.context.clone())]),
         compression: request.compression,
         proxies: proxies.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
         options: request.steps.clone(),
         networks: StepNetworks::find(),
         single_id: request.single_id,
-        listed: std::sync::Mutex::default(),
+        listed: Mutex::default(),
     });
     let solved = solver::solve(&graph, &exec, events, request.jobs, request.no_cache).await;
     let Solved { roots, steps } = solved.map_err(|failed| {

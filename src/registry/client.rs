@@ -94,6 +94,11 @@ impl Client {
         Ok(Self { shared: Arc::new(Shared { options, credential_files, transport, hosts: Mutex::default() }) })
     }
 
+    /// PEM files of authorities that are trusted beside the system's.
+    pub fn ca_certificates(&self) -> &[PathBuf] {
+        &self.shared.options.ca_certificates
+    }
+
     /// What has gone over the wire.
     pub fn traffic(&self) -> Traffic {
         self.shared.transport.counters.snapshot()

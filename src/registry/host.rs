@@ -18,23 +18,13 @@
 //! Addresses are judged as they are written. A name that resolves to a forbidden address is not caught here; over
 //! HTTPS such a server would have to prove that the name is its own.
 
+use crate::http::{is_link_local, is_loopback};
 use reqwest::Url;
-use std::net::IpAddr;
 
 /// What the default registry is called in names of images.
 const DOCKER_HUB: &str = "docker.io";
 /// Where the default registry answers.
 const DOCKER_HUB_ADDRESS: &str = "registry-1.docker.io";
-
-/// Scheme, host and port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Origin(String, String, Option<u16>);
-
-impl Origin {
-    pub(super) fn of(url: &Url) -> Self {
-        Self(url.scheme().to_owned(), url.host_str().unwrap_or_default().to_owned(), url.port_or_known_default())
-    }
-}
 
 /// The root of a registry's API, or why `host` is none.
 pub(super) fn base_url(host: &str, insecure: &[String]) -> Result<Url, String> {
@@ -90,32 +80,6 @@ fn shown(url: &Url) -> String {
     url.set_query(None);
     url.set_fragment(None);
     super::error::printable(url.as_str())
-}
-
-/// Whether an address is on this machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match ip(url) {
-        Some(address) => address.is_loopback() || address.is_unspecified(),
-        None => url.host_str().is_some_and(|host| host == "localhost" || host.ends_with(".localhost")),
-    }
-}
-
-/// Whether an address is one at which clouds serve instance metadata.
-fn is_link_local(url: &Url) -> bool {
-    match ip(url) {
-        Some(IpAddr::V4(address)) => address.is_link_local() || address.octets() == [100, 100, 100, 200],
-        Some(IpAddr::V6(address)) => {
-            address.is_unicast_link_local() || address.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254]
-        }
-        None => url.host_str() == Some("metadata.google.internal"),
-    }
-}
-
-/// The address in a URL; one of IPv4 that is written as IPv6 is one of IPv4.
-fn ip(url: &Url) -> Option<IpAddr> {
-    let host = url.host_str()?;
-    let address: IpAddr = host.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
-    Some(address.to_canonical())
 }
 
 #[cfg(test)]

@@ -8,18 +8,19 @@
 
 use super::body::{Body, SourceError};
 use super::error::{RegistryError, message_of, printable};
-use super::host::{self, Origin};
+use super::host;
 use super::retry::parse_retry_after;
 use super::traffic::Counters;
 use super::{Options, body};
+use crate::http::{Clients, Origin, innermost};
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Certificate, Method, StatusCode, Url, redirect};
+use reqwest::{Method, StatusCode, Url};
 use std::error::Error as _;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use std::{fs, io};
 
 /// Redirects that one request may take.
 const MOST_REDIRECTS: usize = 5;
@@ -50,36 +51,15 @@ impl Request<'_> {
 
 /// The HTTP clients and what they count.
 pub(super) struct Transport {
-    direct: reqwest::Client,
-    proxied: reqwest::Client,
+    clients: Clients,
     idle: Duration,
     pub(super) counters: Arc<Counters>,
 }
 
 impl Transport {
     pub(super) fn new(options: &Options) -> Result<Self, RegistryError> {
-        // Fails if there is a provider already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut certificates = Vec::new();
-        for file in &options.ca_certificates {
-            let failed = |cause: String| RegistryError::SetUp(format!("CA certificates {}: {cause}", file.display()));
-            let pem = fs::read(file).map_err(|error| failed(error.to_string()))?;
-            certificates.extend(Certificate::from_pem_bundle(&pem).map_err(|error| failed(innermost(&error)))?);
-        }
-        let builder = || {
-            reqwest::Client::builder()
-                .user_agent(concat!("flashbuild/", env!("CARGO_PKG_VERSION")))
-                .redirect(redirect::Policy::none())
-                .connect_timeout(options.connect_timeout)
-                .tls_certs_merge(certificates.clone())
-        };
-        let set_up = |error: reqwest::Error| RegistryError::SetUp(innermost(&error));
-        Ok(Self {
-            direct: builder().no_proxy().build().map_err(set_up)?,
-            proxied: builder().build().map_err(set_up)?,
-            idle: options.idle_timeout,
-            counters: Arc::default(),
-        })
+        let clients = Clients::new(&options.ca_certificates, options.connect_timeout).map_err(RegistryError::SetUp)?;
+        Ok(Self { clients, idle: options.idle_timeout, counters: Arc::default() })
     }
 
     /// Sends a request for the registry `name` at `registry`, and follows redirects.
@@ -134,8 +114,7 @@ impl Transport {
         request: &Request<'_>,
         authorization: Option<&HeaderValue>,
     ) -> Result<reqwest::Response, RegistryError> {
-        let client = if host::is_loopback(url) { &self.direct } else { &self.proxied };
-        let mut builder = client.request(request.method.clone(), url.clone());
+        let mut builder = self.clients.of(url).request(request.method.clone(), url.clone());
         for (header, value) in &request.headers {
             builder = builder.header(header, value);
         }
@@ -302,17 +281,4 @@ fn tls_error(error: &(dyn std::error::Error + 'static)) -> Option<String> {
         return Some(format!("its certificate is not trusted: {why}"));
     }
     matches!(error, rustls::Error::InvalidMessage(_)).then(|| "it does not speak TLS".to_owned())
-}
-
-/// The last of a chain of causes, which is the one that tells a person something.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut last: &dyn std::error::Error = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    match last.downcast_ref::<io::Error>() {
-        // "connection refused" rather than "Connection refused (os error 111)".
-        Some(error) if error.raw_os_error().is_some() => error.kind().to_string(),
-        _ => printable(&last.to_string()),
-    }
 }

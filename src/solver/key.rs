@@ -6,6 +6,7 @@
 //! | platform of an `Exec` or `Image` | yes | yes | the result depends on it |
 //! | definition keys of inputs | yes | no | known before anything runs |
 //! | files selected from the context: name, type, mode, link, bytes | yes | yes | in place of the context's own key |
+//! | digest of a downloaded file, its name; commit of a repository, what is kept of it | yes | yes | found out before keys are made |
 //! | modification times | no | no | a checkout changes them without changing anything |
 //! | layers of inputs | no | yes, for `Exec` | what a process sees |
 //! | entries that a `File` operation makes | no | yes | they are the result; the base matters only where it shows in them |
@@ -48,7 +49,7 @@ fn work(kind: &str, node: &Node, epoch: Option<i64>, facts: &[u8]) -> blake3::Ha
     let platform = node.platform.as_ref().map(ToString::to_string).unwrap_or_default();
     let epoch = match node.op {
         Op::Exec(_) | Op::File(_) => format!("{epoch:?}"),
-        Op::Image(_) | Op::Local(_) | Op::Merge => String::new(),
+        Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::Merge => String::new(),
     };
     for part in [kind.as_bytes(), &op, platform.as_bytes(), epoch.as_bytes(), facts] {
         hasher.update(&(part.len() as u64).to_le_bytes());

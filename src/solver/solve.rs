@@ -165,9 +165,13 @@ async fn definition_keys<E: Executor>(
     executor: &Arc<E>,
 ) -> Result<BTreeMap<NodeId, Key>, SolveError<E::Error>> {
     let mut keys: BTreeMap<NodeId, Key> = BTreeMap::new();
-    for id in graph.needed().into_keys() {
-        let node = graph.node(id);
+    // All at once: some of them wait for servers.
+    let facts = graph.needed().into_keys().map(|id| async move {
         let facts = executor.definition_facts(id).await.map_err(|error| SolveError { node: Some(id), error })?;
+        Ok((id, facts))
+    });
+    for (id, facts) in futures_util::future::try_join_all(facts).await? {
+        let node = graph.node(id);
         let inputs: Vec<Key> = node.inputs.iter().map(|input| keys[input]).collect();
         keys.insert(id, key::definition(node, graph.epoch, &facts, &inputs));
     }
@@ -187,7 +191,7 @@ async fn all<V: Clone>(inputs: Vec<watch::Receiver<Option<V>>>) -> Option<Vec<V>
 fn has_record(graph: &Graph, id: NodeId) -> bool {
     match graph.node(id).op {
         Op::Image(_) | Op::Exec(_) | Op::File(_) => true,
-        Op::Local(_) | Op::Merge => false,
+        Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::Merge => false,
     }
 }
 
@@ -235,7 +239,7 @@ impl<E: Executor> Vertex<E> {
         }
         let _place = match self.graph.node(self.id).op {
             Op::Exec(_) => Some(self.running.acquire().await.expect("the semaphore is never closed")),
-            Op::Image(_) | Op::Local(_) | Op::File(_) | Op::Merge => None,
+            Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::File(_) | Op::Merge => None,
         };
         let step = self.start();
         match self.executor.execute(self.id, inputs, &step).await {

@@ -13,6 +13,7 @@
 
 mod command;
 mod environment;
+mod fetch;
 pub(super) mod go;
 mod permission;
 mod port;

@@ -4,19 +4,26 @@
 //!   Relative destinations start from the working directory.
 //! - With `--link` the files are put on the empty tree and that is merged over the stage's: the layer does not depend on what is
 //!   below it. Only names of owners still have to be looked up there.
+//! - Sources of `ADD` may be elsewhere: the module `fetch` reads what is said about them.
 //! - A heredoc is a source whose name is its delimiter; its file is for everyone to read and for the owner to write.
 
-use super::{StageBuild, permission, run::file_name, stage::not_yet};
+use super::{
+    StageBuild,
+    fetch::{FetchFlags, Taken},
+    permission,
+    run::file_name,
+};
 use crate::{
     diagnostic::{Diagnostic, Span},
     dockerfile::{
         instruction::{Add, Copy, Heredoc, Source, TransferFlags, Word},
         plan::Step,
     },
-    glob::{Glob, has_wildcards},
-    graph::{CopyAction, CopySource, FileAction, FileOp, MakeFile, Mode, Op, Owner},
+    glob::{Glob, has_wildcards, literal},
+    graph::{CopyAction, CopySource, FileAction, FileOp, MakeFile, Mode, NodeId, Op, Owner},
     ignore::IgnoreRules,
     path::{clean, join},
+    remote::Remote,
 };
 
 const HEREDOC_MODE: Mode = Mode::Octal(0o644);
@@ -28,21 +35,24 @@ pub(super) fn copy(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, copy: &Copy)
         sources: &copy.sources,
         dest: &copy.dest,
         parents: copy.parents.is_some(),
-        unpack: false,
+        unpack: Some(false),
+        fetch: None,
     };
     transfer.lower(stage, step)
 }
 
 pub(super) fn add(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, add: &Add) -> Result<(), Diagnostic> {
-    if let Some(checksum) = &add.checksum {
-        return Err(not_yet("ADD --checksum", checksum.span, "only what is downloaded has one: fetch it with RUN"));
-    }
-    if let Some(keep) = &add.keep_git_dir {
-        return Err(not_yet("ADD --keep-git-dir", keep.span, "clone the repository with RUN"));
-    }
-    let unpack = add.unpack.as_ref().is_none_or(|unpack| unpack.value);
-    let (flags, sources, dest) = (&add.flags, &add.sources, &add.dest);
-    Transfer { keyword: "ADD", flags, sources, dest, parents: false, unpack }.lower(stage, step)
+    let fetch = FetchFlags { checksum: add.checksum.as_ref(), keep_git_dir: add.keep_git_dir.as_ref() };
+    let transfer = Transfer {
+        keyword: "ADD",
+        flags: &add.flags,
+        sources: &add.sources,
+        dest: &add.dest,
+        parents: false,
+        unpack: add.unpack.as_ref().map(|unpack| unpack.value),
+        fetch: Some(fetch),
+    };
+    transfer.lower(stage, step)
 }
 
 /// What `COPY` and `ADD` have in common.
@@ -53,7 +63,10 @@ struct Transfer<'a> {
     dest: &'a Word,
     /// Whether sources keep the folders that they are in.
     parents: bool,
-    unpack: bool,
+    /// Whether archives are unpacked; if nothing is said, those that are files here are, and those from elsewhere not.
+    unpack: Option<bool>,
+    /// What is said about sources from elsewhere; `None` if there can be none.
+    fetch: Option<FetchFlags<'a>>,
 }
 
 /// Flags and destination, expanded.
@@ -78,7 +91,7 @@ impl Transfer<'_> {
             show("--parents");
         }
         let (owner, mode) = self.permissions(stage, &mut show)?;
-        let paths = self.paths(stage, &mut show)?;
+        let taken = self.taken(stage, &mut show)?;
         let bodies = self.bodies(stage, &mut show)?;
         let written = stage.expand(self.dest)?;
         show(&written);
@@ -89,10 +102,7 @@ impl Transfer<'_> {
 
         let parent = stage.state.root;
         let mut inputs = vec![if self.flags.link { stage.target.empty_tree() } else { parent }];
-        let from = inputs.len();
-        if !paths.is_empty() {
-            inputs.push(stage.source(step.from.as_ref(), step));
-        }
+        let copies = self.copies(stage, step, taken, &mut inputs);
         if let Some(owner) = &mut placed.owner
             && self.flags.link
             && permission::has_names(owner)
@@ -100,7 +110,8 @@ impl Transfer<'_> {
             owner.names_in = inputs.len();
             inputs.push(parent);
         }
-        let actions = self.actions(from, paths, bodies, &placed);
+        let mut actions: Vec<_> = copies.into_iter().map(|copied| placed.copy(copied)).collect();
+        actions.extend(bodies.into_iter().map(|(name, content)| placed.make_file(name, content)));
 
         let title = stage.title(step);
         let name = stage.progress.next(&title);
@@ -151,24 +162,75 @@ impl Transfer<'_> {
             .collect()
     }
 
-    /// The sources that are paths, absolute inside of what they are taken from.
-    fn paths(&self, stage: &StageBuild<'_, '_>, show: &mut impl FnMut(&str)) -> Result<Vec<CopySource>, Diagnostic> {
-        let mut paths = Vec::new();
+    /// The sources that are no heredocs.
+    fn taken(&self, stage: &StageBuild<'_, '_>, show: &mut impl FnMut(&str)) -> Result<Vec<Taken>, Diagnostic> {
+        let mut taken = Vec::new();
         for source in self.sources {
             let Source::Path(word) = source else {
                 continue;
             };
             let path = stage.expand(word)?;
-            self.refuse_address(&path, word.span)?;
-            if has_wildcards(&path) {
-                Glob::for_copy(&path).map_err(|reason| {
-                    Diagnostic::error(format!("the pattern `{path}` is malformed: {reason}"), word.span)
-                })?;
-            }
             show(&path);
-            paths.push(self.source(&path));
+            let malformed = |error: &dyn std::fmt::Display| Diagnostic::error(error.to_string(), word.span);
+            let elsewhere = Remote::read(&path).map_err(|error| malformed(&error))?;
+            match (elsewhere, &self.fetch) {
+                (Some(remote), Some(flags)) => taken.push(flags.fetch(stage, remote, word.span)?),
+                (Some(_), None) => {
+                    return Err(Diagnostic::error(format!("COPY cannot take `{path}`: it is no file"), word.span)
+                        .with_hint("ADD takes files from elsewhere"));
+                }
+                (None, _) => {
+                    if has_wildcards(&path) {
+                        Glob::for_copy(&path)
+                            .map_err(|reason| malformed(&format!("the pattern `{path}` is malformed: {reason}")))?;
+                    }
+                    taken.push(Taken::Files(self.source(&path)));
+                }
+            }
         }
-        Ok(paths)
+        if let Some(flags) = &self.fetch {
+            flags.check(&taken)?;
+        }
+        Ok(taken)
+    }
+
+    /// Adds what is taken to the inputs, and says what of each is copied. Neighbours from one input are one copy.
+    fn copies(
+        &self,
+        stage: &mut StageBuild<'_, '_>,
+        step: &Step<'_>,
+        taken: Vec<Taken>,
+        inputs: &mut Vec<NodeId>,
+    ) -> Vec<Copied> {
+        let mut copies: Vec<Copied> = Vec::new();
+        let mut files = None;
+        for taken in taken {
+            let (from, source, unpack) = match taken {
+                Taken::Files(source) => {
+                    let from = *files.get_or_insert_with(|| {
+                        inputs.push(stage.source(step.from.as_ref(), step));
+                        inputs.len() - 1
+                    });
+                    (from, source, self.unpack.unwrap_or(true))
+                }
+                Taken::File(op) => {
+                    let name = format!("load {}", op.shown());
+                    let source = CopySource::Flat(literal(&format!("/{}", op.name)));
+                    inputs.push(stage.add(Op::Http(op), Vec::new(), name, step));
+                    (inputs.len() - 1, source, self.unpack.unwrap_or(false))
+                }
+                Taken::Repository(op, subdir) => {
+                    let name = format!("check out {}", op.shown());
+                    inputs.push(stage.add(Op::Git(op), Vec::new(), name, step));
+                    (inputs.len() - 1, CopySource::Flat(literal(&format!("/{}", subdir.unwrap_or_default()))), false)
+                }
+            };
+            match copies.last_mut().filter(|last| last.from == from) {
+                Some(last) => last.sources.push(source),
+                None => copies.push(Copied { from, sources: vec![source], unpack }),
+            }
+        }
+        copies
     }
 
     fn source(&self, path: &str) -> CopySource {
@@ -208,50 +270,37 @@ impl Transfer<'_> {
         }
         Ok(is_dir)
     }
+}
 
-    fn refuse_address(&self, path: &str, span: Span) -> Result<(), Diagnostic> {
-        let is_web = path.starts_with("http://") || path.starts_with("https://");
-        let is_git = ["git://", "ssh://", "git@"].iter().any(|scheme| path.starts_with(scheme))
-            || (is_web && path.split(['#', '?']).next().is_some_and(|address| address.strip_suffix(".git").is_some()));
-        match (self.keyword, is_web || is_git) {
-            (_, false) => Ok(()),
-            ("ADD", true) if is_git => Err(not_yet("ADD of a git repository", span, "clone the repository with RUN")),
-            ("ADD", true) => Err(not_yet("ADD of a URL", span, "download the file with RUN")),
-            (_, true) => Err(Diagnostic::error(format!("COPY cannot take `{path}`: it is no file"), span)
-                .with_hint("ADD takes files from elsewhere")),
-        }
+/// What is copied from one input.
+struct Copied {
+    from: usize,
+    sources: Vec<CopySource>,
+    unpack: bool,
+}
+
+impl Placed {
+    fn copy(&self, copied: Copied) -> FileAction {
+        FileAction::Copy(CopyAction {
+            from: copied.from,
+            sources: copied.sources,
+            exclude: self.exclude.clone(),
+            dest: self.dest.clone(),
+            into_dir: self.into_dir,
+            owner: self.owner.clone(),
+            mode: self.mode.clone(),
+            unpack: copied.unpack,
+        })
     }
 
-    fn actions(
-        &self,
-        from: usize,
-        paths: Vec<CopySource>,
-        bodies: Vec<(&str, String)>,
-        placed: &Placed,
-    ) -> Vec<FileAction> {
-        let mut actions = Vec::new();
-        if !paths.is_empty() {
-            actions.push(FileAction::Copy(CopyAction {
-                from,
-                sources: paths,
-                exclude: placed.exclude.clone(),
-                dest: placed.dest.clone(),
-                into_dir: placed.into_dir,
-                owner: placed.owner.clone(),
-                mode: placed.mode.clone(),
-                unpack: self.unpack,
-            }));
-        }
-        for (name, content) in bodies {
-            let slash = if placed.into_dir && placed.dest != "/" { "/" } else { "" };
-            actions.push(FileAction::MakeFile(MakeFile {
-                path: format!("{}{slash}", placed.dest),
-                name: name.to_owned(),
-                content,
-                mode: Some(placed.mode.clone().unwrap_or(HEREDOC_MODE)),
-                owner: placed.owner.clone(),
-            }));
-        }
-        actions
+    fn make_file(&self, name: &str, content: String) -> FileAction {
+        let slash = if self.into_dir && self.dest != "/" { "/" } else { "" };
+        FileAction::MakeFile(MakeFile {
+            path: format!("{}{slash}", self.dest),
+            name: name.to_owned(),
+            content,
+            mode: Some(self.mode.clone().unwrap_or(HEREDOC_MODE)),
+            owner: self.owner.clone(),
+        })
     }
 }

@@ -40,7 +40,7 @@ fn layers_are_accounted_for(name: &str, graph: &crate::graph::Graph) {
             layers += match node.op {
                 Op::Exec(_) | Op::File(_) => 1,
                 Op::Merge => node.inputs.len().saturating_sub(1),
-                Op::Image(_) | Op::Local(_) => 0,
+                Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) => 0,
             };
         }
         let told = output.steps.iter().filter(|step| step.layer).count();

@@ -2,8 +2,8 @@
 
 use super::asked::Lowered;
 use crate::graph::{
-    CopyAction, CopySource, ExecOp, FileAction, FileOp, Graph, Id, MakeDir, MakeFile, Mode, Network, Node, Op, Output,
-    Owner,
+    CopyAction, CopySource, ExecOp, FileAction, FileOp, GitOp, Graph, HttpOp, Id, MakeDir, MakeFile, Mode, Network,
+    Node, Op, Output, Owner,
 };
 use std::fmt::Write as _;
 
@@ -32,6 +32,8 @@ fn head(graph: &Graph, node: &Node) -> String {
     let kind = match &node.op {
         Op::Image(image) => format!("image {}@{}", image.reference, &image.digest[..11]),
         Op::Local(local) => format!("local {}", local.name),
+        Op::Http(http) => format!("http {}", http.url),
+        Op::Git(git) => format!("git {}", git.remote),
         Op::Exec(_) => "exec".to_owned(),
         Op::File(_) => "file".to_owned(),
         Op::Merge => "merge".to_owned(),
@@ -56,6 +58,19 @@ fn details(op: &Op) -> Vec<String> {
         Op::Image(_) | Op::Merge => Vec::new(),
         Op::Local(local) if local.exclude.is_empty() => Vec::new(),
         Op::Local(local) => vec![format!("exclude {:?}", local.exclude)],
+        Op::Http(HttpOp { url: _, name, checksum }) => {
+            let checksum = checksum.as_ref().map(|checksum| format!(" checked against {checksum}"));
+            vec![format!("named {name}{}", checksum.unwrap_or_default())]
+        }
+        Op::Git(GitOp { remote: _, reference, checksum, keep_git_dir, submodules, fetch_by_commit }) => {
+            let said = |name: &str, on: bool| if on { format!(" {name}") } else { String::new() };
+            vec![format!(
+                "at {reference:?} checked against {checksum:?}{}{}{}",
+                said("keeping .git", *keep_git_dir),
+                said("with submodules", *submodules),
+                said("by commit", *fetch_by_commit)
+            )]
+        }
         Op::Exec(exec) => exec_details(exec),
         Op::File(FileOp { actions }) => actions.iter().map(action).collect(),
     }

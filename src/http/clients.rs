@@ -1,0 +1,57 @@
+//! HTTP clients: who is trusted, how long a connection may take, and which way it goes.
+
+use super::address::is_loopback;
+use reqwest::{Certificate, Url, redirect};
+use std::{fs, io, path::PathBuf, time::Duration};
+
+/// Clients that follow no redirects. Proxies of the environment are used, but never for loopback.
+#[derive(Clone)]
+pub struct Clients {
+    direct: reqwest::Client,
+    proxied: reqwest::Client,
+}
+
+impl Clients {
+    /// Clients that trust the authorities in the PEM files `ca_certificates` beside the system's. An error is what is
+    /// wrong, in words.
+    pub fn new(ca_certificates: &[PathBuf], connect_timeout: Duration) -> Result<Self, String> {
+        // Fails if there is a provider already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut certificates = Vec::new();
+        for file in ca_certificates {
+            let failed = |cause: String| format!("CA certificates {}: {cause}", file.display());
+            let pem = fs::read(file).map_err(|error| failed(error.to_string()))?;
+            certificates.extend(Certificate::from_pem_bundle(&pem).map_err(|error| failed(innermost(&error)))?);
+        }
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("flashbuild/", env!("CARGO_PKG_VERSION")))
+                .redirect(redirect::Policy::none())
+                .connect_timeout(connect_timeout)
+                .tls_certs_merge(certificates.clone())
+        };
+        Ok(Self {
+            direct: builder().no_proxy().build().map_err(|error| innermost(&error))?,
+            proxied: builder().build().map_err(|error| innermost(&error))?,
+        })
+    }
+
+    /// The client to ask `url` with.
+    pub fn of(&self, url: &Url) -> &reqwest::Client {
+        if is_loopback(url) { &self.direct } else { &self.proxied }
+    }
+}
+
+/// The last of a chain of causes, which is the one that tells a person something.
+pub fn innermost(error: &reqwest::Error) -> String {
+    let mut last: &dyn std::error::Error = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    match last.downcast_ref::<io::Error>() {
+        // "connection refused" rather than "Connection refused (os error 111)".
+        Some(error) if error.raw_os_error().is_some() => error.kind().to_string(),
+        Some(_) | None if last.is::<reqwest::Error>() => "the connection failed".to_owned(),
+        Some(_) | None => last.to_string(),
+    }
+}

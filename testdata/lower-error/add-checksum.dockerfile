@@ -1,2 +1,0 @@
-FROM scratch
-ADD --checksum=sha256:00 a /b

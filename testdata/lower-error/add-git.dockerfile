@@ -1,4 +1,0 @@
-FROM scratch
-ADD https://git.example/a.git#main /src
-ADD git@git.example:a /src
-ADD --keep-git-dir=true a /b

@@ -1,3 +1,0 @@
-FROM scratch
-ARG HOST=example.org
-ADD https://$HOST/file /
