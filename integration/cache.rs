@@ -1,7 +1,8 @@
 //! A step that need not run does not run, and says why.
 
-use crate::harness::{BUSYBOX, Run, Workspace, native_platform};
+use crate::harness::{BUSYBOX, Run, Workspace, native_platform, peer};
 use flashbuild::solver::event::{Hit, Outcome};
+use std::fs;
 
 const BY_DEFINITION: &Outcome = &Outcome::Cached(Hit::Definition);
 const BY_CONTENT: &Outcome = &Outcome::Cached(Hit::Content);
@@ -36,6 +37,58 @@ fn a_build_in_which_nothing_changed_does_nothing() {
     for (name, outcome) in second.vertices() {
         assert_eq!(outcome, BY_DEFINITION, "{name}");
     }
+}
+
+#[test]
+fn a_build_in_which_nothing_changed_starts_no_process_and_reads_no_layer() {
+    let (Some(work), Some(_)) = (workspace(), peer("strace")) else { return };
+    let trace = work.path("trace");
+    // One log a thread, so that no call is split over two lines.
+    let calls = "trace=execve,clone,clone3,fork,vfork,open,openat,openat2";
+    let traced = ["strace", "-ff", "-y", "-e", calls, "-o", trace.to_str().unwrap(), "--"];
+    let count = || {
+        work.build(&["-t", "app"]).through(&traced).succeeds();
+        let logs: Vec<_> = fs::read_dir(work.path("")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let logs = logs.iter().filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("trace."));
+        let mut counted = Calls::default();
+        for log in logs {
+            counted.add(&fs::read_to_string(log).unwrap());
+            fs::remove_file(log).unwrap();
+        }
+        counted
+    };
+    let (first, second) = (count(), count());
+    assert!(first.processes > 1 && first.layers > 0, "the count sees what there is to see: {first:?}");
+    assert_eq!(second, Calls { processes: 1, layers: 0 }, "one process: flashbuild itself");
+}
+
+/// What a build asked of the system.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Calls {
+    /// Programs started and processes made.
+    processes: usize,
+    /// Files and folders opened in or below the store's unpacked layers, and compressed ones.
+    layers: usize,
+}
+
+impl Calls {
+    fn add(&mut self, log: &str) {
+        for line in log.lines() {
+            let starts = line.starts_with("execve(") || line.contains("fork(");
+            let clones = line.starts_with("clone") && !line.contains("CLONE_THREAD");
+            self.processes += usize::from(starts || clones);
+            let opened = line.starts_with("open").then(|| line.rsplit_once("= ")).flatten();
+            self.layers += usize::from(opened.is_some_and(|(_, file)| is_layer(file)));
+        }
+    }
+}
+
+/// Whether an opened file, as strace shows it, belongs to a layer: `12</…/store/layers/…>`. A blob of the store is
+/// one if it starts as gzip does; manifests and configurations are JSON.
+fn is_layer(file: &str) -> bool {
+    let path = file.split_once('<').map_or("", |(_, path)| path.trim_end_matches('>'));
+    let is_gzip = || fs::read(path).is_ok_and(|bytes| bytes.starts_with(&[0x1f, 0x8b]));
+    path.contains("/store/layers/") || (path.contains("/store/blobs/") && is_gzip())
 }
 
 #[test]

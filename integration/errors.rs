@@ -44,6 +44,36 @@ error: \"nothing-like-it\" not found in the build context
 }
 
 #[test]
+fn an_unknown_stage_is_taken_for_an_image_and_shown_with_the_nearest_stage() {
+    let text = "\
+error: cannot find image docker.io/library/bild:latest for linux/amd64: cannot reach registry";
+    let arguments = ["--platform", "linux/amd64"];
+    check("FROM scratch AS build\nFROM scratch\nCOPY --from=bild /a /\n", &arguments, 3, &[text]);
+}
+
+#[test]
+fn a_full_disk_is_the_environments_fault() {
+    let Some(work) = Workspace::with_busybox(&[native_platform()], "FROM scratch\nCOPY large /\n") else { return };
+    let mut generator = fastrand::Rng::with_seed(1);
+    work.file("large", std::iter::repeat_with(|| generator.u8(..)).take(12 << 20).collect::<Vec<u8>>());
+    let small = work.path("small");
+    std::fs::create_dir(&small).unwrap();
+    // A tmpfs in a mount namespace of its own: it goes with the process.
+    let script = format!("mount -t tmpfs -o size=8m tmpfs {} && exec \"$@\"", small.display());
+    let run = work.build(&[]).store("small").through(&["unshare", "-rm", "sh", "-c", &script, "sh"]).exits_with(3);
+    let text = format!(
+        "\
+error: no space left on the device of {}: free some (`flashbuild cache prune` removes what is not in use)
+ --> Dockerfile:2:1
+  |
+2 | COPY large /
+  | ^^^^^^^^^^^^",
+        small.display()
+    );
+    assert!(run.stderr.contains(&text), "{}", run.stderr);
+}
+
+#[test]
 fn an_unknown_target_is_shown_with_the_nearest_stage() {
     let text = "\
 error: the target stage `bild` is not in this file

@@ -16,6 +16,7 @@ pub(crate) struct Invocation<'a> {
     store: &'a str,
     epoch: Option<&'a str>,
     user: Option<u32>,
+    wrapper: Vec<String>,
     number: u32,
 }
 
@@ -35,7 +36,16 @@ pub(crate) struct Run {
 impl<'a> Invocation<'a> {
     pub(super) fn new(work: &'a Workspace, command: &str, arguments: &[&str], number: u32) -> Self {
         let arguments = arguments.iter().map(ToString::to_string).collect();
-        Self { work, command: command.to_owned(), arguments, store: "store", epoch: None, user: None, number }
+        Self {
+            work,
+            command: command.to_owned(),
+            arguments,
+            store: "store",
+            epoch: None,
+            user: None,
+            wrapper: Vec::new(),
+            number,
+        }
     }
 
     /// In another store of the workspace.
@@ -53,6 +63,12 @@ impl<'a> Invocation<'a> {
     /// As an ordinary user, if this is root. The workspace must have been given to them.
     pub(crate) fn user(mut self, user: u32) -> Self {
         self.user = Some(user);
+        self
+    }
+
+    /// Started by another program, which takes the command as its last arguments.
+    pub(crate) fn through(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(ToString::to_string).collect();
         self
     }
 
@@ -82,9 +98,15 @@ impl<'a> Invocation<'a> {
     }
 
     fn process(&self) -> Command {
-        let mut process = match self.user.filter(|_| peer::is_root()) {
-            Some(user) => command_as(user, &self.own_binary(user)),
-            None => Command::new(env!("CARGO_BIN_EXE_flashbuild")),
+        let binary = Path::new(env!("CARGO_BIN_EXE_flashbuild"));
+        let mut process = match (self.user.filter(|_| peer::is_root()), self.wrapper.split_first()) {
+            (Some(user), _) => command_as(user, &self.own_binary(user)),
+            (None, Some((program, arguments))) => {
+                let mut wrapper = Command::new(program);
+                wrapper.args(arguments).arg(binary);
+                wrapper
+            }
+            (None, None) => Command::new(binary),
         };
         process.arg(&self.command).arg("--root").arg(self.work.path(self.store));
         if self.command == "build" {

@@ -1,8 +1,10 @@
 //! The story of a solve; see the module's steps.
 
 use super::{
+    admission::Admission,
     event::{Events, Hit, Step},
     key::{self, Key},
+    order,
 };
 use flashbuild_frontend::graph::{Graph, NodeId, Op};
 use std::{
@@ -10,10 +12,7 @@ use std::{
     future::Future,
     sync::Arc,
 };
-use tokio::{
-    sync::{Semaphore, watch},
-    task::JoinSet,
-};
+use tokio::{sync::watch, task::JoinSet};
 
 /// Who does the work that the solver orders.
 pub trait Executor: Send + Sync + 'static {
@@ -126,7 +125,8 @@ pub async fn solve<E: Executor>(
     for (id, value) in &hits {
         slots.insert(*id, watch::channel(Some(value.clone())).1);
     }
-    let running = Arc::new(Semaphore::new(jobs.max(1)));
+    let running = Admission::new(jobs);
+    let urgency = order::urgency(graph, &left);
     let mut tasks = JoinSet::new();
     for id in left {
         let (sender, receiver) = watch::channel(None);
@@ -138,6 +138,7 @@ pub async fn solve<E: Executor>(
             executor: Arc::clone(executor),
             events: events.clone(),
             running: Arc::clone(&running),
+            urgency: urgency[&id],
             key: keys[&id],
             fresh,
         };
@@ -217,7 +218,8 @@ struct Vertex<E> {
     graph: Arc<Graph>,
     executor: Arc<E>,
     events: Events,
-    running: Arc<Semaphore>,
+    running: Arc<Admission>,
+    urgency: u64,
     key: Key,
     fresh: bool,
 }
@@ -238,7 +240,7 @@ impl<E: Executor> Vertex<E> {
             return Ok((value, Some(Hit::Content)));
         }
         let _place = match self.graph.node(self.id).op {
-            Op::Exec(_) => Some(self.running.acquire().await.expect("the semaphore is never closed")),
+            Op::Exec(_) => Some(self.running.enter(self.urgency).await),
             Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::File(_) | Op::Merge => None,
         };
         let step = self.start();
