@@ -15,6 +15,7 @@ mod emulation;
 mod errors;
 mod faults;
 mod git;
+mod images;
 mod platforms;
 mod registry;
 mod reproducible;

@@ -19,6 +19,7 @@ pub mod git;
 pub mod http;
 pub mod image;
 pub mod layer;
+pub mod optimize;
 pub mod pipeline;
 pub mod progress;
 pub mod registry;

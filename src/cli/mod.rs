@@ -4,6 +4,8 @@
 
 mod build;
 mod call;
+mod cache;
+mod diff;
 mod failed;
 mod images;
 mod output;
@@ -12,7 +14,9 @@ mod store;
 
 use crate::progress::Output;
 use build::BuildArgs;
+use cache::CacheCommand;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use diff::DiffArgs;
 use failed::Failed;
 use images::InspectArgs;
 use output::OutputArgs;
@@ -37,6 +41,11 @@ enum Command {
     Images(StoreArgs),
     /// Show an image of the local store
     Inspect(InspectArgs),
+    /// Compare two images, file by file and field by field; exit code 1 if they differ
+    Diff(Box<DiffArgs>),
+    /// Look after the store
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Print a completion script for a shell
     Completion {
         /// The shell
@@ -55,6 +64,10 @@ pub fn main() -> ExitCode {
         Command::Build(args) => build::build(&args),
         Command::Images(args) => images::images(&args),
         Command::Inspect(args) => images::inspect(&args),
+        Command::Diff(args) => {
+            return diff::diff(&args).unwrap_or_else(|failed| failed.tell());
+        }
+        Command::Cache(command) => cache::cache(&command),
         Command::Completion { shell } => completion(shell),
         Command::Man { command } => man(command.as_deref()),
     };

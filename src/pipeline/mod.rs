@@ -6,6 +6,7 @@ mod deliver;
 mod error;
 mod inputs;
 mod inspect;
+mod open;
 mod outcome;
 mod request;
 
@@ -13,6 +14,7 @@ pub use call::{Answer, AnswerFormat, Question, call};
 pub use deliver::Destination;
 pub use error::BuildError;
 pub use inspect::inspect;
+pub use open::{OpenImage, open};
 pub use outcome::StepOutcome;
 pub use request::Request;
 

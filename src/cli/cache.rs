@@ -1,0 +1,157 @@
+//! `cache du` and `cache prune`: what the store takes, and less of it.
+
+use super::{Failed, StoreArgs};
+use crate::{
+    progress::{ByteSize, Output, Table},
+    sandbox,
+    store::GcPolicy,
+};
+use clap::{Args, Subcommand};
+use std::time::Duration;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CacheCommand {
+    /// Show what the store takes on the disk, by kind
+    Du(DuArgs),
+    /// Remove what no named image keeps and no running build uses, least recently used first
+    Prune(PruneArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DuArgs {
+    /// How to print it: table or json
+    #[arg(long, default_value = "table", value_parser = ["table", "json"])]
+    format: String,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PruneArgs {
+    /// Stop when the store takes no more than this: 500MB, 20GB
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    keep_storage: Option<u64>,
+    /// Remove only what was not used for so long: 30m, 24h, 7d
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    unused_for: Option<Duration>,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+pub(super) fn cache(command: &CacheCommand) -> Result<(), Failed> {
+    // An ordinary user's layers hold files of subordinate ids, which only the root of their namespace may remove.
+    sandbox::enter_user_namespace().map_err(Failed::environment)?;
+    match command {
+        CacheCommand::Du(args) => du(args),
+        CacheCommand::Prune(args) => prune(args),
+    }
+}
+
+fn du(args: &DuArgs) -> Result<(), Failed> {
+    let usage = args.store.open()?.disk_usage().map_err(Failed::environment)?;
+    let rows = [
+        ("blobs", Some(usage.blobs.count), usage.blobs.bytes, "compressed layers, manifests, artifacts"),
+        ("  of images", Some(usage.image_blobs.count), usage.image_blobs.bytes, "kept while the image has a name"),
+        ("layers", Some(usage.layers.count), usage.layers.bytes, "unpacked, for steps to run on"),
+        ("records", Some(usage.records.count), usage.records.bytes, "what steps came to; part of the index"),
+        ("index", None, usage.index, ""),
+        ("cache mounts", None, usage.cache_mounts, "of RUN --mount=type=cache"),
+        ("temporary", None, usage.tmp, "being made, or left by a killed build"),
+    ];
+    let total = usage.blobs.bytes + usage.layers.bytes + usage.index + usage.cache_mounts + usage.tmp;
+    let mut out = Output::stdout();
+    let told = if args.format == "json" {
+        let fields = rows.iter().map(|(kind, count, bytes, _)| {
+            let kind = kind.trim().replace("of images", "image_blobs").replace(' ', "_");
+            (kind, serde_json::json!({ "count": count, "bytes": bytes }))
+        });
+        let mut document: serde_json::Map<_, _> = fields.collect();
+        document.insert("total".to_owned(), serde_json::json!({ "bytes": total }));
+        out.json(&document)
+    } else {
+        let mut table = Table::new(["KIND", "COUNT", "SIZE", "WHAT"]).right(1).right(2);
+        for (kind, count, bytes, what) in rows {
+            let count = count.map_or_else(String::new, |count| count.to_string());
+            table.row([kind.to_owned(), count, ByteSize(bytes).to_string(), what.to_owned()]);
+        }
+        table.row(["total".to_owned(), String::new(), ByteSize(total).to_string(), String::new()]);
+        out.line(table.to_string().trim_end())
+    };
+    told.and_then(|()| out.finish()).map_err(Failed::environment)
+}
+
+fn prune(args: &PruneArgs) -> Result<(), Failed> {
+    let store = args.store.open()?;
+    let keep_bytes = match (args.keep_storage, args.unused_for) {
+        (Some(bytes), _) => Some(bytes),
+        (None, Some(_)) => None,
+        (None, None) => Some(0),
+    };
+    let policy = GcPolicy { keep_bytes, unused_for: args.unused_for };
+    let removed = store.collect_garbage(&policy).map_err(Failed::environment)?;
+    let mut out = Output::stdout();
+    let text = format!(
+        "removed {} blobs, {} layers, {} records and {} leftovers: {}",
+        removed.blobs,
+        removed.layers,
+        removed.records,
+        removed.leftovers,
+        ByteSize(removed.bytes)
+    );
+    out.line(text).and_then(|()| out.finish()).map_err(Failed::environment)
+}
+
+/// Reads a size: a number with an optional unit, decimal (`MB`) or binary (`MiB`).
+fn bytes(text: &str) -> Result<u64, String> {
+    let (number, unit) = split(text);
+    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" => 1_000,
+        "m" | "mb" => 1_000_000,
+        "g" | "gb" => 1_000_000_000,
+        "t" | "tb" => 1_000_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        "tib" => 1 << 40,
+        _ => return Err(format!("{unit:?} is no unit: use MB, GB, MiB or GiB")),
+    };
+    let number: u64 = number.parse().map_err(|_| "expected a number and a unit, such as 20GB".to_owned())?;
+    number.checked_mul(factor).ok_or_else(|| "too large".to_owned())
+}
+
+/// Reads a time: a number and a unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = split(text);
+    let seconds: u64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        "w" => 604_800,
+        _ => return Err("expected a number and a unit: 30m, 24h, 7d".to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|_| "expected a number and a unit: 30m, 24h, 7d".to_owned())?;
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(|| "too long".to_owned())
+}
+
+fn split(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    (&text[..end], text[end..].trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_have_units() {
+        assert_eq!(bytes("20GB"), Ok(20_000_000_000));
+        assert_eq!(bytes("1 GiB"), Ok(1 << 30));
+        assert_eq!(bytes("7"), Ok(7));
+        assert!(bytes("GB").is_err() && bytes("1 parsec").is_err() && bytes("99999999999TB").is_err());
+        assert_eq!(duration("24h"), Ok(Duration::from_hours(24)));
+        assert!(duration("24").is_err() && duration("h").is_err());
+    }
+}

@@ -1,0 +1,48 @@
+//! An image that exists, opened to look into it.
+
+use super::{BuildError, initial_user_namespace};
+use crate::{
+    exec::{Need, Sources},
+    image::DiffId,
+    layer::{Layers, OverlayXattrs, View},
+    registry::Client,
+    resolve,
+    store::Store,
+};
+use flashbuild_frontend::{config::ImageConfig, platform::Platform, reference::Reference};
+use std::collections::BTreeMap;
+
+/// One image of one platform. Of its layers, what is in them is at hand, and their files only where they have to be.
+#[derive(Debug)]
+pub struct OpenImage {
+    /// Its configuration.
+    pub config: ImageConfig,
+    /// Its layers, lowest first.
+    pub layers: Vec<DiffId>,
+    /// All of them as one tree.
+    pub files: View,
+}
+
+/// Opens the image of a name: the local store's, else its registry's.
+pub async fn open(
+    store: &Store,
+    client: &Client,
+    reference: &Reference,
+    platform: &Platform,
+) -> Result<OpenImage, BuildError> {
+    let pinned = resolve::resolve(store, client, reference, platform, false).await.map_err(|error| {
+        BuildError::Environment(format!("cannot find image {} for {platform}: {error}", reference.familiar()))
+    })?;
+    let overlay = if initial_user_namespace() { OverlayXattrs::Trusted } else { OverlayXattrs::User };
+    let layers = Layers::new(store.clone(), overlay);
+    let digest = pinned.image.digest;
+    let diff_ids: Vec<DiffId> = pinned.source.layers.iter().map(|(diff_id, _)| *diff_id).collect();
+    let broken = |error: &dyn std::fmt::Display| {
+        BuildError::Environment(format!("cannot read image {}: {error}", reference.familiar()))
+    };
+    let sources = Sources::new(client.clone(), BTreeMap::from([(digest, pinned.source)]), &layers)
+        .map_err(|error| broken(&error))?;
+    sources.bring(&layers, &diff_ids, Need::Tables, None).await.map_err(|error| broken(&error))?;
+    let files = tokio::task::block_in_place(|| layers.view(&diff_ids)).map_err(|error| broken(&error))?;
+    Ok(OpenImage { config: pinned.image.config, layers: diff_ids, files })
+}
