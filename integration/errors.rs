@@ -62,7 +62,14 @@ help: did you mean the stage `build`?";
 
 #[test]
 fn a_stage_number_that_is_not_there_is_an_error() {
-    let text = "TODO";
+    let text = "\
+error: there is no stage 5
+ --> Dockerfile:3:13
+  |
+3 | COPY --from=5 /a /
+  |             ^
+  |
+help: stages are counted from 0, and this file has 2";
     check("FROM scratch\nFROM scratch\nCOPY --from=5 /a /\n", &[], 1, &[text]);
 }
 
