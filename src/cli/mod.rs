@@ -3,8 +3,8 @@
 //! Exit codes: 0 done, 1 the build failed, 2 wrong usage, 3 the environment, 130 interrupted.
 
 mod build;
-mod call;
 mod cache;
+mod call;
 mod diff;
 mod failed;
 mod images;
