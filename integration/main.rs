@@ -10,6 +10,7 @@ mod check;
 mod concurrency;
 mod copy;
 mod crash;
+mod differential;
 mod direction;
 mod emulation;
 mod errors;

@@ -4,6 +4,7 @@
 //! main -> cli -> pipeline                       the only place that wires concrete types together
 //! pipeline -> resolve, solver, image, export, progress
 //! exec (one file per op) -> sandbox, layer, registry, http, git
+//! exec (one file per op) -> sandbox, layer, registry, packages
 //! export -> registry, layer
 //! registry -> http; http, layer -> store -> image (types) -> frontend::{graph, platform}
 //! solver -> frontend::graph only                it knows nothing of tar, processes or registries
@@ -11,6 +12,25 @@
 //! ```
 //!
 //! The rooms, from the top floor down; a room imports only rooms below it (a test in `integration/` checks it):
+//!
+//! | room | what happens there |
+//! |---|---|
+//! | [`cli`] | what was typed, to the pipeline, to an exit code; one file a command |
+//! | [`pipeline`] | the story of a build |
+//! | [`exec`] | how each operation runs: the solver's executor |
+//! | [`export`] | where images go |
+//! | [`resolve`] | names to digests and configurations |
+//! | [`optimize`] | what is in an image |
+//! | [`registry`] | the client of the distribution specification |
+//! | [`layer`] | contents tables, tar, differences, folders, compression |
+//! | [`progress`] | events to text; the only room that prints |
+//! | [`store`] | what is kept between builds |
+//! | [`solver`] | a graph to results: keys, records, single flight, events |
+//! | [`image`] | digests, descriptors, manifests, indexes |
+//! | [`sandbox`] | a process tree in a root file system |
+//!
+//! Closed sets (instructions, operations, events) are enums that are matched exhaustively; open sets (exporters,
+//! ecosystems of packages, lint rules) are a small trait, a file each, and a row in a table.
 
 pub mod cli;
 pub mod exec;

@@ -1,0 +1,3 @@
+FROM busybox
+ARG WHO=world
+RUN echo hello $WHO > /hello

@@ -1,0 +1,4 @@
+ARG VERSION=7
+FROM busybox
+ARG VERSION
+RUN echo $VERSION > /version

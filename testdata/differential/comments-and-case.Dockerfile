@@ -1,0 +1,5 @@
+# a comment
+from busybox
+  # another
+run echo a > /a
+Cmd ["x"]

@@ -1,0 +1,2 @@
+FROM busybox
+COPY --chmod=711 files/a /dst/a

@@ -1,0 +1,2 @@
+FROM busybox
+COPY --chown=app:app files/a /dst/a

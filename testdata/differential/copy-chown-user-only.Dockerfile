@@ -1,0 +1,2 @@
+FROM busybox
+COPY --chown=app files/a /dst/a

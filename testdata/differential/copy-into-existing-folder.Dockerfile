@@ -1,0 +1,3 @@
+FROM busybox
+RUN mkdir -m 700 /dst && touch /dst/kept
+COPY files /dst

@@ -1,0 +1,4 @@
+FROM scratch
+WORKDIR /app
+COPY files/a .
+COPY files/b ./sub/

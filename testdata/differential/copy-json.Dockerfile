@@ -1,0 +1,2 @@
+FROM scratch
+COPY ["files/with space", "/dst/with space"]

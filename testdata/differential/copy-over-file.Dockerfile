@@ -1,0 +1,3 @@
+FROM busybox
+RUN echo old > /a
+COPY files/a /a

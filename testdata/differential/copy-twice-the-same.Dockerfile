@@ -1,0 +1,3 @@
+FROM scratch
+COPY files/a /a
+COPY files/a /a

@@ -1,0 +1,3 @@
+FROM scratch
+ARG NAME=a
+COPY files/$NAME /$NAME

@@ -1,0 +1,4 @@
+FROM busybox AS one
+CMD ["a"]
+FROM one
+ENTRYPOINT ["b"]

@@ -1,0 +1,3 @@
+FROM busybox
+ENV A one two  three
+RUN echo "$A" > /a

@@ -1,0 +1,3 @@
+FROM busybox
+RUN echo 1 > /a
+RUN echo 2 >> /a

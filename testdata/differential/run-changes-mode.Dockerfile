@@ -1,0 +1,3 @@
+FROM busybox
+RUN touch /x
+RUN chmod 4711 /x

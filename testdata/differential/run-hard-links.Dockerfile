@@ -1,0 +1,2 @@
+FROM busybox
+RUN echo x > /a && ln /a /b && ln /a /c

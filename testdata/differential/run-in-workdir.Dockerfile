@@ -1,0 +1,3 @@
+FROM busybox
+WORKDIR /w/x
+RUN echo $PWD > here

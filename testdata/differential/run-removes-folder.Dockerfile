@@ -1,0 +1,3 @@
+FROM busybox
+RUN mkdir -p /d/e && touch /d/e/f
+RUN rm -r /d

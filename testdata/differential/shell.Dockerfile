@@ -1,0 +1,4 @@
+FROM busybox
+SHELL ["/bin/sh", "-e", "-c"]
+RUN echo a > /a
+CMD b

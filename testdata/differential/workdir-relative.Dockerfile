@@ -1,0 +1,4 @@
+FROM busybox
+WORKDIR /a
+WORKDIR b
+WORKDIR c/../d

@@ -1,0 +1,3 @@
+FROM busybox
+ENV D=/x/y
+WORKDIR $D/z
