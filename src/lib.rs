@@ -3,8 +3,7 @@
 //! ```text
 //! main -> cli -> pipeline                       the only place that wires concrete types together
 //! pipeline -> resolve, solver, image, export, progress
-//! exec (one file per op) -> sandbox, layer, registry, http, git
-//! exec (one file per op) -> sandbox, layer, registry, packages
+//! exec (one file per op) -> sandbox, layer, registry, packages, http, git
 //! export -> registry, layer
 //! registry -> http; http, layer -> store -> image (types) -> frontend::{graph, platform}
 //! solver -> frontend::graph only                it knows nothing of tar, processes or registries
@@ -22,6 +21,8 @@
 //! | [`resolve`] | names to digests and configurations |
 //! | [`optimize`] | what is in an image |
 //! | [`registry`] | the client of the distribution specification |
+//! | [`http`] | files behind addresses, and what every client of the web shares |
+//! | [`git`] | repositories, through the `git` of the machine |
 //! | [`layer`] | contents tables, tar, differences, folders, compression |
 //! | [`progress`] | events to text; the only room that prints |
 //! | [`store`] | what is kept between builds |
