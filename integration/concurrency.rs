@@ -30,3 +30,31 @@ fn builds_at_once_agree_and_share_the_work() {
         assert_eq!(ran.count(), 1, "{step} ran once for all");
     }
 }
+
+#[test]
+fn different_builds_at_once_all_succeed() {
+    let dockerfile = |number: usize| {
+        format!(
+            "{BUSYBOX}FROM busybox\nCOPY file /file\nRUN sleep 0.2 && echo shared > /shared\n\
+             RUN cat /file /shared > /both && echo {number} > /own\nCOPY own-{number} /copied\n"
+        )
+    };
+    let Some(work) = Workspace::with_busybox(&[native_platform()], "") else { return };
+    work.file("file", "content\n");
+    for number in 0..BUILDS {
+        work.file(&format!("own-{number}"), format!("copied {number}\n"));
+        work.file(&format!("{number}.Dockerfile"), dockerfile(number));
+    }
+    thread::scope(|scope| {
+        for number in 0..BUILDS {
+            let out = format!("type=local,dest={}", work.path(format!("out-{number}")).display());
+            let work = &work;
+            scope.spawn(move || work.build(&["-f", &format!("{number}.Dockerfile"), "-o", &out]).succeeds());
+        }
+    });
+    for number in 0..BUILDS {
+        assert_eq!(work.read(&format!("out-{number}/both")), "content\nshared\n");
+        assert_eq!(work.read(&format!("out-{number}/own")), format!("{number}\n"));
+        assert_eq!(work.read(&format!("out-{number}/copied")), format!("copied {number}\n"));
+    }
+}

@@ -17,6 +17,7 @@ mod errors;
 mod faults;
 mod git;
 mod images;
+mod interruption;
 mod platforms;
 mod registry;
 mod reproducible;

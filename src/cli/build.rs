@@ -3,6 +3,7 @@
 use super::{
     Failed, OutputArgs, StepArgs, StoreArgs,
     call::{Call, CallArgs},
+    interruption,
 };
 use crate::{
     pipeline::{self, Answer, Built, Request},
@@ -100,7 +101,7 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
         }
         let done = tokio::select! {
             done = build_or_call(args, &store, &client, request, &events) => done,
-            _ = tokio::signal::ctrl_c() => Err(Failed::interrupted()),
+            () = interruption() => Err(Failed::interrupted()),
         };
         drop(events);
         shown.await.map_err(Failed::environment)?;
