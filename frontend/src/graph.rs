@@ -5,7 +5,8 @@
 //! - A node's inputs were added before it: the order of ids is a topological order, and there are no circles.
 //! - Equal work is one node. Two additions with the same operation, inputs and platform give the same id, so whatever
 //!   two target platforms have in common is done once; [`Node::targets`] says for whom.
-//! - A node has a platform only if its result depends on it: [`Op::Image`] and [`Op::Exec`] do, files and merges do not.
+//! - A node has a platform only if its result depends on it: [`Op::Image`] and [`Op::Exec`] do, files, merges and
+//!   packages do not.
 //!
 //! Every node but [`Op::Local`], [`Op::Http`] and [`Op::Git`] results in a *tree*, an ordered list of layers. [`Op::Exec`] and [`Op::File`] result in the
 //! tree of their first input plus exactly one layer (possibly one without entries).
@@ -13,7 +14,7 @@
 //! Absent on purpose: how a node is keyed, run, stored or shown. No node holds a secret's value or a file's bytes from
 //! the context.
 
-use crate::{config::ImageConfig, diagnostic::Span, platform::Platform};
+use crate::{config::ImageConfig, diagnostic::Span, package::PackageOp, platform::Platform};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -74,6 +75,8 @@ pub enum Op {
     File(FileOp),
     /// The layers of all inputs, in their order, on top of each other. Without inputs: the empty tree (`scratch`).
     Merge,
+    /// Packages of a lock file, unpacked into one layer. No inputs.
+    Package(PackageOp),
 }
 
 /// One image for one platform, pinned.

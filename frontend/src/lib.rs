@@ -16,6 +16,7 @@ pub mod dockerfile;
 pub mod glob;
 pub mod graph;
 pub mod ignore;
+pub mod package;
 mod path;
 pub mod platform;
 pub mod reference;

@@ -1,16 +1,14 @@
 //! What lowering is given: the wishes of the person who builds, and what the images named in the file are.
 
-use super::{Dockerfile, plan::Plan};
+use super::Dockerfile;
 use crate::{
     config::ImageConfig,
-    diagnostic::{Diagnostic, Span, sorted},
+    diagnostic::{Diagnostic, Span},
+    package::{DepsPlan, DepsRequest},
     platform::Platform,
     reference::Reference,
 };
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// Build arguments that tell processes their way to the network. They are never part of a key, a history or a graph,
 /// unless a stage declares them.
@@ -79,10 +77,11 @@ impl Options {
     }
 }
 
-/// What has been found out about images, for [`Dockerfile::lower`].
+/// What has been found out about images and packages, for [`Dockerfile::lower`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Inputs {
     images: BTreeMap<(String, Platform), ResolvedImage>,
+    deps: BTreeMap<DepsRequest, DepsPlan>,
 }
 
 /// What an image name means for one platform at the moment.
@@ -106,6 +105,16 @@ impl Inputs {
     pub fn image(&self, reference: &Reference, platform: &Platform) -> Option<&ResolvedImage> {
         self.images.get(&(reference.to_string(), platform.clone()))
     }
+
+    /// Answers a [`Missing::Deps`].
+    pub fn insert_deps(&mut self, request: DepsRequest, plan: DepsPlan) {
+        self.deps.insert(request, plan);
+    }
+
+    /// What a request comes to.
+    pub(super) fn deps(&self, request: &DepsRequest) -> Option<&DepsPlan> {
+        self.deps.get(request)
+    }
 }
 
 /// What has to be found out before a file can be lowered.
@@ -122,46 +131,54 @@ pub enum Missing {
         /// A stage of nearly the same name, which may be what was meant.
         similar_stage: Option<String>,
     },
+    /// What packages a `DEPS` means.
+    Deps {
+        /// Which packages, for what.
+        request: DepsRequest,
+        /// The instruction.
+        span: Span,
+    },
 }
 
 impl Missing {
     /// The error to report if it cannot be found out, because of `reason`.
     pub fn failed(&self, reason: &str) -> Diagnostic {
-        let Self::ImageConfig { reference, platform, span, similar_stage } = self;
-        let error =
-            Diagnostic::error(format!("cannot find image {} for {platform}: {reason}", reference.familiar()), *span);
-        match similar_stage {
-            Some(stage) => error.with_hint(format!("did you mean the stage `{stage}`?")),
-            None => error,
+        match self {
+            Self::ImageConfig { reference, platform, span, similar_stage } => {
+                let message = format!("cannot find image {} for {platform}: {reason}", reference.familiar());
+                let error = Diagnostic::error(message, *span);
+                match similar_stage {
+                    Some(stage) => error.with_hint(format!("did you mean the stage `{stage}`?")),
+                    None => error,
+                }
+            }
+            Self::Deps { request, span } => {
+                let DepsRequest { ecosystem, platform, .. } = request;
+                Diagnostic::error(format!("DEPS {} for {platform}: {reason}", ecosystem.name()), *span)
+            }
+        }
+    }
+
+    /// What makes two of them the same question.
+    pub(super) fn question(&self) -> (Option<(String, Platform)>, Option<DepsRequest>) {
+        match self {
+            Self::ImageConfig { reference, platform, .. } => (Some((reference.to_string(), platform.clone())), None),
+            Self::Deps { request, .. } => (None, Some(request.clone())),
         }
     }
 }
 
 impl Dockerfile {
-    /// The images that must be looked at before [`Dockerfile::lower`], beyond what `inputs` holds: those that the
-    /// target needs, for the platforms asked for.
+    /// The images and packages that must be looked at before [`Dockerfile::lower`], beyond what `inputs` holds: those
+    /// that the target needs, for the platforms asked for.
     ///
-    /// The triggers (`ONBUILD`) of an image may need others, so this has to be asked until nothing is missing.
+    /// The triggers (`ONBUILD`) of an image may need others, and variables of an image may say which packages, so this
+    /// has to be asked until nothing is missing.
     ///
     /// # Errors
-    /// With what is wrong in the relations between stages.
+    /// With what is wrong with the file.
     pub fn missing(&self, options: &Options, inputs: &Inputs) -> Result<Vec<Missing>, Vec<Diagnostic>> {
-        let mut missing: Vec<Missing> = Vec::new();
-        let mut errors: Vec<Diagnostic> = Vec::new();
-        for target in options.targets() {
-            match Plan::new(self, options, inputs, target) {
-                Ok(plan) => missing.extend(plan.missing),
-                Err(found) => errors.extend(found),
-            }
-        }
-        if !errors.is_empty() {
-            return Err(sorted(errors));
-        }
-        let mut seen = BTreeSet::new();
-        missing.retain(|Missing::ImageConfig { reference, platform, .. }| {
-            seen.insert((reference.to_string(), platform.clone()))
-        });
-        Ok(missing)
+        self.attempt(options, inputs).map(|(_, missing)| missing)
     }
 }
 

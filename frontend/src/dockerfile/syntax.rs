@@ -8,6 +8,7 @@
 //! | `ARG` | words between white space, where quotes and escapes hold a word together |
 //! | `ENV` `LABEL` | such words with a `=`, or `key value` |
 //! | `USER` `WORKDIR` `STOPSIGNAL` `MAINTAINER` | one text, white space included |
+//! | `DEPS` | a word, then flags, then words between blanks |
 //! | `HEALTHCHECK` | a word (`CMD`, `NONE`), then as `RUN` |
 //! | `ONBUILD` | another instruction |
 //!
@@ -46,6 +47,7 @@ pub(super) enum Arguments {
     Arg(Vec<ArgDeclaration>),
     Cmd(Command),
     Copy(List),
+    Deps(Option<Dependencies>),
     Entrypoint(Command),
     Env(Vec<KeyValue>),
     Expose(Vec<Word>),
@@ -71,6 +73,17 @@ pub(super) struct List {
     pub(super) json: bool,
 }
 
+/// The arguments of `DEPS`.
+#[derive(Debug)]
+pub(super) struct Dependencies {
+    /// The first word: whose packages.
+    pub(super) ecosystem: Word,
+    /// The flags behind it, not yet checked.
+    pub(super) flags: Vec<Flag>,
+    /// What is behind them.
+    pub(super) words: Vec<Word>,
+}
+
 /// The arguments of `HEALTHCHECK`.
 #[derive(Debug)]
 pub(super) struct Check {
@@ -81,11 +94,12 @@ pub(super) struct Check {
 }
 
 /// All instructions, in the order of the alphabet.
-pub(super) const KEYWORDS: [&str; 18] = [
+pub(super) const KEYWORDS: [&str; 19] = [
     "ADD",
     "ARG",
     "CMD",
     "COPY",
+    "DEPS",
     "ENTRYPOINT",
     "ENV",
     "EXPOSE",
@@ -132,6 +146,7 @@ impl Statement {
             Arguments::Onbuild(inner) => inner.as_ref().is_some_and(|inner| inner.takes_heredocs()),
             Arguments::Arg(_)
             | Arguments::Cmd(_)
+            | Arguments::Deps(_)
             | Arguments::Entrypoint(_)
             | Arguments::Env(_)
             | Arguments::Expose(_)
@@ -169,6 +184,7 @@ fn arguments(keyword: &str, rest: Piece<'_>, escape: char) -> Result<Arguments, 
         "ARG" => Arguments::Arg(words::declarations(rest, escape)?),
         "CMD" => Arguments::Cmd(command(rest)?),
         "COPY" => Arguments::Copy(list(rest)?),
+        "DEPS" => Arguments::Deps(dependencies(rest, escape)),
         "ENTRYPOINT" => Arguments::Entrypoint(command(rest)?),
         "ENV" => Arguments::Env(words::key_values("ENV", rest, escape)?),
         "EXPOSE" => Arguments::Expose(owned(rest.split_blanks())),
@@ -207,6 +223,19 @@ fn list(rest: Piece<'_>) -> Result<List, Diagnostic> {
         Some(words) => List { words, json: true },
         None => List { words: owned(rest.split_blanks()), json: false },
     })
+}
+
+fn dependencies(rest: Piece<'_>, escape: char) -> Option<Dependencies> {
+    if rest.is_empty() {
+        return None;
+    }
+    let (ecosystem, behind) = rest.split_blank();
+    let (flags, rest) = behind.map_or((Vec::new(), None), |behind| {
+        let (flags, rest) = flags::split(behind, escape);
+        (flags, Some(rest))
+    });
+    let words = rest.map_or(Vec::new(), |rest| owned(rest.split_blanks()));
+    Some(Dependencies { ecosystem: ecosystem.word(), flags, words })
 }
 
 fn check(rest: Piece<'_>) -> Result<Option<Check>, Diagnostic> {

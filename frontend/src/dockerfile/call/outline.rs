@@ -214,6 +214,7 @@ impl Watch for Seen<'_> {
             Kind::Add(_)
             | Kind::Cmd(_)
             | Kind::Copy(_)
+            | Kind::Deps(_)
             | Kind::Entrypoint(_)
             | Kind::Env(_)
             | Kind::Expose(_)

@@ -5,6 +5,7 @@
 //!
 //! One file a group of instructions: its types, and the rules by which they are read from the generic tree.
 
+mod deps;
 mod duration;
 mod from;
 mod healthcheck;
@@ -13,6 +14,7 @@ mod run;
 mod settings;
 mod transfer;
 
+pub use deps::Deps;
 pub use from::From;
 pub use healthcheck::{Healthcheck, HealthcheckCommand};
 pub use onbuild::Onbuild;
@@ -48,7 +50,7 @@ pub struct Instruction {
     pub empty_continuation: Option<Span>,
 }
 
-/// The 18 instructions.
+/// The 18 instructions of the language, and `DEPS`, our own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// `ADD`
@@ -59,6 +61,8 @@ pub enum Kind {
     Cmd(Command),
     /// `COPY`
     Copy(Copy),
+    /// `DEPS`
+    Deps(Deps),
     /// `ENTRYPOINT`
     Entrypoint(Command),
     /// `ENV`
@@ -126,6 +130,7 @@ pub(super) fn read(statement: Statement, source: &str) -> Result<Instruction, Di
         Arguments::Arg(declarations) => Kind::Arg(settings::some(declarations, missing)?),
         Arguments::Cmd(command) => Kind::Cmd(command),
         Arguments::Copy(list) => Kind::Copy(transfer::copy(list.words, heredocs, &flags, keyword.span)?),
+        Arguments::Deps(dependencies) => Kind::Deps(deps::read(dependencies, keyword.span)?),
         Arguments::Entrypoint(command) => Kind::Entrypoint(command),
         Arguments::Env(pairs) => Kind::Env(settings::some(pairs, missing)?),
         Arguments::Expose(ports) => Kind::Expose(settings::some(ports, missing)?),
@@ -164,6 +169,7 @@ fn flag_specs(arguments: &Arguments, keyword: &Word) -> Result<&'static [FlagSpe
         Arguments::Unknown(meant) => return Err(unknown(keyword, *meant)),
         Arguments::Arg(_)
         | Arguments::Cmd(_)
+        | Arguments::Deps(_)
         | Arguments::Entrypoint(_)
         | Arguments::Env(_)
         | Arguments::Expose(_)

@@ -12,6 +12,7 @@
 //! What cannot be lowered yet is refused where it stands, never left out.
 
 mod command;
+mod deps;
 mod environment;
 mod fetch;
 pub(super) mod go;
@@ -31,7 +32,7 @@ pub(super) use watch::{Sight, Watch};
 
 use super::{
     Dockerfile,
-    inputs::{Inputs, Options},
+    inputs::{Inputs, Missing, Options},
     plan::{Origin, Plan, PlannedStage},
     scope::{Scope, epoch},
 };
@@ -54,17 +55,36 @@ impl Dockerfile {
     /// # Errors
     /// With all that is wrong, in the order of the file; also if [`Dockerfile::missing`] would still name something.
     pub fn lower(&self, options: &Options, inputs: &Inputs) -> Result<Graph, Vec<Diagnostic>> {
+        let (graph, missing) = self.attempt(options, inputs)?;
+        match missing.as_slice() {
+            [] => Ok(graph),
+            missing => Err(missing.iter().map(|missing| missing.failed("it was not looked up")).collect()),
+        }
+    }
+
+    /// Makes the graph, with what is still missing left out of it and named. What is missing more than once is named
+    /// once.
+    pub(super) fn attempt(&self, options: &Options, inputs: &Inputs) -> Result<(Graph, Vec<Missing>), Vec<Diagnostic>> {
         let mut graph = Graph::default();
+        let mut missing: Vec<Missing> = Vec::new();
         let mut errors = Vec::new();
         for target in options.targets() {
             let lowered = Plan::new(self, options, inputs, target)
                 .and_then(|plan| self.lower_plan(options, inputs, target, &plan, &mut graph, None));
             match lowered {
-                Ok(output) => graph.outputs.push(output),
+                Ok(Lowered { output, missing: more }) => {
+                    graph.outputs.extend(output);
+                    missing.extend(more);
+                }
                 Err(found) => errors.extend(found),
             }
         }
-        if errors.is_empty() { Ok(graph) } else { Err(sorted(errors)) }
+        if !errors.is_empty() {
+            return Err(sorted(errors));
+        }
+        let mut seen = BTreeSet::new();
+        missing.retain(|missing| seen.insert(missing.question()));
+        Ok((graph, missing))
     }
 
     /// Lowers the plan of one target platform into `graph`; `watch`, if anybody, sees each step before it is done.
@@ -76,8 +96,8 @@ impl Dockerfile {
         plan: &Plan<'_>,
         graph: &'a mut Graph,
         watch: Option<&'a mut dyn Watch>,
-    ) -> Result<Output, Vec<Diagnostic>> {
-        TargetBuild { file: self, options, inputs, target, graph, watch }.lower(plan)
+    ) -> Result<Lowered, Vec<Diagnostic>> {
+        TargetBuild { file: self, options, inputs, target, graph, watch, missing: Vec::new() }.lower(plan)
     }
 }
 
@@ -94,6 +114,8 @@ struct State {
     steps: Vec<HistoryStep>,
     /// The variables.
     scope: Scope,
+    /// The image that everything is built on: its name and its digest.
+    base: Option<(String, String)>,
 }
 
 /// The build of one target platform.
@@ -104,12 +126,23 @@ struct TargetBuild<'a> {
     target: &'a Platform,
     graph: &'a mut Graph,
     watch: Option<&'a mut dyn Watch>,
+    /// What was asked for and is not known yet.
+    missing: Vec<Missing>,
+}
+
+/// What the lowering of one target platform came to.
+pub(super) struct Lowered {
+    /// None while images are missing.
+    output: Option<Output>,
+    /// What the graph lacks.
+    missing: Vec<Missing>,
 }
 
 impl TargetBuild<'_> {
-    fn lower(mut self, plan: &Plan<'_>) -> Result<Output, Vec<Diagnostic>> {
+    /// Makes the output, unless images are missing.
+    fn lower(mut self, plan: &Plan<'_>) -> Result<Lowered, Vec<Diagnostic>> {
         if !plan.missing.is_empty() {
-            return Err(plan.missing.iter().map(|missing| missing.failed("it was not looked up")).collect());
+            return Ok(Lowered { output: None, missing: plan.missing.clone() });
         }
         let first_line = plan.stages[0].from.span;
         self.graph.epoch = epoch(self.options, &plan.globals, first_line).map_err(|error| vec![error])?;
@@ -153,7 +186,10 @@ impl TargetBuild<'_> {
         }
         // The output is the last heir of its stage.
         let state = inherit(&mut states, &mut heirs, plan.target);
-        if errors.is_empty() { Ok(self.output(state)) } else { Err(errors) }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Lowered { output: Some(self.output(state)), missing: self.missing })
     }
 
     fn add(&mut self, op: Op, inputs: Vec<NodeId>, name: String, at: Placement<'_>) -> NodeId {
@@ -198,13 +234,17 @@ impl TargetBuild<'_> {
     fn empty_state(&mut self, planned: &PlannedStage<'_>) -> State {
         let mut config = ImageConfig::for_platform(&planned.platform);
         "/".clone_into(&mut config.config.working_dir);
-        State::start(self.empty_tree(), planned.platform.clone(), config)
+        State::start(self.empty_tree(), planned.platform.clone(), config, None)
     }
 
     fn image_state(&mut self, planned: &PlannedStage<'_>, progress: &mut Progress) -> State {
         let (root, mut config) = self.image(&planned.base, &planned.platform, planned.from.span, progress);
         config.created = None;
-        State::start(root, planned.platform.clone(), config)
+        let base = match &self.graph.node(root).op {
+            Op::Image(image) => Some((image.reference.clone(), image.digest.clone())),
+            Op::Local(_) | Op::Exec(_) | Op::File(_) | Op::Merge | Op::Package(_) => None,
+        };
+        State::start(root, planned.platform.clone(), config, base)
     }
 
     fn output(&self, state: State) -> Output {
@@ -228,12 +268,12 @@ impl TargetBuild<'_> {
 
 impl State {
     /// A state as a base image leaves it. There always is a `PATH`, but on Windows.
-    fn start(root: NodeId, platform: Platform, config: ImageConfig) -> Self {
+    fn start(root: NodeId, platform: Platform, config: ImageConfig, base: Option<(String, String)>) -> Self {
         let mut scope = Scope::of_image(&config.config.env);
         if scope.environment.get("PATH").is_none() && platform.os != "windows" {
             scope.set_env("PATH", DEFAULT_PATH);
         }
-        Self { root, platform, config, steps: Vec::new(), scope }.without_triggers()
+        Self { root, platform, config, steps: Vec::new(), scope, base }.without_triggers()
     }
 
     /// The state for a stage that starts from it: triggers are done there, once.

@@ -1,6 +1,6 @@
 //! Names of nodes, for people: `[build 2/5] RUN make`.
 //!
-//! Numbers count what takes time: fetching the base image, `RUN`, `COPY`, `ADD` and `WORKDIR`. A file with one stage does
+//! Numbers count what takes time: fetching the base image, `RUN`, `COPY`, `ADD`, `DEPS` and `WORKDIR`. A file with one stage does
 //! not name it.
 
 use crate::dockerfile::{
@@ -46,7 +46,7 @@ impl Progress {
 
 fn counts(instruction: &Instruction) -> bool {
     match instruction.kind {
-        Kind::Add(_) | Kind::Copy(_) | Kind::Run(_) | Kind::Workdir(_) => true,
+        Kind::Add(_) | Kind::Copy(_) | Kind::Deps(_) | Kind::Run(_) | Kind::Workdir(_) => true,
         Kind::Arg(_)
         | Kind::Cmd(_)
         | Kind::Entrypoint(_)

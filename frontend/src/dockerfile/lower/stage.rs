@@ -1,6 +1,6 @@
 //! One instruction of a stage after the other.
 
-use super::{Placement, Progress, State, TargetBuild, command, environment, run, settings, transfer};
+use super::{Placement, Progress, State, TargetBuild, command, deps, environment, run, settings, transfer};
 use crate::{
     diagnostic::{Diagnostic, Span},
     dockerfile::{
@@ -44,6 +44,7 @@ impl StageBuild<'_, '_> {
             Kind::Arg(declarations) => environment::arg(self, declarations)?,
             Kind::Cmd(command) => command::cmd(self, command),
             Kind::Copy(copy) => transfer::copy(self, step, copy)?,
+            Kind::Deps(dependencies) => deps::deps(self, step, dependencies)?,
             Kind::Entrypoint(command) => command::entrypoint(self, command),
             Kind::Env(pairs) => environment::env(self, pairs)?,
             Kind::Expose(ports) => settings::expose(self, ports)?,

@@ -36,7 +36,13 @@ fn items(arguments: &Arguments) -> Vec<String> {
         | Arguments::Shell(command) => command_words(command),
         Arguments::Env(pairs) | Arguments::Label(pairs) => pairs.iter().flat_map(pair).collect(),
         Arguments::Expose(list) | Arguments::From(list) => words(list),
-        Arguments::Healthcheck(None) | Arguments::Onbuild(None) | Arguments::Unknown(_) => Vec::new(),
+        Arguments::Deps(Some(deps)) => {
+            let flags = deps.flags.iter().map(|flag| quote(&flag.text.value));
+            std::iter::once(quote(&deps.ecosystem.value)).chain(flags).chain(words(&deps.words)).collect()
+        }
+        Arguments::Deps(None) | Arguments::Healthcheck(None) | Arguments::Onbuild(None) | Arguments::Unknown(_) => {
+            Vec::new()
+        }
         Arguments::Healthcheck(Some(check)) => {
             let mut items = vec![quote(&check.form.value)];
             items.extend(command_words(&check.command));

@@ -26,6 +26,7 @@ fn check(instruction: &Instruction, findings: &mut Findings) {
         Kind::Add(_)
         | Kind::Cmd(_)
         | Kind::Copy(_)
+        | Kind::Deps(_)
         | Kind::Entrypoint(_)
         | Kind::Env(_)
         | Kind::Expose(_)

@@ -28,6 +28,7 @@ fn check(moment: &Moment<'_>, findings: &mut Findings) {
         Kind::Copy(_)
         | Kind::Arg(_)
         | Kind::Cmd(_)
+        | Kind::Deps(_)
         | Kind::Entrypoint(_)
         | Kind::Env(_)
         | Kind::Expose(_)

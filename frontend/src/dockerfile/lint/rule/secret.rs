@@ -32,6 +32,7 @@ fn check(moment: &Moment<'_>, findings: &mut Findings) {
         Kind::Add(_)
         | Kind::Cmd(_)
         | Kind::Copy(_)
+        | Kind::Deps(_)
         | Kind::Entrypoint(_)
         | Kind::Expose(_)
         | Kind::From(_)

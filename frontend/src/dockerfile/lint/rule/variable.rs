@@ -61,6 +61,9 @@ fn words(kind: &Kind) -> Vec<Expanded<'_>> {
         Kind::Env(pairs) | Kind::Label(pairs) => {
             pairs.iter().flat_map(|pair| [&pair.key, &pair.value]).map(Expanded::Word).collect()
         }
+        Kind::Deps(deps) => {
+            deps.flags.iter().map(|(_, word)| word).chain(&deps.arguments).map(Expanded::Word).collect()
+        }
         Kind::Run(run) => run.mounts.iter().map(Expanded::Word).collect(),
         Kind::Stopsignal(word) | Kind::User(word) | Kind::Workdir(word) => vec![Expanded::Word(word)],
         Kind::Volume(paths) => paths.iter().map(Expanded::Word).collect(),

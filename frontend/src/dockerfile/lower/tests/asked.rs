@@ -17,6 +17,7 @@ use crate::{
     diagnostic::Diagnostic,
     dockerfile::{Dockerfile, Inputs, Missing, Options, ResolvedImage},
     graph::Graph,
+    package::{DepsPlan, DepsRequest, Package, PackageContent, PackageFile, PackageLayout, PackageOp, WheelLayout},
     platform::Platform,
     reference::Reference,
 };
@@ -88,9 +89,20 @@ impl Asked {
             if missing.is_empty() {
                 return Ok((inputs, questions));
             }
-            for Missing::ImageConfig { reference, platform, .. } in &missing {
-                questions.push(format!("{reference} {platform}"));
-                inputs.insert(reference, platform, self.resolve(reference, platform));
+            for missing in &missing {
+                match missing {
+                    Missing::ImageConfig { reference, platform, .. } => {
+                        questions.push(format!("{reference} {platform}"));
+                        inputs.insert(reference, platform, self.resolve(reference, platform));
+                    }
+                    Missing::Deps { request, .. } => {
+                        let DepsRequest { ecosystem, flags, arguments, platform, base, .. } = request;
+                        let base = base.as_ref().map_or("scratch", |(reference, _)| reference.as_str());
+                        let name = ecosystem.name();
+                        questions.push(format!("{name} {flags:?} {arguments:?} for {platform} on {base}"));
+                        inputs.insert_deps(request.clone(), plan(request));
+                    }
+                }
             }
         }
     }
@@ -116,4 +128,30 @@ impl Asked {
         let digest = format!("sha256:{}", format!("{hash:016x}").repeat(4));
         ResolvedImage { reference: reference.to_string(), digest, config }
     }
+}
+
+/// One package for all platforms and one for this platform, and a file beside them.
+fn plan(request: &DepsRequest) -> DepsPlan {
+    let layout = WheelLayout {
+        site: "/opt/site".to_owned(),
+        scripts: "/opt/bin".to_owned(),
+        data: "/opt".to_owned(),
+        headers: "/opt/include".to_owned(),
+        interpreter: "/bin/python".to_owned(),
+        requested: true,
+    };
+    let package = |name: &str, digit: &str| Package {
+        name: name.to_owned(),
+        version: "1.0".to_owned(),
+        artifact: format!("sha256:{}", digit.repeat(64)).parse().unwrap(),
+        layout: PackageLayout::Wheel(layout.clone()),
+    };
+    let native = if request.platform.arch == "amd64" { "a" } else { "b" };
+    let link = PackageFile {
+        path: "/opt/bin/python".to_owned(),
+        mode: 0o777,
+        content: PackageContent::Link("/bin/python".to_owned()),
+    };
+    let pure = PackageOp { packages: vec![package("six", "6")], files: vec![link] };
+    DepsPlan { layers: vec![pure, PackageOp { packages: vec![package("native", native)], files: Vec::new() }] }
 }

@@ -38,7 +38,7 @@ fn layers_are_accounted_for(name: &str, graph: &crate::graph::Graph) {
             let node = graph.node(id);
             below = node.inputs.first().copied();
             layers += match node.op {
-                Op::Exec(_) | Op::File(_) => 1,
+                Op::Exec(_) | Op::File(_) | Op::Package(_) => 1,
                 Op::Merge => node.inputs.len().saturating_sub(1),
                 Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) => 0,
             };

@@ -5,6 +5,7 @@ use crate::graph::{
     CopyAction, CopySource, ExecOp, FileAction, FileOp, GitOp, Graph, HttpOp, Id, MakeDir, MakeFile, Mode, Network,
     Node, Op, Output, Owner,
 };
+use crate::package::{Package, PackageOp};
 use std::fmt::Write as _;
 
 pub(super) fn dump(lowered: &Lowered) -> String {
@@ -37,6 +38,7 @@ fn head(graph: &Graph, node: &Node) -> String {
         Op::Exec(_) => "exec".to_owned(),
         Op::File(_) => "file".to_owned(),
         Op::Merge => "merge".to_owned(),
+        Op::Package(_) => "package".to_owned(),
     };
     let mut text = kind;
     for input in &node.inputs {
@@ -56,6 +58,7 @@ fn head(graph: &Graph, node: &Node) -> String {
 fn details(op: &Op) -> Vec<String> {
     match op {
         Op::Image(_) | Op::Merge => Vec::new(),
+        Op::Package(package) => package_details(package),
         Op::Local(local) if local.exclude.is_empty() => Vec::new(),
         Op::Local(local) => vec![format!("exclude {:?}", local.exclude)],
         Op::Http(HttpOp { url: _, name, checksum }) => {
@@ -74,6 +77,15 @@ fn details(op: &Op) -> Vec<String> {
         Op::Exec(exec) => exec_details(exec),
         Op::File(FileOp { actions }) => actions.iter().map(action).collect(),
     }
+}
+
+fn package_details(op: &PackageOp) -> Vec<String> {
+    let files = op.files.iter().map(|file| format!("{} {:o} {:?}", file.path, file.mode, file.content));
+    let packages = op.packages.iter().map(|package| {
+        let Package { name, version, artifact, layout } = package;
+        format!("{name} {version} {}… {layout:?}", &artifact.to_string()[..15])
+    });
+    packages.chain(files).collect()
 }
 
 fn exec_details(exec: &ExecOp) -> Vec<String> {

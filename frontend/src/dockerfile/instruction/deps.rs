@@ -1,0 +1,87 @@
+//! `DEPS ECOSYSTEM [--flags] ARGUMENTS`: packages as layers. flashbuild's own instruction.
+//!
+//! Flags stand behind the ecosystem, because each has its own. Which of them go together, and what their values may be, is
+//! for the core to say: it knows the ecosystem.
+
+use super::Word;
+use crate::{
+    diagnostic::{Diagnostic, Span, nearest},
+    dockerfile::{
+        flags::{FlagSpec, Flags, Shape},
+        syntax::Dependencies,
+    },
+    package::Ecosystem,
+};
+
+/// `DEPS`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deps {
+    /// Whose packages.
+    pub ecosystem: Ecosystem,
+    /// `--from`: where the lock file is, if not in the context.
+    pub from: Option<Word>,
+    /// The other flags in the order of the ecosystem's table: names and values. A switch that is on has the value `true`.
+    pub flags: Vec<(&'static str, Word)>,
+    /// What is behind the flags; at least one.
+    pub arguments: Vec<Word>,
+}
+
+/// The flags of each ecosystem, `--from` apart.
+fn flag_specs(ecosystem: Ecosystem) -> &'static [FlagSpec] {
+    match ecosystem {
+        Ecosystem::Apt => &[("suite", Shape::Text), ("mirror", Shape::List), ("configure", Shape::Switch)],
+        Ecosystem::Node => &[
+            ("prefix", Shape::Text),
+            ("omit", Shape::List),
+            ("include", Shape::List),
+            ("libc", Shape::Text),
+            ("allow-scripts", Shape::List),
+        ],
+        Ecosystem::Python => &[
+            ("python", Shape::Text),
+            ("prefix", Shape::Text),
+            ("target", Shape::Text),
+            ("extra", Shape::List),
+            ("group", Shape::List),
+            ("find-links", Shape::List),
+            ("libc", Shape::Text),
+            ("build-sdist", Shape::Switch),
+        ],
+    }
+}
+
+pub(super) fn read(dependencies: Option<Dependencies>, keyword: Span) -> Result<Deps, Diagnostic> {
+    let names = Ecosystem::ALL.map(Ecosystem::name);
+    let hint = "write `DEPS apt PACKAGE…`, `DEPS python FILE` or `DEPS node FILE`";
+    let Some(Dependencies { ecosystem: word, flags, words }) = dependencies else {
+        return Err(Diagnostic::error("DEPS requires an ecosystem and what to take from it", keyword).with_hint(hint));
+    };
+    let Some(ecosystem) = Ecosystem::ALL.into_iter().find(|known| known.name() == word.value) else {
+        let error = Diagnostic::error(format!("DEPS does not know `{}`", word.value), word.span);
+        return Err(match nearest(&word.value, names) {
+            Some(name) => error.with_hint(format!("did you mean `{name}`?")),
+            None => error.with_hint(hint),
+        });
+    };
+    let specs: Vec<FlagSpec> = flag_specs(ecosystem).iter().copied().chain([("from", Shape::Text)]).collect();
+    let flags = Flags::check(&format!("DEPS {}", ecosystem.name()), flags, &specs)?;
+    if words.is_empty() {
+        let what = match ecosystem {
+            Ecosystem::Apt => "packages",
+            Ecosystem::Node | Ecosystem::Python => "a lock file",
+        };
+        return Err(Diagnostic::error(format!("DEPS {} requires {what}", ecosystem.name()), word.span).with_hint(hint));
+    }
+    let mut given = Vec::new();
+    for (name, shape) in flag_specs(ecosystem) {
+        match shape {
+            Shape::Text => given.extend(flags.text(name).map(|value| (*name, value))),
+            Shape::List => given.extend(flags.list(name).into_iter().map(|value| (*name, value))),
+            Shape::Switch => {
+                let on = flags.switch(name).filter(|state| state.value);
+                given.extend(on.map(|state| (*name, Word::new("true".to_owned(), state.span))));
+            }
+        }
+    }
+    Ok(Deps { ecosystem, from: flags.text("from"), flags: given, arguments: words })
+}

@@ -1,0 +1,60 @@
+//! `DEPS`: packages as layers of their own.
+//!
+//! Which artifacts a lock file means is not known here: the first time, the request is noted as
+//! [`Missing::Deps`](crate::dockerfile::Missing), and lowering goes on as if nothing was asked. With the answer, each layer of
+//! the plan becomes a node without inputs, and one merge puts them on the stage's tree: no layer depends on what is below it.
+
+use super::{StageBuild, stage::not_yet};
+use crate::{
+    diagnostic::Diagnostic,
+    dockerfile::{inputs::Missing, instruction::Deps, plan::Step},
+    graph::Op,
+    package::DepsRequest,
+};
+
+pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps) -> Result<(), Diagnostic> {
+    if let Some(from) = &deps.from {
+        return Err(not_yet("DEPS --from", from.span, "take the lock file from the build context"));
+    }
+    let request = request(stage, deps)?;
+    let title = stage.title(step);
+    let name = stage.progress.next(&title);
+    let Some(plan) = stage.target.inputs.deps(&request).cloned() else {
+        stage.target.missing.push(Missing::Deps { request, span: step.span() });
+        return Ok(());
+    };
+    let ecosystem = deps.ecosystem.name();
+    let mut inputs = vec![stage.state.root];
+    let mut summaries = Vec::new();
+    for op in plan.layers {
+        let summary = format!("DEPS {ecosystem} {}", op.summary());
+        let name = stage.progress.name(&summary);
+        inputs.push(stage.add(Op::Package(op), Vec::new(), name, step));
+        summaries.push(summary);
+    }
+    if summaries.is_empty() {
+        stage.record(title);
+        return Ok(());
+    }
+    let merged = stage.add(Op::Merge, inputs, name, step);
+    for summary in summaries {
+        stage.push_layer(merged, summary);
+    }
+    Ok(())
+}
+
+fn request(stage: &StageBuild<'_, '_>, deps: &Deps) -> Result<DepsRequest, Diagnostic> {
+    let mut flags = Vec::with_capacity(deps.flags.len());
+    for (name, word) in &deps.flags {
+        flags.push(((*name).to_owned(), stage.expand(word)?));
+    }
+    let arguments: Result<Vec<String>, Diagnostic> = deps.arguments.iter().map(|word| stage.expand(word)).collect();
+    Ok(DepsRequest {
+        ecosystem: deps.ecosystem,
+        flags,
+        arguments: arguments?.into_iter().filter(|argument| !argument.is_empty()).collect(),
+        platform: stage.state.platform.clone(),
+        environment: stage.state.scope.environment.write(),
+        base: stage.state.base.clone(),
+    })
+}

@@ -1,0 +1,240 @@
+//! Packages of a language or a distribution, as the graph sees them: artifacts that are unpacked, never installed.
+//!
+//! [`DEPS`](crate::dockerfile::instruction::Deps) asks for them ([`DepsRequest`]); the core finds out which artifacts
+//! that means ([`DepsPlan`]); each of the plan's [`PackageOp`]s becomes one node, and one layer for ever: its key is what the
+//! artifacts hold and where they go, never where they come from.
+
+use crate::platform::Platform;
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// Where packages come from. A closed set: `src/packages/` has a module for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Ecosystem {
+    /// Debian packages.
+    Apt,
+    /// npm tarballs.
+    Node,
+    /// Wheels.
+    Python,
+}
+
+impl Ecosystem {
+    /// All of them, in the order of the alphabet.
+    pub const ALL: [Self; 3] = [Self::Apt, Self::Node, Self::Python];
+
+    /// As written behind `DEPS`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Apt => "apt",
+            Self::Node => "node",
+            Self::Python => "python",
+        }
+    }
+}
+
+/// One `DEPS` for one platform, its variables expanded: what the core answers with a [`DepsPlan`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DepsRequest {
+    /// Whose packages.
+    pub ecosystem: Ecosystem,
+    /// Names and values of the flags, in their order; a switch has the value `true`.
+    pub flags: Vec<(String, String)>,
+    /// What is behind the flags: names of packages, or one lock file of the context.
+    pub arguments: Vec<String>,
+    /// The platform that the packages are for.
+    pub platform: Platform,
+    /// `NAME=value` of the stage: images of interpreters say there what they have.
+    pub environment: Vec<String>,
+    /// The image that the stage starts from, and the digest of its manifest; none for `scratch`.
+    pub base: Option<(String, String)>,
+}
+
+impl DepsRequest {
+    /// The value of a flag that is given once.
+    pub fn flag(&self, name: &str) -> Option<&str> {
+        self.flags.iter().find(|(flag, _)| flag == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All values of a flag.
+    pub fn flags<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.flags.iter().filter(move |(flag, _)| flag == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a variable of the stage.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.iter().find_map(|entry| entry.strip_prefix(name)?.strip_prefix('='))
+    }
+}
+
+/// The layers that a [`DepsRequest`] comes to, lowest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DepsPlan {
+    /// One layer each.
+    pub layers: Vec<PackageOp>,
+}
+
+/// Artifacts that are unpacked into one layer. No inputs; the result is a tree of exactly that layer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PackageOp {
+    /// The packages, in the order in which they are unpacked: of two files with one path, the later one stays.
+    pub packages: Vec<Package>,
+    /// Files beside them, which stay in any case.
+    pub files: Vec<PackageFile>,
+}
+
+impl PackageOp {
+    /// Modification time of everything in the layer, in seconds since 1970: 1980-01-01, the earliest that a zip archive can
+    /// express, because Python refuses to put older files into one. An earlier `SOURCE_DATE_EPOCH` wins.
+    pub const TIME: i64 = 315_532_800;
+
+    /// What is in the layer, for people: `numpy 1.26.4, six 1.17.0`.
+    pub fn summary(&self) -> String {
+        let name = |package: &Package| format!("{} {}", package.name, package.version);
+        let named: Vec<String> = self.packages.iter().map(name).collect();
+        if named.is_empty() {
+            let paths: Vec<&str> = self.files.iter().map(|file| file.path.as_str()).collect();
+            return paths.join(", ");
+        }
+        named.join(", ")
+    }
+}
+
+/// One package: an artifact and how it is laid out.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Package {
+    /// Its normalised name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What its artifact must be.
+    pub artifact: ArtifactHash,
+    /// How it is unpacked.
+    pub layout: PackageLayout,
+}
+
+/// How an artifact is unpacked: everything but its bytes that the layer depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PackageLayout {
+    /// A Python wheel.
+    Wheel(WheelLayout),
+}
+
+/// Where the parts of a wheel go ("Binary distribution format" of the Python packaging specifications).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WheelLayout {
+    /// `purelib` and `platlib`: absolute path of the folder of modules.
+    pub site: String,
+    /// `scripts`: absolute path of the folder of programs.
+    pub scripts: String,
+    /// `data`: absolute path of the prefix.
+    pub data: String,
+    /// `headers`: absolute path of the folder above the package's own.
+    pub headers: String,
+    /// Absolute path of the interpreter that scripts start, in the image.
+    pub interpreter: String,
+    /// Whether it was asked for by name, and not only by another package (`REQUESTED`).
+    pub requested: bool,
+}
+
+/// A file that a plan makes up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PackageFile {
+    /// Absolute path.
+    pub path: String,
+    /// Permission bits; meaningless for a link.
+    pub mode: u32,
+    /// What it is.
+    pub content: PackageContent,
+}
+
+/// What a [`PackageFile`] is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PackageContent {
+    /// A folder.
+    Folder,
+    /// A file of these bytes.
+    Text(String),
+    /// A symbolic link to this target.
+    Link(String),
+}
+
+/// The hash that a lock gives an artifact, spelled `sha256:<hex>` or `sha512:<hex>`, lower-case.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ArtifactHash(String);
+
+/// Why a text is no hash of an artifact.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no hash that is safe to rely on: expected sha256 or sha512, and hexadecimal digits")]
+pub struct ArtifactHashError(pub String);
+
+impl ArtifactHash {
+    /// Of an algorithm (`sha256` or `sha512`) and hexadecimal digits in either case.
+    pub fn new(algorithm: &str, hex: &str) -> Result<Self, ArtifactHashError> {
+        format!("{algorithm}:{}", hex.to_ascii_lowercase()).parse()
+    }
+
+    /// `sha256` or `sha512`.
+    pub fn algorithm(&self) -> &str {
+        self.0.split_once(':').map_or("", |(algorithm, _)| algorithm)
+    }
+
+    /// The digits.
+    pub fn hex(&self) -> &str {
+        self.0.split_once(':').map_or("", |(_, hex)| hex)
+    }
+}
+
+impl FromStr for ArtifactHash {
+    type Err = ArtifactHashError;
+
+    fn from_str(text: &str) -> Result<Self, ArtifactHashError> {
+        let digits = match text.split_once(':') {
+            Some(("sha256", hex)) if hex.len() == 64 => hex,
+            Some(("sha512", hex)) if hex.len() == 128 => hex,
+            Some(_) | None => return Err(ArtifactHashError(text.to_owned())),
+        };
+        if digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ArtifactHashError(text.to_owned()))
+        }
+    }
+}
+
+impl TryFrom<String> for ArtifactHash {
+    type Error = ArtifactHashError;
+
+    fn try_from(text: String) -> Result<Self, ArtifactHashError> {
+        text.parse()
+    }
+}
+
+impl From<ArtifactHash> for String {
+    fn from(hash: ArtifactHash) -> Self {
+        hash.0
+    }
+}
+
+impl fmt::Display for ArtifactHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_strong_hashes_in_one_spelling() {
+        let hex = "AB".repeat(32);
+        assert_eq!(ArtifactHash::new("sha256", &hex).unwrap().hex(), "ab".repeat(32));
+        for text in ["sha1:00", "md5:00", &format!("sha256:{hex}"), "sha256:../../x", "", &format!("sha512:{hex}")] {
+            assert!(text.parse::<ArtifactHash>().is_err(), "{text}");
+        }
+    }
+}

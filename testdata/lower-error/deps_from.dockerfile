@@ -1,0 +1,3 @@
+FROM scratch AS locks
+FROM scratch
+DEPS python --from=locks requirements.txt
