@@ -41,6 +41,7 @@ pub mod http;
 pub mod image;
 pub mod layer;
 pub mod optimize;
+pub mod packages;
 pub mod pipeline;
 pub mod progress;
 pub mod registry;

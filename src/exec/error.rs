@@ -1,8 +1,8 @@
 //! Why an operation failed, in words for the person who wrote the Dockerfile.
 
 use crate::{
-    git::GitError, http::HttpError, layer::LayerError, registry::RegistryError, sandbox::SandboxError,
-    store::StoreError,
+    git::GitError, http::HttpError, layer::LayerError, packages::PackageError, registry::RegistryError,
+    sandbox::SandboxError, store::StoreError,
 };
 use std::path::PathBuf;
 
@@ -24,6 +24,9 @@ pub enum ExecError {
     /// A repository could not be checked out.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// A package could not be fetched or is not what it should be.
+    #[error(transparent)]
+    Package(#[from] PackageError),
     /// No process could be started.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -95,6 +98,7 @@ impl ExecError {
             Self::Store(StoreError::NoSpace { .. }) | Self::Http(HttpError::Store(StoreError::NoSpace { .. })) => true,
             Self::Layer(error) => error.is_no_space(),
             Self::Registry(RegistryError::Sink { cause, .. }) => cause.kind() == std::io::ErrorKind::StorageFull,
+            Self::Package(error) => error.is_no_space(),
             Self::Store(_)
             | Self::Registry(_)
             | Self::Http(_)

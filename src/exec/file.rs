@@ -263,7 +263,7 @@ fn place(op: &Op) -> &'static str {
         Op::Local(_) => "the build context",
         Op::Git(_) => "the repository",
         Op::Http(_) => "the download",
-        Op::Image(_) | Op::Exec(_) | Op::File(_) | Op::Merge => "the source image",
+        Op::Image(_) | Op::Exec(_) | Op::File(_) | Op::Merge | Op::Package(_) => "the source image",
     }
 }
 

@@ -151,7 +151,7 @@ fn needed_of(graph: &Graph, id: NodeId) -> Need {
                 on_top[user.index()] = true;
                 need = Need::Tables;
             }
-            Op::Exec(_) | Op::File(_) | Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) => {}
+            Op::Exec(_) | Op::File(_) | Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::Package(_) => {}
         }
     }
     need

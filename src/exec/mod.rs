@@ -9,6 +9,7 @@
 //! | `File` | `file` | the base and one layer: the plan of its entries is its content key |
 //! | `Exec` | `run` | the base and one layer: what a process changed |
 //! | `Merge` | here | the layers of all inputs |
+//! | `Package` | `package` | one layer: what is in artifacts, unpacked |
 
 pub mod context;
 mod error;
@@ -18,6 +19,7 @@ mod image;
 mod mode;
 mod network;
 mod options;
+mod package;
 mod repository;
 mod run;
 mod select;
@@ -33,6 +35,7 @@ use crate::{
     http::{Download, Web},
     image::DiffId,
     layer::{Compression, Form, Layers, View},
+    packages::Packages,
     solver::{
         Executor, Key,
         event::{Events, Step},
@@ -84,6 +87,8 @@ pub struct Exec {
     pub commits: Mutex<BTreeMap<NodeId, Commit>>,
     /// Who hears of the work before keys are made.
     pub events: Events,
+    /// Where the artifacts of packages come from.
+    pub packages: Packages,
     /// Folders of the person who builds, by name.
     pub contexts: BTreeMap<String, PathBuf>,
     /// How layers that nothing runs on are compressed at once.
@@ -139,7 +144,7 @@ impl Exec {
             let built_on = match node.op {
                 Op::Merge => node.inputs.iter().any(|input| above.contains(input)),
                 Op::Exec(_) | Op::File(_) => node.inputs.first().is_some_and(|input| above.contains(input)),
-                Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) => false,
+                Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::Package(_) => false,
             };
             if built_on {
                 if matches!(node.op, Op::Exec(_)) {
@@ -167,7 +172,7 @@ impl Executor for Exec {
             Op::File(op) => tokio::task::block_in_place(|| file::selected_from_contexts(self, node, op)),
             Op::Http(op) => http::facts(self, id, op).await,
             Op::Git(op) => repository::facts(self, id, op).await,
-            Op::Image(_) | Op::Local(_) | Op::Exec(_) | Op::Merge => Ok(Vec::new()),
+            Op::Image(_) | Op::Local(_) | Op::Exec(_) | Op::Merge | Op::Package(_) => Ok(Vec::new()),
         }
     }
 
@@ -187,7 +192,7 @@ impl Executor for Exec {
                 self.bring_for_plan(op, inputs, None).await?;
                 tokio::task::block_in_place(|| Ok(Some(file::Plan::new(self, id, op, inputs)?.facts())))
             }
-            Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::Merge => Ok(None),
+            Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::Merge | Op::Package(_) => Ok(None),
         }
     }
 
@@ -229,6 +234,7 @@ impl Executor for Exec {
                     Ok(on_top(&inputs[0], layer))
                 })
             }
+            Op::Package(op) => package::make(self, id, op, step).await,
             Op::Exec(op) => {
                 for input in inputs {
                     self.sources.bring(&self.layers, input.layers(), Need::Files, Some(step)).await?;

@@ -78,6 +78,6 @@ fn figures() {
 fn again(content: &Content) -> Content {
     match content {
         Content::Host { root, path } => Content::Host { root: Arc::clone(root), path: path.clone() },
-        Content::None | Content::Bytes(_) | Content::Layer { .. } => Content::None,
+        Content::None | Content::Bytes(_) | Content::Layer { .. } | Content::Stream(_) => Content::None,
     }
 }

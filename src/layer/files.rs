@@ -10,6 +10,8 @@ use super::{
 use crate::image::DiffId;
 use std::{
     collections::HashMap,
+    fmt,
+    io::{self, Read},
     os::{fd::OwnedFd, unix::ffi::OsStrExt as _},
     path::PathBuf,
     sync::Arc,
@@ -45,6 +47,15 @@ pub enum Content {
         /// Path of the file there, or of a hard link.
         path: Vec<u8>,
     },
+    /// Wherever [`Stream::open`] finds them: in an archive that is read as the layer is packed.
+    Stream(Arc<dyn Stream>),
+}
+
+/// Bytes of a file that are read in one pass, by whichever thread comes to them.
+pub trait Stream: fmt::Debug + Send + Sync {
+    /// The bytes from their beginning. A reader that finds out that they are not what they should be says so at their
+    /// end.
+    fn open(&self) -> io::Result<Box<dyn Read + Send>>;
 }
 
 impl Item {
@@ -107,6 +118,7 @@ pub(super) fn prepare(
                 };
                 Source::File { root, path }
             }
+            Content::Stream(stream) => Source::Stream(stream),
         };
         packable.push(Packable { entry, source, check: if digest_known { Check::Verify } else { Check::Compute } });
     }

@@ -64,7 +64,7 @@ pub use compression::{Algorithm, Compression, CompressionError};
 pub use decompress::Format;
 pub use diff::{Owners, UpperDir};
 pub use error::LayerError;
-pub use files::{Content, Form, Item};
+pub use files::{Content, Form, Item, Stream};
 pub use folder::OverlayXattrs;
 pub use notice::{Notice, NoticeKind};
 pub use resolve::{LastLink, ResolveError, Resolved};

@@ -8,6 +8,7 @@
 use super::{
     entry_path,
     error::{At, LayerError},
+    files::Stream,
     folder::{self, Folder, OverlayXattrs},
     notice::Notices,
     ordered::{Ordered, processors},
@@ -46,6 +47,8 @@ pub(super) enum Source {
     Bytes(Vec<u8>),
     /// In a file beneath a folder.
     File { root: Arc<OwnedFd>, path: Vec<u8> },
+    /// Wherever the stream has them.
+    Stream(Arc<dyn Stream>),
 }
 
 impl Source {
@@ -219,8 +222,14 @@ impl Reader {
         let bytes = match source {
             Source::None => Vec::new(),
             Source::Bytes(bytes) => bytes,
-            Source::File { root, path } if size > SMALL => {
-                return Ok(ReadItem { entry, content: ReadContent::Large(LargeSource { root, path, check }) });
+            source @ (Source::File { .. } | Source::Stream(_)) if size > SMALL => {
+                return Ok(ReadItem { entry, content: ReadContent::Large(LargeSource { source, check }) });
+            }
+            Source::Stream(stream) => {
+                let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
+                let reader = stream.open().at_entry(&entry.path)?;
+                reader.take(size + 1).read_to_end(&mut bytes).at_entry(&entry.path)?;
+                bytes
             }
             Source::File { root, path } => {
                 let opened = OpenedFile::open(&root, &path, size)?;
@@ -244,36 +253,65 @@ impl Reader {
 
 /// A file that is read piece by piece.
 struct LargeSource {
-    root: Arc<OwnedFd>,
-    path: Vec<u8>,
+    source: Source,
     check: Check,
 }
 
 /// Reads a large file, and hashes and copies what it reads.
 struct LargeFile<'a> {
-    opened: OpenedFile<'a>,
+    input: LargeInput<'a>,
     check: Check,
     hash: Option<blake3::Hasher>,
     copy: Option<File>,
     read: u64,
 }
 
+enum LargeInput<'a> {
+    File(OpenedFile<'a>),
+    /// A stream, and the path of its entry.
+    Stream(Box<dyn Read + Send>, Vec<u8>),
+}
+
+impl LargeInput<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, LayerError> {
+        match self {
+            Self::File(opened) => opened.file.read(buffer).at(entry_path::as_path(opened.path)),
+            Self::Stream(reader, path) => reader.read(buffer).at_entry(path),
+        }
+    }
+
+    fn changed(&self) -> LayerError {
+        match self {
+            Self::File(opened) => opened.changed(),
+            Self::Stream(_, path) => LayerError::Changed { path: super::toc::display(path).into() },
+        }
+    }
+}
+
 impl<'a> LargeFile<'a> {
     fn open(source: &'a LargeSource, entry: &Entry, target: Option<&Target>) -> Result<Self, LayerError> {
         let EntryKind::File { size, .. } = entry.kind else { unreachable!("only files are large") };
-        let opened = OpenedFile::open(&source.root, &source.path, size)?;
+        let input = match &source.source {
+            Source::File { root, path } => LargeInput::File(OpenedFile::open(root, path, size)?),
+            Source::Stream(stream) => LargeInput::Stream(stream.open().at_entry(&entry.path)?, entry.path.clone()),
+            Source::None | Source::Bytes(_) => unreachable!("what is in memory is written whole"),
+        };
         let copy = match target {
             Some(target) => Some(Folder::new(Arc::clone(&target.root)).create_file(&entry.path).at_entry(&entry.path)?),
             None => None,
         };
         let hash = (source.check != Check::Trust).then(blake3::Hasher::new);
-        Ok(Self { opened, check: source.check, hash, copy, read: 0 })
+        Ok(Self { input, check: source.check, hash, copy, read: 0 })
     }
 
     /// Checks that all was read, and completes the entry and the copy.
     fn finish(mut self, entry: &mut Entry, notices: &mut Notices) -> Result<(), LayerError> {
-        let more = self.opened.file.read(&mut [0]).at(entry_path::as_path(self.opened.path))?;
-        self.opened.check_unchanged(self.read + more as u64)?;
+        let more = self.input.read(&mut [0])?;
+        match &self.input {
+            LargeInput::File(opened) => opened.check_unchanged(self.read + more as u64)?,
+            LargeInput::Stream(..) if more > 0 => return Err(self.input.changed()),
+            LargeInput::Stream(..) => {}
+        }
         if let Some(hash) = self.hash {
             settle_digest(entry, hash.finalize().into(), self.read, self.check)?;
         }
@@ -284,10 +322,9 @@ impl<'a> LargeFile<'a> {
 /// Its errors are [`LayerError`]s, so that they are not taken for those of the output.
 impl Read for LargeFile<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let path = entry_path::as_path(self.opened.path);
-        let count = self.opened.file.read(buffer).at(path).map_err(io::Error::other)?;
+        let count = self.input.read(buffer).map_err(io::Error::other)?;
         if count == 0 && !buffer.is_empty() {
-            return Err(io::Error::other(self.opened.changed()));
+            return Err(io::Error::other(self.input.changed()));
         }
         if let Some(hash) = &mut self.hash {
             hash.update(&buffer[..count]);

@@ -1,6 +1,6 @@
 //! The Dockerfile and its `.dockerignore`: read, and quoted in errors.
 
-use super::{BuildError, Request};
+use super::{BuildError, Request, inputs::Unanswered};
 use crate::{exec::ExecError, git::GitError, http::HttpError, registry::RegistryError, resolve::ResolveError};
 use flashbuild_frontend::{
     diagnostic::{Diagnostic, Span},
@@ -63,14 +63,16 @@ impl BuildFile {
         BuildError::Dockerfile(rendered.join("\n\n"))
     }
 
-    pub(super) fn unresolved(&self, missing: &Missing, error: &ResolveError) -> BuildError {
+    pub(super) fn unresolved(&self, missing: &Missing, error: &Unanswered) -> BuildError {
         let rendered = missing.failed(&error.to_string()).render(&self.name, &self.text, false);
-        match error {
-            ResolveError::Registry(RegistryError::Unreachable { .. }) | ResolveError::Store(_) => {
-                BuildError::Environment(rendered)
+        let is_environment = match error {
+            Unanswered::Image(ResolveError::Registry(RegistryError::Unreachable { .. }) | ResolveError::Store(_)) => {
+                true
             }
-            ResolveError::Registry(_) | ResolveError::Image(_) => BuildError::Dockerfile(rendered),
-        }
+            Unanswered::Image(ResolveError::Registry(_) | ResolveError::Image(_)) => false,
+            Unanswered::Deps(error) => error.is_environment(),
+        };
+        if is_environment { BuildError::Environment(rendered) } else { BuildError::Dockerfile(rendered) }
     }
 
     pub(super) fn failed(&self, error: &ExecError, span: Option<Span>) -> BuildError {
@@ -84,8 +86,10 @@ impl BuildFile {
             }
             ExecError::Http(HttpError::Unreachable { .. } | HttpError::SetUp(_) | HttpError::Store(_))
             | ExecError::Git(GitError::NoGit) => BuildError::Environment(rendered),
+            ExecError::Package(error) if error.is_environment() => BuildError::Environment(rendered),
             error if error.is_no_space() => BuildError::Environment(rendered),
             ExecError::Layer(_)
+            | ExecError::Package(_)
             | ExecError::Registry(_)
             | ExecError::Http(_)
             | ExecError::Git(_)

@@ -61,7 +61,7 @@ pub async fn call(
         Question::Outline | Question::Check => {
             // Without a target, all of the file is looked at.
             request.options.whole_file = question == Question::Check && request.options.target.is_none();
-            inputs::resolve(store, client, &request, &file, events).await.map(|(inputs, _)| inputs)
+            inputs::resolve(store, client, None, &request, &file, events).await.map(|(inputs, _)| inputs)
         }
     };
     match question {

@@ -1,6 +1,6 @@
 //! Why there is no image.
 
-use crate::{export::ExportError, registry::RegistryError, store::StoreError};
+use crate::{export::ExportError, packages::PackageError, registry::RegistryError, store::StoreError};
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,12 @@ impl From<StoreError> for BuildError {
 
 impl From<ExportError> for BuildError {
     fn from(error: ExportError) -> Self {
+        Self::Environment(error.to_string())
+    }
+}
+
+impl From<PackageError> for BuildError {
+    fn from(error: PackageError) -> Self {
         Self::Environment(error.to_string())
     }
 }

@@ -2,24 +2,44 @@
 
 use super::{BuildError, Request, build_file::BuildFile};
 use crate::{
+    packages::{PackageError, Packages},
     registry::Client,
-    resolve::{self, ResolveError, Source},
+    resolve::{self, Pinned, ResolveError, Source},
     solver::event::Events,
     store::Store,
 };
 use flashbuild_frontend::{
     diagnostic::Diagnostic,
     dockerfile::{Dockerfile, Inputs, Missing},
+    package::{DepsPlan, DepsRequest},
 };
 use std::collections::BTreeMap;
+
+/// What was found out for a [`Missing`].
+enum Answer {
+    Image(Box<Pinned>),
+    /// The layers, and what to tell about them.
+    Deps(DepsPlan, Vec<String>),
+}
+
+/// Why nothing was found out.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unanswered {
+    /// About an image.
+    #[error(transparent)]
+    Image(#[from] ResolveError),
+    /// About packages.
+    #[error(transparent)]
+    Deps(#[from] PackageError),
+}
 
 /// Why lowering cannot know what it needs.
 #[derive(Debug)]
 pub(super) enum Unknown {
     /// Names in the file are wrong.
     File(Vec<Diagnostic>),
-    /// An image cannot be looked at.
-    Image(Box<(Missing, ResolveError)>),
+    /// An image or packages cannot be looked at.
+    Input(Box<(Missing, Unanswered)>),
 }
 
 impl Unknown {
@@ -27,22 +47,24 @@ impl Unknown {
     pub(super) fn diagnostics(&self) -> Vec<Diagnostic> {
         match self {
             Self::File(errors) => errors.clone(),
-            Self::Image(image) => vec![image.0.failed(&image.1.to_string())],
+            Self::Input(input) => vec![input.0.failed(&input.1.to_string())],
         }
     }
 
     pub(super) fn into_error(self, source: &BuildFile) -> BuildError {
         match self {
             Self::File(errors) => source.refuse(&errors),
-            Self::Image(image) => source.unresolved(&image.0, &image.1),
+            Self::Input(input) => source.unresolved(&input.0, &input.1),
         }
     }
 }
 
-/// Resolves the images of a Dockerfile: what lowering needs of them, and where their layers are.
+/// Resolves the images and the packages of a Dockerfile: what lowering needs of them, and where the images' layers are.
+/// Without `packages`, those are left unknown.
 pub(super) async fn resolve(
     store: &Store,
     client: &Client,
+    packages: Option<&Packages>,
     request: &Request,
     dockerfile: &Dockerfile,
     events: &Events,
@@ -50,25 +72,68 @@ pub(super) async fn resolve(
     let mut inputs = Inputs::default();
     let mut images = BTreeMap::new();
     loop {
-        let missing = dockerfile.missing(&request.options, &inputs).map_err(Unknown::File)?;
+        let mut missing = dockerfile.missing(&request.options, &inputs).map_err(Unknown::File)?;
+        missing.retain(|missing| packages.is_some() || matches!(missing, Missing::ImageConfig { .. }));
         if missing.is_empty() {
             return Ok((inputs, images));
         }
-        let ask = missing.iter().map(|missing| async move {
-            let Missing::ImageConfig { reference, platform, .. } = missing;
-            let step = events.step(format!("resolve {} for {platform}", reference.familiar()));
-            let pinned = resolve::resolve(store, client, reference, platform, request.pull).await;
-            match &pinned {
+        let ask = missing.into_iter().map(|missing| async move {
+            let step = events.step(question(&missing));
+            let answer = answer(store, client, packages, request, &missing).await;
+            match &answer {
                 Ok(_) => step.ran(),
                 Err(error) => step.failed(error.to_string()),
             }
-            (missing, pinned)
+            (missing, answer)
         });
-        for (missing, pinned) in futures_util::future::join_all(ask).await {
-            let Missing::ImageConfig { reference, platform, .. } = missing;
-            let pinned = pinned.map_err(|error| Unknown::Image(Box::new((missing.clone(), error))))?;
-            images.insert(pinned.image.digest.clone(), pinned.source);
-            inputs.insert(reference, platform, pinned.image);
+        for (missing, answer) in futures_util::future::join_all(ask).await {
+            match (missing, answer) {
+                (missing, Err(error)) => return Err(Unknown::Input(Box::new((missing, error)))),
+                (Missing::ImageConfig { reference, platform, .. }, Ok(Answer::Image(pinned))) => {
+                    images.insert(pinned.image.digest.clone(), pinned.source);
+                    inputs.insert(&reference, &platform, pinned.image);
+                }
+                (Missing::Deps { request, .. }, Ok(Answer::Deps(plan, notes))) => {
+                    for note in notes {
+                        events.notice(note);
+                    }
+                    inputs.insert_deps(request, plan);
+                }
+                (Missing::ImageConfig { .. }, Ok(Answer::Deps(..))) | (Missing::Deps { .. }, Ok(Answer::Image(_))) => {
+                    unreachable!("each question has its own kind of answer")
+                }
+            }
+        }
+    }
+}
+
+async fn answer(
+    store: &Store,
+    client: &Client,
+    packages: Option<&Packages>,
+    request: &Request,
+    missing: &Missing,
+) -> Result<Answer, Unanswered> {
+    match (missing, packages) {
+        (Missing::ImageConfig { reference, platform, .. }, _) => {
+            let pinned = resolve::resolve(store, client, reference, platform, request.pull).await?;
+            Ok(Answer::Image(Box::new(pinned)))
+        }
+        (Missing::Deps { request, .. }, Some(packages)) => {
+            let (plan, notes) = packages.plan(request).await?;
+            Ok(Answer::Deps(plan, notes))
+        }
+        (Missing::Deps { .. }, None) => unreachable!("packages are not asked for"),
+    }
+}
+
+/// What is looked up, for people.
+fn question(missing: &Missing) -> String {
+    match missing {
+        Missing::ImageConfig { reference, platform, .. } => format!("resolve {} for {platform}", reference.familiar()),
+        Missing::Deps { request, .. } => {
+            let DepsRequest { ecosystem, arguments, platform, .. } = request;
+            format!("resolve {} {} for {platform}", ecosystem.name(), arguments.join(" "))
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     export::{self, BuiltIndex},
     http::Web,
     layer::{Layers, OverlayXattrs},
+    packages::{self, ContextFiles, Packages},
     registry::Client,
     solver::{self, Solved, event::Events},
     store::Store,
@@ -65,7 +66,9 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
     let dockerfile = Dockerfile::parse(&source.text).map_err(|errors| source.refuse(&errors))?;
     step.ran();
 
-    let (inputs, images) = inputs::resolve(store, client, &request, &dockerfile, events)
+    let lock_files = ContextFiles::new(&request.context);
+    let packages = Packages::new(store.clone(), packages::Client::new(&packages::Options::default())?, lock_files);
+    let (inputs, images) = inputs::resolve(store, client, Some(&packages), &request, &dockerfile, events)
         .await
         .map_err(|unknown| unknown.into_error(&source))?;
     let graph = Arc::new(dockerfile.lower(&request.options, &inputs).map_err(|errors| source.refuse(&errors))?);
@@ -84,6 +87,7 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         downloads: Mutex::default(),
         commits: Mutex::default(),
         events: events.clone(),
+        packages,
         contexts: BTreeMap::from([("context".to_owned(), request.context.clone())]),
         compression: request.compression,
         proxies: proxies.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),

@@ -10,10 +10,14 @@
 //! | modification times | no | no | a checkout changes them without changing anything |
 //! | layers of inputs | no | yes, for `Exec` | what a process sees |
 //! | entries that a `File` operation makes | no | yes | they are the result; the base matters only where it shows in them |
-//! | `SOURCE_DATE_EPOCH` | yes | yes | it is in the times of the layer |
+//! | `SOURCE_DATE_EPOCH` | yes | yes | it is in the times of the layer; in that of packages only if it is before 1980 |
+//! | addresses of packages, their index, the stage below them | no | no | their hashes say what they hold |
 //! | proxy variables, display names, spans, number of jobs | no | no | they do not change the result |
 
-use flashbuild_frontend::graph::{Node, Op};
+use flashbuild_frontend::{
+    graph::{Node, Op},
+    package::PackageOp,
+};
 
 /// Changes whenever the meaning of a key does.
 const SCHEMA: &str = "flashbuild-key-1";
@@ -49,6 +53,7 @@ fn work(kind: &str, node: &Node, epoch: Option<i64>, facts: &[u8]) -> blake3::Ha
     let platform = node.platform.as_ref().map(ToString::to_string).unwrap_or_default();
     let epoch = match node.op {
         Op::Exec(_) | Op::File(_) => format!("{epoch:?}"),
+        Op::Package(_) => format!("{:?}", epoch.filter(|epoch| *epoch < PackageOp::TIME)),
         Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::Merge => String::new(),
     };
     for part in [kind.as_bytes(), &op, platform.as_bytes(), epoch.as_bytes(), facts] {

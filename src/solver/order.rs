@@ -27,7 +27,7 @@ pub(super) fn urgency(graph: &Graph, left: &BTreeSet<NodeId>) -> BTreeMap<NodeId
 fn weight(op: &Op) -> u64 {
     match op {
         Op::Exec(_) => 100,
-        Op::Image(_) | Op::Http(_) | Op::Git(_) => 30,
+        Op::Image(_) | Op::Http(_) | Op::Git(_) | Op::Package(_) => 30,
         Op::File(_) => 3,
         Op::Local(_) | Op::Merge => 1,
     }

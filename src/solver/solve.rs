@@ -191,7 +191,7 @@ async fn all<V: Clone>(inputs: Vec<watch::Receiver<Option<V>>>) -> Option<Vec<V>
 
 fn has_record(graph: &Graph, id: NodeId) -> bool {
     match graph.node(id).op {
-        Op::Image(_) | Op::Exec(_) | Op::File(_) => true,
+        Op::Image(_) | Op::Exec(_) | Op::File(_) | Op::Package(_) => true,
         Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::Merge => false,
     }
 }
@@ -241,7 +241,7 @@ impl<E: Executor> Vertex<E> {
         }
         let _place = match self.graph.node(self.id).op {
             Op::Exec(_) => Some(self.running.enter(self.urgency).await),
-            Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::File(_) | Op::Merge => None,
+            Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::File(_) | Op::Merge | Op::Package(_) => None,
         };
         let step = self.start();
         match self.executor.execute(self.id, inputs, &step).await {

@@ -1,14 +1,17 @@
 //! What lowering is given: the wishes of the person who builds, and what the images named in the file are.
 
-use super::Dockerfile;
+use super::{Dockerfile, instruction::Kind, plan::Plan};
 use crate::{
     config::ImageConfig,
-    diagnostic::{Diagnostic, Span},
+    diagnostic::{Diagnostic, Span, sorted},
     package::{DepsPlan, DepsRequest},
     platform::Platform,
     reference::Reference,
 };
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// Build arguments that tell processes their way to the network. They are never part of a key, a history or a graph,
 /// unless a stage declares them.
@@ -176,9 +179,31 @@ impl Dockerfile {
     /// has to be asked until nothing is missing.
     ///
     /// # Errors
-    /// With what is wrong with the file.
+    /// With what is wrong in the relations between stages.
     pub fn missing(&self, options: &Options, inputs: &Inputs) -> Result<Vec<Missing>, Vec<Diagnostic>> {
-        self.attempt(options, inputs).map(|(_, missing)| missing)
+        let mut missing: Vec<Missing> = Vec::new();
+        let mut errors: Vec<Diagnostic> = Vec::new();
+        let mut asks_for_packages = false;
+        for target in options.targets() {
+            match Plan::new(self, options, inputs, target) {
+                Ok(plan) => {
+                    missing.extend(plan.missing);
+                    let mut steps = plan.stages.iter().filter(|stage| stage.needed).flat_map(|stage| &stage.steps);
+                    asks_for_packages |= steps.any(|step| matches!(step.instruction.kind, Kind::Deps(_)));
+                }
+                Err(found) => errors.extend(found),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(sorted(errors));
+        }
+        if missing.is_empty() && asks_for_packages {
+            // Which packages can only be said with all variables known. What else is wrong then, lowering will say.
+            missing = self.attempt(options, inputs).map_or_else(|_| Vec::new(), |(_, missing)| missing);
+        }
+        let mut seen = BTreeSet::new();
+        missing.retain(|missing| seen.insert(missing.question()));
+        Ok(missing)
     }
 }
 

@@ -62,8 +62,7 @@ impl Dockerfile {
         }
     }
 
-    /// Makes the graph, with what is still missing left out of it and named. What is missing more than once is named
-    /// once.
+    /// Makes the graph, with what is still missing left out of it and named.
     pub(super) fn attempt(&self, options: &Options, inputs: &Inputs) -> Result<(Graph, Vec<Missing>), Vec<Diagnostic>> {
         let mut graph = Graph::default();
         let mut missing: Vec<Missing> = Vec::new();
@@ -82,8 +81,6 @@ impl Dockerfile {
         if !errors.is_empty() {
             return Err(sorted(errors));
         }
-        let mut seen = BTreeSet::new();
-        missing.retain(|missing| seen.insert(missing.question()));
         Ok((graph, missing))
     }
 
@@ -240,9 +237,10 @@ impl TargetBuild<'_> {
     fn image_state(&mut self, planned: &PlannedStage<'_>, progress: &mut Progress) -> State {
         let (root, mut config) = self.image(&planned.base, &planned.platform, planned.from.span, progress);
         config.created = None;
-        let base = match &self.graph.node(root).op {
-            Op::Image(image) => Some((image.reference.clone(), image.digest.clone())),
-            Op::Local(_) | Op::Exec(_) | Op::File(_) | Op::Merge | Op::Package(_) => None,
+        let base = if let Op::Image(image) = &self.graph.node(root).op {
+            Some((image.reference.clone(), image.digest.clone()))
+        } else {
+            None
         };
         State::start(root, planned.platform.clone(), config, base)
     }
