@@ -5,19 +5,45 @@
 
 use super::{
     Content, Entry, EntryKind, Item, LayerError, Layers, Notice, Toc, apply, decompress,
-    entry_path::{as_path, join},
-    tar_reader::TarReader,
+    entry_path::join,
+    error::At,
+    files::Stream,
+    folder::open_file,
+    tar_reader::{ArchiveError, TarReader},
 };
 use crate::store::StageDir;
-use std::{io::Read, os::fd::OwnedFd, sync::Arc};
+use std::{
+    io::{self, Read},
+    os::fd::OwnedFd,
+    sync::Arc,
+};
 
-/// An archive whose files lie in the store's `tmp/` for as long as this lives.
+/// An archive whose files lie in the store's `tmp/` for as long as this or one of its items lives.
 #[derive(Debug)]
 pub struct Unpacked {
     toc: Toc,
     notices: Vec<Notice>,
+    stage: Arc<Stage>,
+}
+
+/// Where an archive is unpacked.
+#[derive(Debug)]
+struct Stage {
     root: Arc<OwnedFd>,
-    _stage: StageDir,
+    _folder: StageDir,
+}
+
+/// A regular file of an archive.
+#[derive(Debug)]
+struct UnpackedFile {
+    stage: Arc<Stage>,
+    path: Vec<u8>,
+}
+
+impl Stream for UnpackedFile {
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(open_file(&self.stage.root, &self.path)?))
+    }
 }
 
 /// Whether `input` is a tar archive, compressed or not. Reads its beginning only.
@@ -33,7 +59,11 @@ impl Layers {
     pub fn unpack_archive(&self, archive: impl Read + Send) -> Result<Unpacked, LayerError> {
         let (stage, target) = self.stage()?;
         let packed = apply::apply(archive, Some(&target), &mut self.below(&[]), self.limits)?;
-        Ok(Unpacked { toc: packed.toc, notices: packed.notices.into_vec(), root: target.root, _stage: stage })
+        Ok(Unpacked {
+            toc: packed.toc,
+            notices: packed.notices.into_vec(),
+            stage: Arc::new(Stage { root: target.root, _folder: stage }),
+        })
     }
 }
 
@@ -48,32 +78,49 @@ impl Unpacked {
         &self.notices
     }
 
-    /// The archive's content inside of `folder` (in the spelling of [`Entry::path`]), ready to become part of a layer
-    /// while this lives.
+    /// The archive's content inside of `folder` (in the spelling of [`Entry::path`]), ready to become part of a layer.
     pub fn items(&self, folder: &[u8]) -> Result<Vec<Item>, LayerError> {
+        self.items_as(|entry| Some(Entry { path: join(folder, &entry.path), ..entry.clone() }))
+    }
+
+    /// The archive's content as `place` changes its entries, in path, owner, mode or time, without those that it gives
+    /// none. A hard link stays only if its file does.
+    pub fn items_as(&self, place: impl Fn(&Entry) -> Option<Entry>) -> Result<Vec<Item>, LayerError> {
         let item = |entry: &Entry| {
-            let mut placed = Entry { path: join(folder, &entry.path), ..entry.clone() };
-            match &mut placed.kind {
+            let mut placed = place(entry)?;
+            Some(match &mut placed.kind {
                 EntryKind::Whiteout | EntryKind::Dir { opaque: true } => Err(LayerError::Inexpressible {
                     path: placed.path,
                     reason: "its name in the archive means a deletion, and files of that name cannot be in a layer",
                 }),
                 EntryKind::HardLink { target } => {
-                    *target = join(folder, target);
+                    *target = place(self.toc.get(target)?)?.path;
                     Ok(Item::new(placed))
                 }
                 EntryKind::File { .. } => {
-                    let content = Content::Host { root: Arc::clone(&self.root), path: as_path(&entry.path).to_owned() };
-                    Ok(Item::file(placed, content))
+                    let file = UnpackedFile { stage: Arc::clone(&self.stage), path: entry.path.clone() };
+                    Ok(Item::file(placed, Content::Stream(Arc::new(file))))
                 }
                 EntryKind::Dir { opaque: false }
                 | EntryKind::Symlink { .. }
                 | EntryKind::CharDevice { .. }
                 | EntryKind::BlockDevice { .. }
                 | EntryKind::Fifo => Ok(Item::new(placed)),
-            }
+            })
         };
-        self.toc.entries().iter().map(item).collect()
+        self.toc.entries().iter().filter_map(item).collect()
+    }
+
+    /// The bytes of a regular file of the archive, if it has one at `path`; an error if they are more than `limit`.
+    pub fn read(&self, path: &[u8], limit: u64) -> Result<Option<Vec<u8>>, LayerError> {
+        let Some(EntryKind::File { size, .. }) = self.toc.get(path).map(|entry| &entry.kind) else { return Ok(None) };
+        if *size > limit {
+            return Err(ArchiveError::Limit { limit, of: "bytes in a file that is read whole" }.into());
+        }
+        let mut bytes = Vec::new();
+        let file = open_file(&self.stage.root, path).at_entry(path)?;
+        file.take(limit).read_to_end(&mut bytes).at_entry(path)?;
+        Ok(Some(bytes))
     }
 }
 
