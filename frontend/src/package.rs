@@ -117,8 +117,17 @@ pub struct Package {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PackageLayout {
+    /// A Debian package.
+    Deb(DebLayout),
     /// A Python wheel.
     Wheel(WheelLayout),
+}
+
+/// What of a Debian package becomes part of the image.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DebLayout {
+    /// Whether its documentation does: manuals, changes, examples. Licences always do.
+    pub docs: bool,
 }
 
 /// Where the parts of a wheel go ("Binary distribution format" of the Python packaging specifications).

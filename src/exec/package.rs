@@ -11,7 +11,7 @@ pub(super) async fn make(exec: &Exec, id: NodeId, op: &PackageOp, step: &Step) -
     let artifacts = futures_util::future::try_join_all(fetch).await?;
     let epoch = exec.graph.epoch;
     tokio::task::block_in_place(|| {
-        let items = exec.packages.unpack(op, &artifacts, epoch)?;
+        let items = exec.packages.unpack(&exec.layers, op, &artifacts, epoch)?;
         let made = exec.layers.from_files(items, epoch, exec.form(id))?;
         Ok(Product::Tree(Arc::new(vec![made.diff_id])))
     })

@@ -1,5 +1,6 @@
 //! What can go wrong with packages, in words that name the package or the lock file.
 
+use super::apt::AptError;
 use crate::{layer::LayerError, store::StoreError};
 use flashbuild_frontend::package::{ArtifactHash, ArtifactHashError};
 
@@ -31,6 +32,9 @@ pub enum PackageError {
         /// What it says, and how to mend it.
         problem: String,
     },
+    /// Debian packages that could not be found out or unpacked.
+    #[error(transparent)]
+    Apt(#[from] AptError),
     /// A flag whose value makes no sense here.
     #[error("--{flag}: {problem}")]
     Flag {
@@ -102,6 +106,7 @@ impl PackageError {
         match self {
             Self::Store(_) => true,
             Self::Fetch { environment, .. } => *environment,
+            Self::Apt(error) => error.is_environment(),
             Self::Layer(_)
             | Self::Hash(_)
             | Self::Context { .. }
@@ -122,6 +127,7 @@ impl PackageError {
         match self {
             Self::Store(StoreError::NoSpace { .. }) => true,
             Self::Layer(error) => error.is_no_space(),
+            Self::Apt(error) => error.is_no_space(),
             Self::Store(_)
             | Self::Hash(_)
             | Self::Context { .. }

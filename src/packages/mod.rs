@@ -15,20 +15,27 @@
 //! - Credentials go to the host that they are for, and are in no plan, layer, message or key.
 
 mod address;
-#[expect(dead_code, reason = "the first ecosystem asks indexes")]
+mod apt;
 mod client;
 mod error;
 mod fetch;
 mod files;
 mod netrc;
+mod packing;
 mod python;
 
 pub use address::Address;
+pub use apt::AptError;
 pub use client::{Client, Options};
 pub use error::PackageError;
 pub use files::ContextFiles;
 
-use crate::{image::BlobDigest, layer::Item, solver::event::Step, store::Store};
+use crate::{
+    image::BlobDigest,
+    layer::{Item, Layers},
+    solver::event::Step,
+    store::Store,
+};
 use flashbuild_frontend::package::{ArtifactHash, DepsPlan, DepsRequest, Ecosystem, Package, PackageLayout, PackageOp};
 use std::{
     collections::HashMap,
@@ -85,6 +92,7 @@ impl Packages {
     /// The files of the layer of `op`; `artifacts` are the blobs of its packages. No time in it is after `epoch`.
     pub fn unpack(
         &self,
+        layers: &Layers,
         op: &PackageOp,
         artifacts: &[BlobDigest],
         epoch: Option<i64>,
@@ -93,7 +101,7 @@ impl Packages {
         let mut tree = files::Tree::new(time);
         for (package, artifact) in op.packages.iter().zip(artifacts) {
             let blob = self.store.open_blob(artifact)?.ok_or_else(|| PackageError::Gone(package.name.clone()))?;
-            tree.put_all(items_of(package, blob, time)?);
+            tree.put_all(items_of(layers, package, blob, time)?);
         }
         tree.put_files(&op.files);
         Ok(tree.into_items())
@@ -101,16 +109,17 @@ impl Packages {
 }
 
 /// Asks the ecosystem.
-#[expect(clippy::unused_async, reason = "ecosystems ask the network")]
-async fn plan_of(_: &Packages, request: &DepsRequest) -> Result<Planned, PackageError> {
+async fn plan_of(packages: &Packages, request: &DepsRequest) -> Result<Planned, PackageError> {
     match request.ecosystem {
-        Ecosystem::Apt | Ecosystem::Node | Ecosystem::Python => Err(PackageError::NotYet(request.ecosystem.name())),
+        Ecosystem::Apt => apt::plan(packages, request).await,
+        Ecosystem::Node | Ecosystem::Python => Err(PackageError::NotYet(request.ecosystem.name())),
     }
 }
 
 /// The files of one artifact where its layout puts them, with the modification time `time`.
-fn items_of(package: &Package, artifact: std::fs::File, time: i64) -> Result<Vec<Item>, PackageError> {
+fn items_of(layers: &Layers, package: &Package, artifact: std::fs::File, time: i64) -> Result<Vec<Item>, PackageError> {
     match &package.layout {
+        PackageLayout::Deb(layout) => Ok(apt::unpack(layers, package, layout, artifact, time)?),
         PackageLayout::Wheel(layout) => python::unpack(package, layout, artifact, time),
     }
 }

@@ -29,7 +29,13 @@ pub struct Deps {
 /// The flags of each ecosystem, `--from` apart.
 fn flag_specs(ecosystem: Ecosystem) -> &'static [FlagSpec] {
     match ecosystem {
-        Ecosystem::Apt => &[("suite", Shape::Text), ("mirror", Shape::List), ("configure", Shape::Switch)],
+        Ecosystem::Apt => &[
+            ("suite", Shape::List),
+            ("component", Shape::List),
+            ("mirror", Shape::List),
+            ("recommends", Shape::Switch),
+            ("no-docs", Shape::Switch),
+        ],
         Ecosystem::Node => &[
             ("prefix", Shape::Text),
             ("omit", Shape::List),

@@ -1,0 +1,33 @@
+//! `DEPS apt`: Debian packages as layers, without dpkg, without scripts, for any architecture.
+//!
+//! 1. Flags and the host's own configuration say where packages come from (`sources`).
+//! 2. `resolve` asks the host's `apt-get`, in a private root, which packages a request means for an architecture: exact
+//!    versions, addresses, SHA-256 from signed indexes (`root`).
+//! 3. Whoever runs the build fetches the files, by their hashes.
+//! 4. [`unpack`] reads a file (`ar`), puts its content at its place in a merged `/usr`, notes the package for scanners
+//!    (`var/lib/dpkg/status.d/`), and adds what its scripts would have made where that matters (`scripts`).
+//!
+//! Nothing that a package says is believed before its hash was right, and little of it after: names are checked,
+//! archives are read as hostile ones are.
+
+mod alternatives;
+mod ar;
+mod architecture;
+mod base;
+mod ca_certificates;
+mod error;
+mod host_sources;
+mod merged_usr;
+mod paragraph;
+mod plan;
+mod resolve;
+mod root;
+mod scripts;
+mod sources;
+mod subject_hash;
+mod tree;
+mod unpack;
+
+pub use error::AptError;
+pub(super) use plan::plan;
+pub(super) use unpack::unpack;
