@@ -11,6 +11,7 @@ mod concurrency;
 mod copy;
 mod crash;
 mod differential;
+mod deps_apt;
 mod direction;
 mod emulation;
 mod errors;

@@ -14,7 +14,7 @@ pub(crate) struct Invocation<'a> {
     command: String,
     arguments: Vec<String>,
     store: &'a str,
-    epoch: Option<&'a str>,
+    variables: Vec<(&'a str, &'a str)>,
     user: Option<u32>,
     wrapper: Vec<String>,
     number: u32,
@@ -41,7 +41,7 @@ impl<'a> Invocation<'a> {
             command: command.to_owned(),
             arguments,
             store: "store",
-            epoch: None,
+            variables: Vec::new(),
             user: None,
             wrapper: Vec::new(),
             number,
@@ -55,8 +55,13 @@ impl<'a> Invocation<'a> {
     }
 
     /// With `SOURCE_DATE_EPOCH` set.
-    pub(crate) fn epoch(mut self, epoch: &'a str) -> Self {
-        self.epoch = Some(epoch);
+    pub(crate) fn epoch(self, epoch: &'a str) -> Self {
+        self.variable("SOURCE_DATE_EPOCH", epoch)
+    }
+
+    /// With a variable of the environment set.
+    pub(crate) fn variable(mut self, name: &'a str, value: &'a str) -> Self {
+        self.variables.push((name, value));
         self
     }
 
@@ -95,7 +100,8 @@ impl<'a> Invocation<'a> {
         self.process().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("flashbuild starts")
     }
 
-    fn run(&self) -> Run {
+    /// Runs it, however that ends.
+    pub(crate) fn run(&self) -> Run {
         let output = self.process().output().expect("flashbuild starts");
         let (steps, stderr) = events::split(&String::from_utf8_lossy(&output.stderr));
         let metadata = fs::read(self.metadata_file()).ok().map(|json| serde_json::from_slice(&json).unwrap());
@@ -123,10 +129,8 @@ impl<'a> Invocation<'a> {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.work.path("home"))
-            .env("FLASHBUILD_ROOT", self.work.path(self.store));
-        if let Some(epoch) = self.epoch {
-            process.env("SOURCE_DATE_EPOCH", epoch);
-        }
+            .env("FLASHBUILD_ROOT", self.work.path(self.store))
+            .envs(self.variables.iter().copied());
         process
     }
 

@@ -1,6 +1,7 @@
 //! What the tests have in common: a folder to work in, commands to run, peers to compare with.
 
 mod busybox;
+mod debian_archive;
 mod events;
 mod faulty;
 mod invocation;
@@ -14,6 +15,7 @@ mod workspace;
 
 pub(crate) use busybox::BUSYBOX;
 pub(crate) use faulty::{Fault, FaultyRegistry};
+pub(crate) use debian_archive::{DebianArchive, dpkg_unpack};
 pub(crate) use invocation::{Invocation, Run};
 pub(crate) use layout::Layout;
 pub(crate) use peer::{is_root, peer, skip};
