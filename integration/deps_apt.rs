@@ -1,6 +1,6 @@
 //! `DEPS apt`: Debian packages as layers. Most tests have an archive of their own; those that need Debian's say so.
 
-use crate::harness::{DebianArchive, Invocation, Workspace, dpkg_unpack, is_root, peer, skip, tree_report};
+use crate::harness::{DebianArchive, Invocation, Run, Workspace, dpkg_unpack, is_root, peer, skip, tree_report};
 use flashbuild::solver::event::{Hit, Outcome};
 use std::{
     fs,
@@ -194,18 +194,61 @@ fn a_package_that_does_not_exist_is_named() {
     }
 }
 
+#[test]
+fn a_lock_is_obeyed_until_it_is_written_anew() {
+    let Some(mut archive) = archive(&["amd64"]) else { return };
+    let config = archive.apt_config();
+    let work = Workspace::new(DOCKERFILE);
+    let lock = || work.flashbuild("lock", &["--platform", "linux/amd64", "."]).variable("APT_CONFIG", &config);
+    let took = |store: &str, version: &str| {
+        let run = build(&work, &config, &["--platform", "linux/amd64"]).store(store).succeeds();
+        assert_eq!(run.outcomes(&format!("libgreeting {version}")).len(), 1, "{store}");
+    };
+    assert_eq!(lock().succeeds().stdout, "./flashbuild.lock: 4 packages\n");
+    archive.add("libgreeting", "4", "amd64", "none", "", &[("lib/libgreeting.so.4", "newer\n")]);
+    archive.publish();
+    took("second", "3");
+    let text = work.read("context/flashbuild.lock");
+    assert!(!text.contains("file:"), "addresses are no business of a lock:\n{text}");
+
+    fs::remove_file(work.path("context/flashbuild.lock")).unwrap();
+    took("third", "4");
+    lock().succeeds();
+    took("second", "4");
+}
+
+#[test]
+fn what_is_locked_and_not_there_any_more_is_said() {
+    let Some(archive) = archive(&["amd64"]) else { return };
+    let config = archive.apt_config();
+    let work = Workspace::new(DOCKERFILE);
+    let arguments = ["--platform", "linux/amd64"];
+    work.flashbuild("lock", &["--platform", "linux/amd64", "."]).variable("APT_CONFIG", &config).succeeds();
+    let path = work.path("context/flashbuild.lock");
+    let text = fs::read_to_string(&path).unwrap();
+    let hash = text.split("\"hash\": \"sha256:").nth(1).unwrap()[..64].to_owned();
+    for (from, to, words) in [
+        ("\"version\": \"3\"", "\"version\": \"2\"", "ask anew with `flashbuild lock`"),
+        (&hash, &"0".repeat(64), "is not the one in flashbuild.lock"),
+    ] {
+        assert!(text.contains(from), "{text}");
+        fs::write(&path, text.replace(from, to)).unwrap();
+        let run = build(&work, &config, &arguments).store("other").exits_with(1);
+        assert!(run.stderr.contains(words), "{words:?} is missing in:\n{}", run.stderr);
+    }
+}
+
 /// Builds with the host's own archive of packages; nothing where that is out of reach.
-fn with_debian(work: &Workspace, platform: &str) -> Option<()> {
+fn with_debian(work: &Workspace, arguments: &[&str]) -> Option<Run> {
     peer("apt-get")?;
     peer("gpgv")?;
-    let out = format!("type=local,dest={}", work.path("out").display());
-    let run = work.build(&["--platform", platform, "-o", &out]).run();
+    let run = work.build(arguments).run();
     if run.code == Some(3) && run.stderr.contains("apt-get update") {
         skip(&format!("the host's archive of packages is out of reach: {}", run.stderr));
         return None;
     }
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    Some(())
+    Some(run)
 }
 
 /// `FROM scratch` and three packages are a Python that starts.
@@ -229,7 +272,8 @@ fn python_runs(architecture: &str, emulator: Option<&str>, machine: &str) {
          assert oct(os.stat('/tmp').st_mode) == '0o41777'\n\
          open('/result', 'w').write(platform.machine())\n",
     );
-    if with_debian(&work, &format!("linux/{architecture}")).is_some() {
+    let out = format!("type=local,dest={}", work.path("out").display());
+    if with_debian(&work, &["--platform", &format!("linux/{architecture}"), "-o", &out]).is_some() {
         assert_eq!(work.read("out/result"), machine);
     }
 }
@@ -249,6 +293,20 @@ fn python_runs_from_nothing_on_s390x() {
     python_runs("s390x", (std::env::consts::ARCH != "s390x").then_some("qemu-s390x-static"), "s390x");
 }
 
+#[test]
+fn the_example_is_made_for_three_platforms_without_running_anything() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/apt-python");
+    let work = Workspace::new(&fs::read_to_string(example.join("Dockerfile")).unwrap());
+    work.file("app/greeter.py", fs::read(example.join("app/greeter.py")).unwrap());
+    let arguments = ["--platform", "linux/amd64,linux/arm64,linux/s390x", "-t", "greeter"];
+    let Some(made) = with_debian(&work, &arguments) else { return };
+    let steps: Vec<_> = made.vertices().map(|(name, _)| name).collect();
+    assert!(
+        steps.len() > 60 && steps.iter().all(|name| name.contains("DEPS apt") || name.contains("COPY")),
+        "{steps:?}"
+    );
+}
+
 /// With programs of root's, hard links, alternatives, certificates, files in both halves of merged `/usr`.
 const MANY: &str = "\
 python3 bash coreutils dash sed grep gawk mawk tar gzip xz-utils zstd bzip2 less tzdata procps util-linux passwd login \
@@ -263,7 +321,8 @@ fn same_as_dpkg(architecture: &str) {
         return;
     }
     let work = Workspace::new(&format!("FROM scratch\nDEPS apt {MANY}\n"));
-    if with_debian(&work, &format!("linux/{architecture}")).is_none() {
+    let out = format!("type=local,dest={}", work.path("out").display());
+    if with_debian(&work, &["--platform", &format!("linux/{architecture}"), "-o", &out]).is_none() {
         return;
     }
     let root = work.path("dpkg");

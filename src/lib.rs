@@ -19,6 +19,7 @@
 //! | [`exec`] | how each operation runs: the solver's executor |
 //! | [`export`] | where images go |
 //! | [`resolve`] | names to digests and configurations |
+//! | [`packages`] | names and lock files to artifacts, artifacts to the files of layers; one folder an ecosystem |
 //! | [`optimize`] | what is in an image |
 //! | [`registry`] | the client of the distribution specification |
 //! | [`http`] | files behind addresses, and what every client of the web shares |

@@ -14,8 +14,8 @@ mod web;
 mod workspace;
 
 pub(crate) use busybox::BUSYBOX;
-pub(crate) use faulty::{Fault, FaultyRegistry};
 pub(crate) use debian_archive::{DebianArchive, dpkg_unpack};
+pub(crate) use faulty::{Fault, FaultyRegistry};
 pub(crate) use invocation::{Invocation, Run};
 pub(crate) use layout::Layout;
 pub(crate) use peer::{is_root, peer, skip};

@@ -6,6 +6,8 @@ use super::{
     interruption,
 };
 use crate::{
+    exec::StepOptions,
+    layer::Compression,
     pipeline::{self, Answer, Built, Request},
     progress::{self, Mode, Screen},
     registry::{self, Client},
@@ -44,7 +46,7 @@ pub(super) struct BuildArgs {
 /// What to build.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Definition")]
-struct DefinitionArgs {
+pub(super) struct DefinitionArgs {
     /// Folder with the files to copy
     #[arg(default_value = ".")]
     context: PathBuf,
@@ -135,24 +137,47 @@ async fn build_or_call(
     }
 }
 
+impl DefinitionArgs {
+    /// What lowering needs of it.
+    fn options(&self) -> Result<Options, Failed> {
+        let mut build_args = pairs("--build-arg", &self.build_arg, true)?;
+        let epoch = epoch(build_args.remove("SOURCE_DATE_EPOCH"))?;
+        let host = Platform::host();
+        Ok(Options {
+            platforms: if self.platform.is_empty() { vec![host.clone()] } else { self.platform.clone() },
+            target: self.target.clone(),
+            build_args,
+            labels: pairs("--label", &self.label, false)?,
+            epoch,
+            ..Options::for_platform(host)
+        })
+    }
+
+    /// A request to look into it, from which nothing comes out.
+    pub(super) fn request(&self) -> Result<Request, Failed> {
+        Ok(Request {
+            context: self.context.clone(),
+            file: self.file.clone(),
+            options: self.options()?,
+            tags: Vec::new(),
+            outputs: Vec::new(),
+            compression: Compression::default(),
+            steps: StepOptions::default(),
+            jobs: 1,
+            no_cache: false,
+            pull: false,
+            single_id: false,
+        })
+    }
+}
+
 fn request(args: &BuildArgs, privilege: Privilege) -> Result<Request, Failed> {
     let definition = &args.definition;
-    let mut build_args = pairs("--build-arg", &definition.build_arg, true)?;
-    let epoch = epoch(build_args.remove("SOURCE_DATE_EPOCH"))?;
-    let host = Platform::host();
-    let options = Options {
-        platforms: if definition.platform.is_empty() { vec![host.clone()] } else { definition.platform.clone() },
-        target: definition.target.clone(),
-        build_args,
-        labels: pairs("--label", &definition.label, false)?,
-        epoch,
-        ..Options::for_platform(host)
-    };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Request {
         context: definition.context.clone(),
         file: definition.file.clone(),
-        options,
+        options: definition.options()?,
         tags: args.output.tags()?,
         outputs: args.output.destinations()?,
         compression: args.output.compression,

@@ -9,6 +9,7 @@ mod diff;
 mod failed;
 mod images;
 mod interruption;
+mod lock;
 mod output;
 mod steps;
 mod store;
@@ -21,6 +22,7 @@ use diff::DiffArgs;
 use failed::Failed;
 use images::InspectArgs;
 use interruption::interruption;
+use lock::LockArgs;
 use output::OutputArgs;
 use std::process::ExitCode;
 use steps::StepArgs;
@@ -39,6 +41,8 @@ enum Command {
     /// Build an image from a Dockerfile
     #[command(args_override_self = true)]
     Build(Box<BuildArgs>),
+    /// Write down which packages a Dockerfile's DEPS mean now, in flashbuild.lock
+    Lock(LockArgs),
     /// List the images in the local store
     Images(StoreArgs),
     /// Show an image of the local store
@@ -64,6 +68,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Build(args) => build::build(&args),
+        Command::Lock(args) => lock::lock(&args),
         Command::Images(args) => images::images(&args),
         Command::Inspect(args) => images::inspect(&args),
         Command::Diff(args) => {

@@ -20,6 +20,7 @@ mod client;
 mod error;
 mod fetch;
 mod files;
+mod lock;
 mod netrc;
 mod packing;
 mod python;
@@ -29,6 +30,7 @@ pub use apt::AptError;
 pub use client::{Client, Options};
 pub use error::PackageError;
 pub use files::ContextFiles;
+pub use lock::{FILE_NAME as LOCK_FILE_NAME, Lock};
 
 use crate::{
     image::BlobDigest,
@@ -50,6 +52,9 @@ pub struct Packages {
     /// Where the lock files are.
     #[expect(dead_code, reason = "the first ecosystem reads it")]
     files: Arc<ContextFiles>,
+    lock: Arc<Lock>,
+    /// Whether indexes are asked again for what is known already.
+    ask: bool,
     addresses: Arc<Mutex<HashMap<ArtifactHash, Vec<Address>>>>,
 }
 
@@ -65,9 +70,11 @@ pub struct Planned {
 }
 
 impl Packages {
-    /// Packages whose lock files are among `files`.
-    pub fn new(store: Store, client: Client, files: ContextFiles) -> Self {
-        Self { store, client, files: Arc::new(files), addresses: Arc::default() }
+    /// Packages whose lock files are among `files`; what has none is in `lock`. With `ask`, indexes are asked again for what
+    /// is known already and not locked.
+    pub fn new(store: Store, client: Client, files: ContextFiles, lock: Arc<Lock>, ask: bool) -> Self {
+        let ask = ask || lock.renews();
+        Self { store, client, files: Arc::new(files), lock, ask, addresses: Arc::default() }
     }
 
     /// Which layers a request comes to, and what to tell about it.

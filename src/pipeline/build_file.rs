@@ -16,6 +16,8 @@ use std::{
 pub(super) struct BuildFile {
     pub(super) name: String,
     pub(super) text: String,
+    /// Where it is.
+    pub(super) folder: PathBuf,
     pub(super) ignore: Vec<String>,
 }
 
@@ -55,7 +57,8 @@ impl BuildFile {
             }
         };
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        Ok(Self { name, text, ignore })
+        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+        Ok(Self { name, text, folder, ignore })
     }
 
     pub(super) fn refuse(&self, errors: &[Diagnostic]) -> BuildError {

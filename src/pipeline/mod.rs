@@ -6,6 +6,7 @@ mod deliver;
 mod error;
 mod inputs;
 mod inspect;
+mod lock;
 mod open;
 mod outcome;
 mod request;
@@ -14,6 +15,7 @@ pub use call::{Answer, AnswerFormat, Question, call};
 pub use deliver::Destination;
 pub use error::BuildError;
 pub use inspect::inspect;
+pub use lock::lock;
 pub use open::{OpenImage, open};
 pub use outcome::StepOutcome;
 pub use request::Request;
@@ -23,7 +25,7 @@ use crate::{
     export::{self, BuiltIndex},
     http::Web,
     layer::{Layers, OverlayXattrs},
-    packages::{self, ContextFiles, Packages},
+    packages::{self, ContextFiles, LOCK_FILE_NAME, Lock, Packages},
     registry::Client,
     solver::{self, Solved, event::Events},
     store::Store,
@@ -60,14 +62,9 @@ pub async fn build(store: &Store, client: &Client, request: Request, events: &Ev
 }
 
 async fn run(store: &Store, client: &Client, mut request: Request, events: &Events) -> Result<Built, BuildError> {
-    let step = events.step("load build definition");
-    let source = BuildFile::read(&request)?;
-    request.options.ignore = source.ignore.clone();
-    let dockerfile = Dockerfile::parse(&source.text).map_err(|errors| source.refuse(&errors))?;
-    step.ran();
-
-    let lock_files = ContextFiles::new(&request.context);
-    let packages = Packages::new(store.clone(), packages::Client::new(&packages::Options::default())?, lock_files);
+    let (source, dockerfile) = read(&mut request, events)?;
+    let lock = Lock::open(source.folder.join(LOCK_FILE_NAME), false)?;
+    let packages = packages(store, &request, Arc::new(lock))?;
     let (inputs, images) = inputs::resolve(store, client, Some(&packages), &request, &dockerfile, events)
         .await
         .map_err(|unknown| unknown.into_error(&source))?;
@@ -129,6 +126,21 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         delivery.to(output, &request.tags, events).await?;
     }
     Ok(Built { image, steps })
+}
+
+fn read(request: &mut Request, events: &Events) -> Result<(BuildFile, Dockerfile), BuildError> {
+    let step = events.step("load build definition");
+    let source = BuildFile::read(request)?;
+    request.options.ignore.clone_from(&source.ignore);
+    let dockerfile = Dockerfile::parse(&source.text).map_err(|errors| source.refuse(&errors))?;
+    step.ran();
+    Ok((source, dockerfile))
+}
+
+fn packages(store: &Store, request: &Request, lock: Arc<Lock>) -> Result<Packages, BuildError> {
+    let client = packages::Client::new(&packages::Options::default())?;
+    let files = ContextFiles::new(&request.context);
+    Ok(Packages::new(store.clone(), client, files, lock, request.pull))
 }
 
 /// The configuration of an output, complete but for its layers. Times are the epoch's, or the beginning of time, so

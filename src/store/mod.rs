@@ -7,6 +7,7 @@
 //!   blobs/sha256/<2>/<hex>   compressed layers, manifests, contents tables, artifacts (blob)
 //!   layers/<2>/<hex>/        unpacked layers, by DiffId                               (layer_dir)
 //!   cache-mounts/            RUN --mount=type=cache
+//!   apt/                     apt's lists, and what it answered (packages::apt); may be removed at any time
 //!   tmp/<process>/           what a process is making                                 (scratch)
 //!   locks/                   files that exist to be locked: names, processes, leases  (lock, lease)
 //! ```

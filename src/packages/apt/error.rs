@@ -1,6 +1,7 @@
 //! What can go wrong between a package's name and its files.
 
 use crate::{layer::LayerError, store::StoreError};
+use flashbuild_frontend::package::ArtifactHash;
 use std::{io, path::PathBuf};
 
 /// Why packages were not found out or not unpacked.
@@ -47,6 +48,23 @@ pub enum AptError {
         /// Name of the package's file.
         file: String,
     },
+    /// The archive has not what is locked.
+    #[error(
+        "flashbuild.lock names packages that the archive does not have (any more): name a mirror that keeps old versions \
+         with --mirror, or ask anew with `flashbuild lock`\n{error}"
+    )]
+    Moved {
+        /// What apt says.
+        error: Box<Self>,
+    },
+    /// The archive has another file under the same version.
+    #[error("the archive's {package} is not the one in flashbuild.lock, which has {expected}")]
+    OtherThanLocked {
+        /// Name and version.
+        package: String,
+        /// By the lock.
+        expected: ArtifactHash,
+    },
     /// A platform that Debian has no name for.
     #[error("Debian has no architecture for {0}")]
     Platform(String),
@@ -85,8 +103,10 @@ impl AptError {
         match self {
             Self::NoApt { .. } | Self::Sources(_) | Self::Answer(_) | Self::Store(_) | Self::Io { .. } => true,
             Self::Refused { command, .. } => *command == "update",
+            Self::Moved { error } => error.is_environment(),
             Self::Argument { .. }
             | Self::WeakHash { .. }
+            | Self::OtherThanLocked { .. }
             | Self::Platform(_)
             | Self::Package { .. }
             | Self::Unpack { .. } => false,
@@ -98,12 +118,14 @@ impl AptError {
         match self {
             Self::Store(StoreError::NoSpace { .. }) => true,
             Self::Unpack { error, .. } => error.is_no_space(),
+            Self::Moved { error } => error.is_no_space(),
             Self::NoApt { .. }
             | Self::Argument { .. }
             | Self::Sources(_)
             | Self::Refused { .. }
             | Self::Answer(_)
             | Self::WeakHash { .. }
+            | Self::OtherThanLocked { .. }
             | Self::Platform(_)
             | Self::Package { .. }
             | Self::Store(_)

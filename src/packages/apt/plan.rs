@@ -1,46 +1,111 @@
 //! `DEPS apt …` for one platform becomes layers.
 
 use super::{
+    AptError,
     architecture::debian_name,
     base,
     resolve::{Deb, Request, resolve},
     root,
     sources::SourceFlags,
 };
-use crate::packages::{Address, PackageError, Packages, Planned, netrc::Netrc, packing::pack};
+use crate::{
+    image::BlobDigest,
+    packages::{
+        Address, LOCK_FILE_NAME, PackageError, Packages, Planned, lock::LockedPackage, netrc::Netrc, packing::pack,
+    },
+};
 use flashbuild_frontend::package::{DebLayout, DepsPlan, DepsRequest, Package, PackageLayout};
 use std::{fs, path::Path};
 use url::Url;
 
-/// Which packages `request` means, a layer each, and where they are.
+/// Which packages `request` means, in layers, and where they are.
 pub(in crate::packages) async fn plan(packages: &Packages, request: &DepsRequest) -> Result<Planned, PackageError> {
-    let owned = |flag| request.flags(flag).map(str::to_owned).collect();
     let is_on = |flag| request.flag(flag).is_some();
-    let mut wanted = request.arguments.clone();
-    let is_scratch = request.base.is_none();
-    if is_scratch && !wanted.iter().any(|package| package == base::PACKAGE) {
-        wanted.push(base::PACKAGE.to_owned());
-    }
-    let asked = Request {
-        packages: wanted,
-        sources: SourceFlags { suites: owned("suite"), components: owned("component"), mirrors: owned("mirror") },
-        recommends: is_on("recommends"),
-    };
     let etc = root::etc().await?;
-    let debs = resolve(&packages.store, &request.platform, &asked, &etc, false).await?;
-
+    let mut notes = Vec::new();
+    let debs = if let Some(locked) = packages.lock.find(request) {
+        where_locked(packages, request, &locked, &etc).await?
+    } else {
+        if !packages.lock.is_empty() {
+            let asked = request.arguments.join(" ");
+            notes.push(format!(
+                "{LOCK_FILE_NAME} has no answer for DEPS apt {asked} on {}: run `flashbuild lock`",
+                request.platform
+            ));
+        }
+        let mut wanted = request.arguments.clone();
+        if is_scratch(request) && !wanted.iter().any(|package| package == base::PACKAGE) {
+            wanted.push(base::PACKAGE.to_owned());
+        }
+        let debs = resolve(&packages.store, &request.platform, &asked(request, wanted), &etc, packages.ask).await?;
+        packages.lock.note(request, debs.iter().map(locked).collect());
+        debs
+    };
     let layout = DebLayout { docs: !is_on("no-docs") };
     let mut layers = pack(debs.iter().map(|deb| (package(deb, &layout), deb.size)).collect());
-    if is_scratch {
+    if is_scratch(request) {
         layers.insert(0, base::layer(debian_name(&request.platform)?));
     }
     let credentials = credentials(&etc);
     let mut addresses = Vec::with_capacity(debs.len());
     for deb in debs {
-        let address = address(packages, &credentials, &deb)?;
-        addresses.push((deb.hash, address));
+        if let Some(address) = address(packages, &credentials, &deb)? {
+            addresses.push((deb.hash, address));
+        }
     }
-    Ok(Planned { plan: DepsPlan { layers }, addresses, notes: Vec::new() })
+    Ok(Planned { plan: DepsPlan { layers }, addresses, notes })
+}
+
+/// Whether nothing is below: then the packages have to bring what every system has.
+fn is_scratch(request: &DepsRequest) -> bool {
+    request.base.is_none()
+}
+
+fn asked(request: &DepsRequest, packages: Vec<String>) -> Request {
+    let all = |flag| request.flags(flag).map(str::to_owned).collect();
+    Request {
+        packages,
+        sources: SourceFlags { suites: all("suite"), components: all("component"), mirrors: all("mirror") },
+        recommends: request.flag("recommends").is_some(),
+    }
+}
+
+fn locked(deb: &Deb) -> LockedPackage {
+    LockedPackage { name: deb.name.clone(), version: deb.version.clone(), size: deb.size, hash: deb.hash.clone() }
+}
+
+/// The packages that the lock names. Where they are is found out only if one is not here: then the archive must have
+/// exactly these.
+async fn where_locked(
+    packages: &Packages,
+    request: &DepsRequest,
+    locked: &[LockedPackage],
+    etc: &Path,
+) -> Result<Vec<Deb>, PackageError> {
+    let mut is_here = true;
+    for package in locked {
+        let blob: Option<BlobDigest> = package.hash.to_string().parse().ok();
+        is_here &= blob.map(|blob| packages.store.blob_path(&blob)).transpose()?.flatten().is_some();
+    }
+    if is_here {
+        return Ok(locked.iter().map(without_address).collect());
+    }
+    let exactly = locked.iter().map(|package| format!("{}={}", package.name, package.version)).collect();
+    let found = resolve(&packages.store, &request.platform, &asked(request, exactly), etc, false).await;
+    let found = found.map_err(|error| AptError::Moved { error: Box::new(error) })?;
+    let find = |package: &LockedPackage| {
+        let deb = found.iter().find(|deb| deb.name == package.name);
+        deb.filter(|deb| deb.hash == package.hash).cloned().ok_or_else(|| AptError::OtherThanLocked {
+            package: format!("{} {}", package.name, package.version),
+            expected: package.hash.clone(),
+        })
+    };
+    Ok(locked.iter().map(find).collect::<Result<_, _>>()?)
+}
+
+fn without_address(package: &LockedPackage) -> Deb {
+    let LockedPackage { name, version, size, hash } = package.clone();
+    Deb { name, version, uri: None, size, hash }
 }
 
 fn package(deb: &Deb, layout: &DebLayout) -> Package {
@@ -53,10 +118,11 @@ fn package(deb: &Deb, layout: &DebLayout) -> Package {
 }
 
 /// Where a package is. apt's sources are the host's or the Dockerfile's own words, so their servers may be anywhere.
-fn address(packages: &Packages, credentials: &Netrc, deb: &Deb) -> Result<Address, PackageError> {
-    let refuse = |problem| PackageError::Address { address: deb.uri.clone(), problem };
-    let mut url: Url = deb.uri.parse().map_err(|_| refuse("apt gave it, and it is no address"))?;
-    match url.scheme() {
+fn address(packages: &Packages, credentials: &Netrc, deb: &Deb) -> Result<Option<Address>, PackageError> {
+    let Some(uri) = &deb.uri else { return Ok(None) };
+    let refuse = |problem| PackageError::Address { address: uri.clone(), problem };
+    let mut url: Url = uri.parse().map_err(|_| refuse("apt gave it, and it is no address"))?;
+    let address = match url.scheme() {
         "http" | "https" => {
             if let Some((user, password)) = credentials.of(url.host_str().unwrap_or_default())
                 && url.username().is_empty()
@@ -64,11 +130,12 @@ fn address(packages: &Packages, credentials: &Netrc, deb: &Deb) -> Result<Addres
                 let _ = url.set_username(&user);
                 let _ = url.set_password(Some(&password));
             }
-            Ok(Address::Web(packages.client.configure(url)))
+            Address::Web(packages.client.configure(url))
         }
-        "file" => url.to_file_path().map(Address::File).map_err(|()| refuse("it names no file")),
-        _ => Err(refuse("packages are fetched from http:, https: and file: only")),
-    }
+        "file" => Address::File(url.to_file_path().map_err(|()| refuse("it names no file"))?),
+        _ => return Err(refuse("packages are fetched from http:, https: and file: only")),
+    };
+    Ok(Some(address))
 }
 
 /// What `apt_auth.conf(5)` says, which has netrc's form.

@@ -29,10 +29,8 @@ pub(super) struct Deb {
     pub(super) name: String,
     /// Its version, with epoch and revision.
     pub(super) version: String,
-    /// Debian's name of the architecture that it is for; `all` for any.
-    pub(super) architecture: String,
-    /// Where its archive has it. Not part of what it is.
-    pub(super) uri: String,
+    /// Where its archive has it; unknown if it is here. Not part of what it is.
+    pub(super) uri: Option<String>,
     /// Bytes of the file.
     pub(super) size: u64,
     /// Of the file, as the archive's signed index has it.
@@ -102,7 +100,7 @@ fn deb(line: &str) -> Result<Deb, AptError> {
     let file = words.next().ok_or_else(answer)?;
     let size = words.next().and_then(|size| size.parse().ok()).ok_or_else(answer)?;
     let mut parts = file.strip_suffix(".deb").ok_or_else(answer)?.split('_');
-    let (Some(name), Some(version), Some(architecture), None) =
+    let (Some(name), Some(version), Some(_architecture), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return Err(answer());
@@ -113,8 +111,7 @@ fn deb(line: &str) -> Result<Deb, AptError> {
         name: name.to_owned(),
         // The only character that apt encodes in the name of a file: what is behind an epoch.
         version: version.replace("%3a", ":"),
-        architecture: architecture.to_owned(),
-        uri: uri.to_owned(),
+        uri: Some(uri.to_owned()),
         size,
         hash: hash.ok_or_else(|| AptError::WeakHash { file: file.to_owned() })?,
     })
@@ -141,8 +138,7 @@ mod tests {
         let expected = Deb {
             name: "z".to_owned(),
             version: "1:1.2+x-1".to_owned(),
-            architecture: "s390x".to_owned(),
-            uri: "http://a.example/pool/z_1%3a1.2%2bx-1_s390x.deb".to_owned(),
+            uri: Some("http://a.example/pool/z_1%3a1.2%2bx-1_s390x.deb".to_owned()),
             size: 79588,
             hash: ArtifactHash::new("sha256", &hash).unwrap(),
         };

@@ -1,0 +1,27 @@
+//! `flashbuild lock`: what a Dockerfile's names of packages mean now, written down.
+
+use super::{BuildError, Request, inputs, packages, read};
+use crate::{
+    packages::{LOCK_FILE_NAME, Lock},
+    registry::Client,
+    solver::event::Events,
+    store::Store,
+};
+use std::{path::PathBuf, sync::Arc};
+
+/// Asks anew, and writes the lock beside the Dockerfile; returns where, and how many packages it holds. Without anything
+/// to lock, nothing is written.
+pub async fn lock(
+    store: &Store,
+    client: &Client,
+    mut request: Request,
+    events: &Events,
+) -> Result<Option<(PathBuf, usize)>, BuildError> {
+    let (source, dockerfile) = read(&mut request, events)?;
+    let lock = Arc::new(Lock::open(source.folder.join(LOCK_FILE_NAME), true)?);
+    let packages = packages(store, &request, Arc::clone(&lock))?;
+    inputs::resolve(store, client, Some(&packages), &request, &dockerfile, events)
+        .await
+        .map_err(|unknown| unknown.into_error(&source))?;
+    Ok(lock.write()?)
+}
