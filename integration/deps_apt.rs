@@ -114,6 +114,17 @@ fn a_package_is_one_layer_for_all_platforms_and_projects() {
 }
 
 #[test]
+fn a_system_is_made_once_and_what_it_says_stays() {
+    let Some(archive) = archive(&["amd64"]) else { return };
+    let work =
+        Workspace::new("FROM scratch AS a\nDEPS apt libgreeting\nCOPY passwd /etc/\nFROM a\nDEPS apt greeting-data\n");
+    work.file("passwd", "app:x:1:1::/:/bin/sh\n");
+    export(&work, &archive.apt_config(), "linux/amd64");
+    assert_eq!(work.read("out/etc/passwd"), "app:x:1:1::/:/bin/sh\n");
+    assert_eq!(names(&work.path("out/var/lib/dpkg/status.d")), ["base-files", "greeting-data", "libgreeting"]);
+}
+
+#[test]
 fn documentation_can_be_left_out_and_licences_cannot() {
     let Some(archive) = archive(&["amd64"]) else { return };
     let work = Workspace::new("FROM scratch\nDEPS apt --no-docs greeting\n");

@@ -48,6 +48,8 @@ pub struct DepsRequest {
     pub environment: Vec<String>,
     /// The image that the stage starts from, and the digest of its manifest; none for `scratch`.
     pub base: Option<(String, String)>,
+    /// Whether a system is below: an image, or the packages of a distribution that came before.
+    pub has_system: bool,
 }
 
 impl DepsRequest {

@@ -142,7 +142,7 @@ fn key(request: &DepsRequest) -> (String, String) {
     let flags = request.flags.iter().map(|(name, value)| format!("--{name}={value}"));
     let words =
         std::iter::once(request.ecosystem.name().to_owned()).chain(flags).chain(request.arguments.iter().cloned());
-    let base = if request.base.is_none() { " (from scratch)" } else { "" };
+    let base = if request.has_system { "" } else { " (from scratch)" };
     (words.collect::<Vec<_>>().join(" ") + base, request.platform.to_string())
 }
 
@@ -159,6 +159,7 @@ mod tests {
             platform: "linux/s390x".parse().unwrap(),
             environment: Vec::new(),
             base: None,
+            has_system: false,
         }
     }
 

@@ -58,7 +58,7 @@ pub(in crate::packages) async fn plan(packages: &Packages, request: &DepsRequest
 
 /// Whether nothing is below: then the packages have to bring what every system has.
 fn is_scratch(request: &DepsRequest) -> bool {
-    request.base.is_none()
+    !request.has_system
 }
 
 fn asked(request: &DepsRequest, packages: Vec<String>) -> Request {

@@ -9,7 +9,7 @@ use crate::{
     diagnostic::Diagnostic,
     dockerfile::{inputs::Missing, instruction::Deps, plan::Step},
     graph::Op,
-    package::DepsRequest,
+    package::{DepsRequest, Ecosystem},
 };
 
 pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps) -> Result<(), Diagnostic> {
@@ -17,6 +17,7 @@ pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps)
         return Err(not_yet("DEPS --from", from.span, "take the lock file from the build context"));
     }
     let request = request(stage, deps)?;
+    stage.state.has_system |= deps.ecosystem == Ecosystem::Apt;
     let title = stage.title(step);
     let name = stage.progress.next(&title);
     let Some(plan) = stage.target.inputs.deps(&request).cloned() else {
@@ -56,5 +57,6 @@ fn request(stage: &StageBuild<'_, '_>, deps: &Deps) -> Result<DepsRequest, Diagn
         platform: stage.state.platform.clone(),
         environment: stage.state.scope.environment.write(),
         base: stage.state.base.clone(),
+        has_system: stage.state.has_system,
     })
 }

@@ -113,6 +113,8 @@ struct State {
     scope: Scope,
     /// The image that everything is built on: its name and its digest.
     base: Option<(String, String)>,
+    /// Whether a system is in the tree: an image's, or packages of a distribution.
+    has_system: bool,
 }
 
 /// The build of one target platform.
@@ -271,7 +273,8 @@ impl State {
         if scope.environment.get("PATH").is_none() && platform.os != "windows" {
             scope.set_env("PATH", DEFAULT_PATH);
         }
-        Self { root, platform, config, steps: Vec::new(), scope, base }.without_triggers()
+        let has_system = base.is_some();
+        Self { root, platform, config, steps: Vec::new(), scope, base, has_system }.without_triggers()
     }
 
     /// The state for a stage that starts from it: triggers are done there, once.
