@@ -22,5 +22,6 @@ mod interruption;
 mod platforms;
 mod registry;
 mod reproducible;
+mod steps;
 mod trees;
 mod urls;

@@ -95,6 +95,13 @@ impl<'a> Invocation<'a> {
         run
     }
 
+    /// Runs it, and expects it to fail in whatever way.
+    pub(crate) fn fails(&self) -> Run {
+        let run = self.run();
+        assert!(run.code.is_some_and(|code| code != 0), "{} {:?}:\n{run:#?}", self.command, self.arguments);
+        run
+    }
+
     /// Starts it, with nobody to hear what it says.
     pub(crate) fn spawn(&self) -> Child {
         self.process().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("flashbuild starts")

@@ -1,5 +1,6 @@
 //! Why an operation failed, in words for the person who wrote the Dockerfile.
 
+use super::MemoryLimit;
 use crate::{
     git::GitError, http::HttpError, layer::LayerError, packages::PackageError, registry::RegistryError,
     sandbox::SandboxError, store::StoreError,
@@ -37,6 +38,17 @@ pub enum ExecError {
         command: String,
         /// Its exit code; 128 and the signal's number if a signal ended it.
         code: i32,
+    },
+    /// A process was killed because it used too much memory.
+    #[error("process {command:?} was killed for memory: {}", match .limit {
+        MemoryLimit::OfStep => "it used all that --memory lets a step have",
+        MemoryLimit::OfMachine => "this machine has no more; --jobs 1 runs one step at a time",
+    })]
+    OutOfMemory {
+        /// What ran.
+        command: String,
+        /// Where the end was.
+        limit: MemoryLimit,
     },
     /// A source that does not exist.
     #[error("{path:?} not found in {place}{}", .similar.as_ref().map(|name| format!("; did you mean {name:?}?")).unwrap_or_default())]
@@ -105,6 +117,7 @@ impl ExecError {
             | Self::Git(_)
             | Self::Sandbox(_)
             | Self::Exit { .. }
+            | Self::OutOfMemory { .. }
             | Self::NotFound { .. }
             | Self::Path(_)
             | Self::NoUser { .. }

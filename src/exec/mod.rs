@@ -16,6 +16,7 @@ mod error;
 mod file;
 mod http;
 mod image;
+mod limits;
 mod mode;
 mod network;
 mod options;
@@ -27,6 +28,7 @@ mod users;
 
 pub use error::ExecError;
 pub use image::{Need, Sources};
+pub use limits::{MemoryLimit, StepGroups};
 pub use network::StepNetworks;
 pub use options::StepOptions;
 
@@ -97,6 +99,8 @@ pub struct Exec {
     pub proxies: Vec<String>,
     /// How processes run on this machine.
     pub options: StepOptions,
+    /// The control groups that limit processes.
+    pub groups: StepGroups,
     /// The networks that processes are lent.
     pub networks: StepNetworks,
     /// Whether owners other than root are out of reach (a namespace with one id).

@@ -1,13 +1,15 @@
 //! How a build's steps run on this machine: what was asked for on the command line and is in no key.
 
-use crate::sandbox::{HostEntry, Limits};
+use crate::sandbox::{GroupLimits, HostEntry, Limits};
 use std::path::PathBuf;
 
 /// How a build's steps run on this machine.
 #[derive(Debug, Clone, Default)]
 pub struct StepOptions {
-    /// How much of the machine each may use.
+    /// How much of the machine each process may use.
     pub limits: Limits,
+    /// How much of the machine each step may use with all its processes.
+    pub group_limits: GroupLimits,
     /// More names for `/etc/hosts`.
     pub hosts: Vec<HostEntry>,
     /// An emulator to use in place of the one that would be found.

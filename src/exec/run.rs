@@ -4,7 +4,7 @@ use super::{Exec, ExecError, Product, users};
 use crate::{
     image::DiffId,
     layer::{Owners, UpperDir},
-    sandbox::{self, Emulation, Hardening, ShownFile, Spec, Stream},
+    sandbox::{self, Emulation, Hardening, Limits, ShownFile, Spec, Stream},
     solver::event::{self, Step},
 };
 use flashbuild_frontend::{
@@ -31,6 +31,7 @@ pub(super) async fn run(
         }
     };
     let (network, _lease) = tokio::task::block_in_place(|| exec.networks.lend(op.network, step));
+    let measured = tokio::task::block_in_place(|| exec.groups.measure(step));
     let stage = exec.store.stage_dir()?;
     let (upper, work) = (stage.path().join("upper"), stage.path().join("work"));
     let spec = tokio::task::block_in_place(|| -> Result<Spec, ExecError> {
@@ -67,7 +68,10 @@ pub(super) async fn run(
             files: op.files.iter().map(shown).collect(),
             emulator,
             hardening: Hardening { no_new_privileges: exec.options.no_new_privileges, ..Hardening::default() },
-            limits: exec.options.limits.clone(),
+            limits: Limits {
+                group: measured.group().map(|group| group.path().to_owned()),
+                ..exec.options.limits.clone()
+            },
         })
     })?;
     let output = |stream: Stream, bytes: &[u8]| {
@@ -79,6 +83,9 @@ pub(super) async fn run(
     };
     let exit = sandbox::run(&spec, output, std::future::pending()).await?;
     if !exit.status.success() {
+        if let Some(limit) = measured.out_of_memory(exit.status) {
+            return Err(ExecError::OutOfMemory { command: op.args.join(" "), limit });
+        }
         return Err(ExecError::Exit { command: op.args.join(" "), code: exit.status.code() });
     }
     tokio::task::block_in_place(|| {

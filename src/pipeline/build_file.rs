@@ -97,6 +97,7 @@ impl BuildFile {
             | ExecError::Http(_)
             | ExecError::Git(_)
             | ExecError::Exit { .. }
+            | ExecError::OutOfMemory { .. }
             | ExecError::NotFound { .. }
             | ExecError::Path(_)
             | ExecError::NoUser { .. }

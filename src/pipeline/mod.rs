@@ -21,7 +21,7 @@ pub use outcome::StepOutcome;
 pub use request::Request;
 
 use crate::{
-    exec::{Exec, Need, Sources, StepNetworks},
+    exec::{Exec, Need, Sources, StepGroups, StepNetworks},
     export::{self, BuiltIndex},
     http::Web,
     layer::{Layers, OverlayXattrs},
@@ -89,6 +89,7 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         compression: request.compression,
         proxies: proxies.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
         options: request.steps.clone(),
+        groups: StepGroups::new(request.steps.group_limits.clone()),
         networks: StepNetworks::find(),
         single_id: request.single_id,
         listed: Mutex::default(),

@@ -1,6 +1,7 @@
 //! The helper: enters namespaces, starts process 1, and sees to it that nothing outlives the caller.
 
 use super::binfmt;
+use super::control_group;
 use super::failure::{Doing, Failure};
 use super::init::{self, Init};
 use super::outbound;
@@ -57,11 +58,12 @@ fn start(spec: Spec, caller: &UnixStream) -> Result<(Pid, OwnedFd), Failure> {
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS
-        | CloneFlags::CLONE_NEWCGROUP
         | match spec.network {
             Network::Host | Network::Outbound(_) => CloneFlags::empty(),
             Network::None => CloneFlags::CLONE_NEWNET,
         };
+    // Opened here, because a process may not leave the control groups of its namespace.
+    let group = spec.limits.group.as_deref().map(control_group::open).transpose()?;
     nix::sched::unshare(namespaces)
         .doing(|| "enter new namespaces".to_owned())
         .map_err(|failure| failure.hint("needs root, or a kernel that lets an ordinary user make namespaces"))?;
@@ -81,7 +83,7 @@ fn start(spec: Spec, caller: &UnixStream) -> Result<(Pid, OwnedFd), Failure> {
     match fork {
         ForkResult::Child => {
             drop(for_helper);
-            let init = Init { spec, messages: message_socket, user_namespace: for_init };
+            let init = Init { spec, messages: message_socket, group, user_namespace: for_init };
             std::process::exit(init::main(init));
         }
         ForkResult::Parent { child } => {

@@ -1,6 +1,7 @@
 //! Process 1 of the sandbox, from its first instruction to the one before the program's first.
 //!
-//! 1. Die with the helper; be the leader of a session without a terminal.
+//! 1. Die with the helper; be the leader of a session without a terminal; enter the control group, and a namespace of
+//!    which that is the root.
 //! 2. Keep mounts to this namespace.
 //! 3. Mount the tree over its upper folder, and a hidden file system for files of ours over its work folder.
 //! 4. Show `/etc/resolv.conf`, `/etc/hosts`, `/etc/hostname`; mount `/proc`, `/sys`, `/dev`; show the step's own files.
@@ -17,24 +18,27 @@
 
 use super::binfmt::{self, Request};
 use super::capabilities;
+use super::control_group;
 use super::devices;
 use super::failure::{Doing, Failure};
 use super::kernel_views;
 use super::mounts::Mount;
 use super::network;
 use super::overlay;
-use super::process_limits;
 use super::program::{self, NotExecuted};
 use super::protocol::{self, Message};
 use super::seccomp;
 use super::shown::{self, Hidden};
 use super::spec::{Network, Security, Spec, User};
 use super::tree::Tree;
+use super::ulimit;
 use nix::libc;
+use nix::sched::CloneFlags;
 use nix::unistd::{Gid, Uid};
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use rustix::process::Signal;
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -45,14 +49,16 @@ pub(super) struct Init {
     pub(super) spec: Spec,
     /// Where to say how it goes.
     pub(super) messages: UnixStream,
+    /// The list of processes of the control group that it is to belong to.
+    pub(super) group: Option<File>,
     /// For asking the helper to map the ids of a user namespace; present if there is an emulator.
     pub(super) user_namespace: Option<Request>,
 }
 
 /// Runs the step in the place of this process. Returns only with the exit code of a failure, which has been reported.
 pub(super) fn main(init: Init) -> i32 {
-    let Init { spec, messages, user_namespace } = init;
-    let (message, code) = match set_up(&spec, user_namespace) {
+    let Init { spec, messages, group, user_namespace } = init;
+    let (message, code) = match set_up(&spec, group, user_namespace) {
         Err(failure) => (Message::Failed(failure), 1),
         Ok(stubs) => {
             if protocol::write(&messages, &Message::Started { stubs }).is_err() {
@@ -68,9 +74,13 @@ pub(super) fn main(init: Init) -> i32 {
     code
 }
 
-fn set_up(spec: &Spec, user_namespace: Option<Request>) -> Result<Vec<PathBuf>, Failure> {
+fn set_up(spec: &Spec, group: Option<File>, user_namespace: Option<Request>) -> Result<Vec<PathBuf>, Failure> {
     die_with_parent()?;
     rustix::process::setsid().doing(|| "start a session".to_owned())?;
+    if let Some(group) = group {
+        control_group::enter(group)?;
+    }
+    nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP).doing(|| "enter a new cgroup namespace".to_owned())?;
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .doing(|| "keep mounts private".to_owned())?;
 
@@ -106,7 +116,7 @@ fn set_up(spec: &Spec, user_namespace: Option<Request>) -> Result<Vec<PathBuf>, 
     leave_key_ring();
     give_output_to(&spec.user);
     close_on_execute()?;
-    process_limits::set(&spec.limits.ulimits)?;
+    ulimit::set(&spec.limits.ulimits)?;
     if spec.hardening.no_new_privileges {
         rustix::thread::set_no_new_privs(true).doing(|| "give up new privileges".to_owned())?;
     }

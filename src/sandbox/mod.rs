@@ -54,6 +54,7 @@
 
 mod binfmt;
 mod capabilities;
+mod control_group;
 mod devices;
 mod elf;
 mod emulation;
@@ -67,7 +68,6 @@ mod mounts;
 mod network;
 mod outbound;
 mod overlay;
-mod process_limits;
 mod program;
 mod protocol;
 mod run;
@@ -75,20 +75,23 @@ mod seccomp;
 mod shown;
 mod spec;
 mod tree;
+mod ulimit;
 mod user_namespace;
 
 #[cfg(test)]
 mod tests;
 
 pub use binfmt::Emulator;
+pub use control_group::{ControlGroup, ControlGroups, GroupLimits, memory_kills};
 pub use emulation::Emulation;
 pub use failure::Failure;
 pub use helper::run_helper_if_asked;
-pub use limits::{Limits, Resource, Ulimit, UlimitError};
+pub use limits::Limits;
 pub use outbound::{Lease, OutboundNetworks};
 pub use run::run;
 pub use spec::{
     Exit, Hardening, HostEntry, HostEntryError, Network, OutboundNamespace, SandboxError, Security, ShownFile, Spec,
     Status, Stream, Usage, User,
 };
+pub use ulimit::{Resource, Ulimit, UlimitError};
 pub use user_namespace::{Privilege, enter_user_namespace};

@@ -55,10 +55,11 @@ impl FileSystem {
 
     /// Makes the file system, and a mount of it.
     pub(super) fn mount(self, attributes: Attributes) -> Result<Mount, Failure> {
-        self.mount_or_errno(attributes).doing(|| format!("mount a new {}", self.kind))
+        self.try_mount(attributes).doing(|| format!("mount a new {}", self.kind))
     }
 
-    fn mount_or_errno(&self, attributes: Attributes) -> rustix::io::Result<Mount> {
+    /// The same, with the raw error.
+    pub(super) fn try_mount(&self, attributes: Attributes) -> rustix::io::Result<Mount> {
         rustix::mount::fsconfig_create(self.context.as_fd())?;
         rustix::mount::fsmount(self.context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes).map(Mount)
     }

@@ -39,13 +39,14 @@ pub(super) fn mount_root(spec: &Spec) -> Result<Mount, Failure> {
         return Mount::of_host(&spec.upper, false)?.attach(upper.as_fd());
     }
     let in_user_namespace = !is_initial_user_namespace()?;
-    let overlay = configure(spec, in_user_namespace).transpose();
-    match overlay {
-        Some(overlay) => overlay?
-            .mount(Attributes::empty())
-            .map_err(|failure| failure.hint("the work folder must be empty; the kernel log may say more"))?
-            .attach(upper.as_fd()),
-        None => mount_by_option_string(spec, in_user_namespace, &upper),
+    let overlay = configure(spec, in_user_namespace)?;
+    match overlay.map(|overlay| overlay.try_mount(Attributes::empty())) {
+        Some(Ok(overlay)) => overlay.attach(upper.as_fd()),
+        // Before Linux 6.5 an overlay keeps options as text, and refuses what it does not know only here.
+        None | Some(Err(Errno::INVAL)) => mount_by_option_string(spec, in_user_namespace, &upper),
+        Some(Err(error)) => Err(error)
+            .doing(|| "mount the tree".to_owned())
+            .map_err(|failure| failure.hint("the work folder must be empty; the kernel log may say more")),
     }
 }
 
@@ -59,9 +60,9 @@ pub(super) fn is_initial_user_namespace() -> Result<bool, Failure> {
 fn configure(spec: &Spec, in_user_namespace: bool) -> Result<Option<FileSystem>, Failure> {
     let mut overlay = FileSystem::open("overlay")?;
     // The first layer named is the topmost.
-    for (index, lower) in spec.lowers.iter().rev().enumerate() {
+    for lower in spec.lowers.iter().rev() {
         match overlay.try_set("lowerdir+", lower) {
-            Err(Errno::INVAL) if index == 0 => return Ok(None),
+            Err(Errno::INVAL) => return Ok(None),
             other => other.doing(|| format!("use the layer {}", lower.display()))?,
         }
     }

@@ -3,12 +3,16 @@
 use super::{Emulator, Image, Path, PathBuf, User, skip};
 use crate::sandbox::Emulation;
 
-/// Where foreign busyboxes are looked for: `busybox-<arch>`, from Debian's `busybox-static`.
-const FOLDER: &str = "FLASHBUILD_TEST_FOREIGN";
+/// `busybox-<arch>` as `integration/setup` fetches it, in cargo's folder for the files of integration tests.
+fn busybox(arch: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    // The target folder has profile/deps/program in it.
+    let target = target.unwrap_or_else(|| std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned());
+    target.join("tmp/busybox").join(format!("busybox-{arch}"))
+}
 
 pub(super) fn image(arch: &str) -> Option<Image> {
-    let folder = std::env::var_os(FOLDER).map_or_else(|| PathBuf::from("/var/cache/flashbuild-tests"), PathBuf::from);
-    let mut image = Image::of(&folder.join(format!("busybox-{arch}")))?;
+    let mut image = Image::of(&busybox(arch))?;
     let Some(emulator) = emulator(arch) else { return skip("there is no static qemu") };
     image.spec.emulator = Some(emulator);
     Some(image)

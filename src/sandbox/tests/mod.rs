@@ -2,6 +2,7 @@
 //!
 //! Tests that need what a machine lacks say so and pass: root or a user namespace, `busybox`, a foreign `busybox`.
 
+mod control_group;
 mod foreign;
 mod hardening;
 mod hostile;

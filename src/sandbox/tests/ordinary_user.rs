@@ -124,9 +124,12 @@ fn folders_that_hide_those_below_are_marked_for_ordinary_users() {
 
 #[test]
 fn foreign_programs_run_for_an_ordinary_user() {
-    let Some(mut image) = foreign::image("arm64") else { return };
-    let Some(output) = image.sh_as_nobody("uname -m; id -u; cat /proc/self/uid_map") else { return };
-    assert_eq!(text(output).split_whitespace().collect::<Vec<_>>().join(" "), "OneId aarch64 0 0 0 1");
+    for (arch, machine) in [("arm64", "aarch64"), ("s390x", "s390x")] {
+        let Some(mut image) = foreign::image(arch) else { return };
+        let Some(output) = image.sh_as_nobody("uname -m; id -u; cat /proc/self/uid_map") else { return };
+        let expected = format!("OneId {machine} 0 0 0 1");
+        assert_eq!(text(output).split_whitespace().collect::<Vec<_>>().join(" "), expected);
+    }
 }
 
 #[test]
