@@ -24,7 +24,11 @@ fn machine(architecture: &str, qemu: &str, user: Option<u32>) -> Option<String> 
         work.give_to(user);
         build = build.user(user);
     }
-    build.succeeds();
+    let run = build.succeeds();
+    let steps = run.metadata()["flashbuild.steps"].as_array().unwrap();
+    let emulated: Vec<_> = steps.iter().filter_map(|step| step["emulated"]["arch"].as_str()).collect();
+    assert_eq!(emulated, [architecture]);
+    assert!(steps.iter().any(|step| step["emulated"]["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0)));
     Some(work.read("out/machine"))
 }
 
@@ -50,4 +54,23 @@ fn arm64_as_an_ordinary_user() {
 fn s390x_as_an_ordinary_user() {
     let Some(machine) = machine("s390x", "qemu-s390x-static", Some(ORDINARY_USER)) else { return };
     assert_eq!(machine, "s390x\n");
+}
+
+#[test]
+fn an_emulator_that_is_named_is_used() {
+    let platform = "linux/arm64";
+    let Some(work) = Workspace::with_busybox(&[platform], &format!("{BUSYBOX}{DOCKERFILE}")) else { return };
+    let run = work.build(&["--platform", platform, "--emulator", "/no/such/qemu"]).exits_with(3);
+    assert!(run.stderr.contains("cannot open the emulator /no/such/qemu: No such file"), "{}", run.stderr);
+}
+
+#[test]
+fn without_an_emulator_the_package_that_has_one_is_named() {
+    let platform = "linux/mips64le";
+    let dockerfile = "FROM scratch\nCOPY Dockerfile /\nRUN [\"/none\"]\n";
+    let work = Workspace::new(dockerfile);
+    let run = work.build(&["--platform", platform]).path("/no/such/folder").exits_with(3);
+    let part =
+        "cannot run programs for linux/mips64le here: install qemu-user-static, or name an emulator with --emulator";
+    assert!(run.stderr.contains(part), "{}", run.stderr);
 }

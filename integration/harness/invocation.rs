@@ -17,6 +17,7 @@ pub(crate) struct Invocation<'a> {
     variables: Vec<(&'a str, &'a str)>,
     user: Option<u32>,
     wrapper: Vec<String>,
+    path: Option<&'a str>,
     number: u32,
 }
 
@@ -44,6 +45,7 @@ impl<'a> Invocation<'a> {
             variables: Vec::new(),
             user: None,
             wrapper: Vec::new(),
+            path: None,
             number,
         }
     }
@@ -62,6 +64,12 @@ impl<'a> Invocation<'a> {
     /// With a variable of the environment set.
     pub(crate) fn variable(mut self, name: &'a str, value: &'a str) -> Self {
         self.variables.push((name, value));
+        self
+    }
+
+    /// With another `PATH`.
+    pub(crate) fn path(mut self, path: &'a str) -> Self {
+        self.path = Some(path);
         self
     }
 
@@ -134,7 +142,7 @@ impl<'a> Invocation<'a> {
         process.args(&self.arguments).current_dir(self.work.path("context")).stdin(Stdio::null());
         process
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PATH", self.path.map_or_else(|| std::env::var_os("PATH").unwrap_or_default(), Into::into))
             .env("HOME", self.work.path("home"))
             .env("FLASHBUILD_ROOT", self.work.path(self.store))
             .envs(self.variables.iter().copied());
@@ -164,10 +172,14 @@ fn command_as(user: u32, binary: &Path) -> Command {
 }
 
 impl Run {
+    /// What the metadata file says.
+    pub(crate) fn metadata(&self) -> &Value {
+        self.metadata.as_ref().expect("a build that succeeds writes its metadata file")
+    }
+
     /// Digest of the image or index that was built.
     pub(crate) fn digest(&self) -> &str {
-        let metadata = self.metadata.as_ref().expect("a build that succeeds writes its metadata file");
-        metadata["containerimage.digest"].as_str().expect("the metadata file names the digest")
+        self.metadata()["containerimage.digest"].as_str().expect("the metadata file names the digest")
     }
 
     /// How the steps ended whose names contain `part`, in the order in which they ended.

@@ -88,11 +88,11 @@ pub enum ExecError {
     #[error("no build context is named {0:?}")]
     NoContext(String),
     /// An architecture that this machine cannot run.
-    #[error("cannot run programs for {platform} here: {hint}")]
+    #[error("cannot run programs for {platform} here: install {hint}, or name an emulator with --emulator")]
     NoEmulator {
         /// The platform.
         platform: String,
-        /// What would help.
+        /// The package that has an emulator.
         hint: String,
     },
     /// An image without the data that it should have.

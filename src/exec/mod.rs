@@ -12,6 +12,7 @@
 //! | `Package` | `package` | one layer: what is in artifacts, unpacked |
 
 pub mod context;
+mod emulated;
 mod error;
 mod file;
 mod http;
@@ -26,6 +27,7 @@ mod run;
 mod select;
 mod users;
 
+pub use emulated::{EmulatedRun, EmulatedSteps};
 pub use error::ExecError;
 pub use image::{Need, Sources};
 pub use limits::{MemoryLimit, StepGroups};
@@ -99,6 +101,8 @@ pub struct Exec {
     pub proxies: Vec<String>,
     /// How processes run on this machine.
     pub options: StepOptions,
+    /// Processes that ran emulated.
+    pub emulated: EmulatedSteps,
     /// The control groups that limit processes.
     pub groups: StepGroups,
     /// The networks that processes are lent.
@@ -243,7 +247,7 @@ impl Executor for Exec {
                 for input in inputs {
                     self.sources.bring(&self.layers, input.layers(), Need::Files, Some(step)).await?;
                 }
-                let layer = run::run(self, node, op, &inputs[0], step).await?;
+                let layer = run::run(self, id, op, &inputs[0], step).await?;
                 Ok(on_top(&inputs[0], layer))
             }
         }

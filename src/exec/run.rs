@@ -1,6 +1,6 @@
 //! `Exec`: a process on an overlay of the tree's layers; what it changed is the layer.
 
-use super::{Exec, ExecError, Product, users};
+use super::{EmulatedRun, Exec, ExecError, Product, users};
 use crate::{
     image::DiffId,
     layer::{Owners, UpperDir},
@@ -8,21 +8,23 @@ use crate::{
     solver::event::{self, Step},
 };
 use flashbuild_frontend::{
-    graph::{self, ExecOp, Node},
+    graph::{self, ExecOp, NodeId},
     platform::Platform,
 };
+use std::time::Instant;
 
 /// Runs `op` on `base` and makes the layer of what it changed.
 pub(super) async fn run(
     exec: &Exec,
-    node: &Node,
+    id: NodeId,
     op: &ExecOp,
     base: &Product,
     step: &Step,
 ) -> Result<DiffId, ExecError> {
-    let platform = node.platform.clone().unwrap_or_else(Platform::host);
+    let platform = exec.graph.node(id).platform.clone().unwrap_or_else(Platform::host);
     let emulation = Emulation::for_arch(&platform.arch, exec.options.emulator.as_deref());
     let emulated_env = emulation.environment(&platform.arch);
+    let emulated = matches!(emulation, Emulation::HostHandler | Emulation::Qemu(_));
     let emulator = match emulation {
         Emulation::Native | Emulation::HostHandler => None,
         Emulation::Qemu(emulator) => Some(emulator),
@@ -81,7 +83,12 @@ pub(super) async fn run(
         };
         step.output(stream, bytes);
     };
+    let started = Instant::now();
     let exit = sandbox::run(&spec, output, std::future::pending()).await?;
+    if emulated {
+        let (took, cpu_time) = (started.elapsed(), exit.usage.cpu_time);
+        exec.emulated.add(id, EmulatedRun { arch: platform.arch.clone(), took, cpu_time });
+    }
     if !exit.status.success() {
         if let Some(limit) = measured.out_of_memory(exit.status) {
             return Err(ExecError::OutOfMemory { command: op.args.join(" "), limit });

@@ -21,7 +21,7 @@ pub use outcome::StepOutcome;
 pub use request::Request;
 
 use crate::{
-    exec::{Exec, Need, Sources, StepGroups, StepNetworks},
+    exec::{EmulatedSteps, Exec, Need, Sources, StepGroups, StepNetworks},
     export::{self, BuiltIndex},
     http::Web,
     layer::{Layers, OverlayXattrs},
@@ -89,6 +89,7 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         compression: request.compression,
         proxies: proxies.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
         options: request.steps.clone(),
+        emulated: EmulatedSteps::default(),
         groups: StepGroups::new(request.steps.group_limits.clone()),
         networks: StepNetworks::find(),
         single_id: request.single_id,
@@ -99,7 +100,10 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         let span = failed.node.and_then(|node| graph.node(node).span);
         source.failed(&failed.error, span)
     })?;
-    let steps = outcome::report(&graph, &steps);
+    if let Some(cost) = exec.emulated.summary() {
+        events.notice(cost);
+    }
+    let steps = outcome::report(&graph, &steps, &exec.emulated);
 
     let step = events.step("export layers");
     // A name in the local store is a promise that all of the image is here, or where it was pushed to.

@@ -1,6 +1,9 @@
 //! What became of each step.
 
-use crate::solver::{StepReport, event::Hit};
+use crate::{
+    exec::EmulatedSteps,
+    solver::{StepReport, event::Hit},
+};
 use flashbuild_frontend::graph::Graph;
 
 /// What became of a step.
@@ -12,9 +15,24 @@ pub struct StepOutcome {
     pub platforms: Vec<String>,
     /// `ran`, `definition` or `content`.
     pub outcome: &'static str,
+    /// What emulation cost, if it ran emulated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emulated: Option<Emulated>,
 }
 
-pub(super) fn report(graph: &Graph, steps: &[StepReport]) -> Vec<StepOutcome> {
+/// What emulation cost.
+#[derive(Debug, serde::Serialize)]
+pub struct Emulated {
+    /// The architecture of the programs.
+    pub arch: String,
+    /// Seconds from start to end.
+    pub seconds: f64,
+    /// Seconds on processors.
+    pub cpu_seconds: f64,
+}
+
+pub(super) fn report(graph: &Graph, steps: &[StepReport], emulated: &EmulatedSteps) -> Vec<StepOutcome> {
+    let runs = emulated.runs();
     let mut steps: Vec<&StepReport> = steps.iter().collect();
     steps.sort_by_key(|step| step.node);
     let outcome = |step: &StepReport| {
@@ -27,6 +45,11 @@ pub(super) fn report(graph: &Graph, steps: &[StepReport]) -> Vec<StepOutcome> {
                 Some(Hit::Definition) => "definition",
                 Some(Hit::Content) => "content",
             },
+            emulated: runs.get(&step.node).map(|run| Emulated {
+                arch: run.arch.clone(),
+                seconds: run.took.as_secs_f64(),
+                cpu_seconds: run.cpu_time.as_secs_f64(),
+            }),
         }
     };
     steps.into_iter().map(outcome).collect()

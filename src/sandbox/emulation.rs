@@ -15,8 +15,12 @@ const PACKAGE: &str = "qemu-user-static";
 /// Where the host's own handlers are shown.
 const HOST_HANDLERS: &str = "/proc/sys/fs/binfmt_misc";
 
-/// Without it qemu computes pointer authentication in the way of real machines, which costs half of its speed.
-const ARM64_CPU: &str = "QEMU_CPU=max,pauth-impdef=on";
+/// Processors that qemu is better told of.
+///
+/// - `arm64`: pointer authentication is computed in the way of real machines otherwise, which takes most of the time of
+///   programs that use it.
+/// - `amd64`: the processor is that of the year 2003 otherwise, which the C libraries of newer distributions refuse.
+const DEFAULT_CPUS: [(&str, &str); 2] = [("arm64", "max,pauth-impdef=on"), ("amd64", "max")];
 
 /// How to run programs of an architecture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +67,7 @@ impl Emulation {
             Self::Native | Self::Unavailable { .. } => None,
             Self::HostHandler | Self::Qemu(_) => match std::env::var("QEMU_CPU") {
                 Ok(cpu) => Some(format!("QEMU_CPU={cpu}")),
-                Err(_) => (arch == "arm64").then(|| ARM64_CPU.to_owned()),
+                Err(_) => DEFAULT_CPUS.iter().find(|(of, _)| *of == arch).map(|(_, cpu)| format!("QEMU_CPU={cpu}")),
             },
         }
     }
@@ -160,6 +164,18 @@ mod tests {
             let found = host_has_handler(folder.path(), arm64);
             assert_eq!(found, expected, "{status} {state} {flags} {machine}");
         }
+    }
+
+    #[test]
+    fn emulators_are_told_of_a_processor_where_their_own_choice_is_bad() {
+        if std::env::var_os("QEMU_CPU").is_some() {
+            return;
+        }
+        let cpu = |arch| Emulation::HostHandler.environment(arch);
+        assert_eq!(cpu("arm64").as_deref(), Some("QEMU_CPU=max,pauth-impdef=on"));
+        assert_eq!(cpu("amd64").as_deref(), Some("QEMU_CPU=max"));
+        assert_eq!(cpu("s390x"), None);
+        assert_eq!(Emulation::Native.environment("arm64"), None);
     }
 
     #[test]
