@@ -53,6 +53,9 @@ pub(super) struct StepArgs {
     /// Static emulator for steps of other platforms [default: the host's handler, else qemu on PATH]
     #[arg(long, value_name = "FILE")]
     emulator: Option<PathBuf>,
+    /// OCI runtime that runs steps, such as runc or crun [default: built in]
+    #[arg(long, value_name = "PROGRAM", value_parser = program)]
+    oci_runtime: Option<PathBuf>,
     /// Something about how steps are kept from the machine: no-new-privileges
     #[arg(long, value_name = "OPTION", value_parser = ["no-new-privileges"])]
     security_opt: Vec<String>,
@@ -86,9 +89,21 @@ impl StepArgs {
             limits: Limits { ulimits: self.ulimit.clone(), shared_memory: self.shm_size, group: None },
             hosts: self.add_host.clone(),
             emulator,
+            runtime: self.oci_runtime.clone(),
             no_new_privileges: !self.security_opt.is_empty(),
         })
     }
+}
+
+/// Finds a program by its name on `PATH`, or by its path.
+fn program(text: &str) -> Result<PathBuf, String> {
+    let file = if text.contains('/') {
+        std::path::absolute(text).ok()
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).map(|folder| folder.join(text)).find(|file| file.is_file())
+    };
+    file.filter(|file| file.is_file()).ok_or_else(|| "there is no such program on this machine".to_owned())
 }
 
 /// A number of bytes, or no limit.

@@ -14,6 +14,8 @@ pub struct StepOptions {
     pub hosts: Vec<HostEntry>,
     /// An emulator to use in place of the one that would be found.
     pub emulator: Option<PathBuf>,
+    /// An OCI runtime that runs steps in place of our own code.
+    pub runtime: Option<PathBuf>,
     /// Whether no program may give a step more than it has.
     pub no_new_privileges: bool,
 }

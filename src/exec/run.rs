@@ -74,6 +74,7 @@ pub(super) async fn run(
                 group: measured.group().map(|group| group.path().to_owned()),
                 ..exec.options.limits.clone()
             },
+            runtime: exec.options.runtime.clone(),
         })
     })?;
     let output = |stream: Stream, bytes: &[u8]| {

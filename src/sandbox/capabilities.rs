@@ -44,6 +44,17 @@ pub(super) fn become_user(user: &User, security: Security) -> Result<(), Failure
     rustix::thread::set_capabilities(None, sets).doing(|| "drop capabilities".to_owned())
 }
 
+/// [`DEFAULT`], as other runtimes want them named.
+pub(super) fn default_names() -> Vec<String> {
+    DEFAULT.iter_names().map(|(name, _)| format!("CAP_{name}")).collect()
+}
+
+/// All that this process may have, named in the same way.
+pub(super) fn all_names() -> Vec<String> {
+    let permitted = rustix::thread::capabilities(None).map_or(DEFAULT, |sets| sets.permitted);
+    permitted.iter_names().map(|(name, _)| format!("CAP_{name}")).collect()
+}
+
 /// Whether this process may mount, and all else that a sandbox takes.
 pub(super) fn is_administrator() -> bool {
     rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))

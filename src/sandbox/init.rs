@@ -24,6 +24,7 @@ use super::failure::{Doing, Failure};
 use super::kernel_views;
 use super::mounts::Mount;
 use super::network;
+use super::oci_runtime::{self, Shown};
 use super::overlay;
 use super::program::{self, NotExecuted};
 use super::protocol::{self, Message};
@@ -65,7 +66,10 @@ pub(super) fn main(init: Init) -> i32 {
                 // Nobody is left to run it for.
                 return 1;
             }
-            let NotExecuted { message, code } = program::execute(&spec.args, &spec.env);
+            let NotExecuted { message, code } = match &spec.runtime {
+                None => program::execute(&spec.args, &spec.env),
+                Some(runtime) => oci_runtime::execute(runtime, &spec.work),
+            };
             (Message::NotExecuted { message, code }, code)
         }
     };
@@ -80,7 +84,9 @@ fn set_up(spec: &Spec, group: Option<File>, user_namespace: Option<Request>) -> 
     if let Some(group) = group {
         control_group::enter(group)?;
     }
-    nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP).doing(|| "enter a new cgroup namespace".to_owned())?;
+    if spec.runtime.is_none() {
+        nix::sched::unshare(CloneFlags::CLONE_NEWCGROUP).doing(|| "enter a new cgroup namespace".to_owned())?;
+    }
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .doing(|| "keep mounts private".to_owned())?;
 
@@ -90,6 +96,9 @@ fn set_up(spec: &Spec, group: Option<File>, user_namespace: Option<Request>) -> 
     let mut hidden = Hidden::over(&spec.work)?;
     let mut tree = Tree::new(open_root(&root)?);
     shown::show_etc(spec, &mut tree, &mut hidden)?;
+    if spec.runtime.is_some() {
+        return set_up_for_runtime(spec, tree, hidden);
+    }
     kernel_views::mount_proc(spec.hardening.security, &mut tree, &mut hidden)?;
     kernel_views::mount_sys(spec.hardening.security, &mut tree, &mut hidden)?;
     devices::mount_dev(&mut tree, &spec.limits)?;
@@ -127,6 +136,33 @@ fn set_up(spec: &Spec, group: Option<File>, user_namespace: Option<Request>) -> 
     capabilities::become_user(&spec.user, spec.hardening.security)?;
     // A change of ids makes the kernel forget it.
     die_with_parent()?;
+    reset_signals();
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    Ok(tree.into_stubs())
+}
+
+/// The rest of the way where an OCI runtime goes on: it makes the file systems of the kernel and the process.
+fn set_up_for_runtime(spec: &Spec, mut tree: Tree, mut hidden: Hidden) -> Result<Vec<PathBuf>, Failure> {
+    for name in ["proc", "sys", "dev"] {
+        tree.kernel_folder(name)?;
+    }
+    let mut shown = Vec::new();
+    for file in &spec.files {
+        // What is below a file system of the runtime's has no place of its own yet.
+        if !file.path.starts_with("/dev") {
+            tree.file_to_cover(&file.path)?;
+        }
+        let source = spec.work.join(hidden.put(&file.content, file.mode)?);
+        shown.push(Shown { source, target: file.path.clone() });
+    }
+    tree.folder(&spec.cwd)?;
+    oci_runtime::prepare(spec, &shown, &spec.work)?;
+    if spec.network == Network::None {
+        network::loopback_up()?;
+    }
+    leave_key_ring();
+    give_output_to(&spec.user);
+    close_on_execute()?;
     reset_signals();
     rustix::process::umask(Mode::from_raw_mode(0o022));
     Ok(tree.into_stubs())

@@ -12,7 +12,7 @@ use super::tree::Tree;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-const HIDDEN_IN_PROC: [&str; 10] = [
+pub(super) const HIDDEN_IN_PROC: [&str; 10] = [
     "acpi",
     "asound",
     "interrupts",
@@ -25,9 +25,9 @@ const HIDDEN_IN_PROC: [&str; 10] = [
     "timer_stats",
 ];
 
-const READ_ONLY_IN_PROC: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
+pub(super) const READ_ONLY_IN_PROC: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
 
-const HIDDEN_IN_SYS: [&str; 2] = ["firmware", "devices/virtual/powercap"];
+pub(super) const HIDDEN_IN_SYS: [&str; 2] = ["firmware", "devices/virtual/powercap"];
 
 /// Mounts `/proc` of the pid namespace of this process.
 pub(super) fn mount_proc(security: Security, tree: &mut Tree, hidden: &mut Hidden) -> Result<(), Failure> {

@@ -48,6 +48,11 @@
 //! a capability over the network of the host (ports below 1024). File capabilities that are set there read as version 2
 //! outside, because the root of both namespaces is the same.
 //!
+//! # Other runtimes
+//!
+//! With an OCI runtime named in the [`Spec`], process 1 mounts the tree and becomes the runtime (`oci_runtime.rs`); the
+//! layer that comes of the step is the same.
+//!
 //! # What it takes
 //!
 //! Linux 5.12; 6.7 for emulators. Absent on purpose: pseudo-terminals, and everything that knows of images.
@@ -66,6 +71,7 @@ mod kernel_views;
 mod limits;
 mod mounts;
 mod network;
+mod oci_runtime;
 mod outbound;
 mod overlay;
 mod program;

@@ -48,6 +48,14 @@ fn check(spec: &Spec) -> Result<(), SandboxError> {
             format!("a tree of {} layers cannot be run on: overlayfs takes {}", spec.lowers.len(), Spec::MAX_LOWERS);
         return Err(SandboxError::Spec(message));
     }
+    if let (Some(runtime), Some(emulator)) = (&spec.runtime, &spec.emulator) {
+        let message = format!(
+            "{} cannot bring an emulator of {}: register one with the host, or do without --oci-runtime",
+            runtime.display(),
+            emulator.arch
+        );
+        return Err(SandboxError::Spec(message));
+    }
     Ok(())
 }
 

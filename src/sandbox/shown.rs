@@ -34,9 +34,16 @@ impl Hidden {
 
     /// A new file, as a mount of its own.
     pub(super) fn file(&mut self, content: &[u8], mode: u32) -> Result<Mount, Failure> {
-        let file = self.mount.make_file(&self.files.to_string(), content, mode)?;
+        let name = self.put(content, mode)?;
+        Mount::of(self.mount.inside(&name)?.expect("it was just made").as_fd())
+    }
+
+    /// A new file, by its name.
+    pub(super) fn put(&mut self, content: &[u8], mode: u32) -> Result<String, Failure> {
+        let name = self.files.to_string();
+        self.mount.make_file(&name, content, mode)?;
         self.files += 1;
-        Mount::of(file.as_fd())
+        Ok(name)
     }
 
     /// A new empty folder, as a mount of its own.

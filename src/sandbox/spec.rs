@@ -40,6 +40,8 @@ pub struct Spec {
     pub hardening: Hardening,
     /// How much of the machine it may use.
     pub limits: Limits,
+    /// An OCI runtime to run it, in place of our own code: a program such as `/usr/bin/crun`.
+    pub runtime: Option<PathBuf>,
 }
 
 impl Spec {

@@ -70,7 +70,7 @@ pub(super) fn rules(abi: Abi) -> Vec<(u32, Rule)> {
     rules
 }
 
-fn of_call(name: &str) -> Rule {
+pub(super) fn of_call(name: &str) -> Rule {
     match name {
         "clone" => Rule::Clone,
         // Its flags are in memory, where a filter cannot see them.

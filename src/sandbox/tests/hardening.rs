@@ -10,7 +10,7 @@ const PROBE: &str = include_str!("probe.c");
 
 impl Image {
     /// With the probe as `/bin/probe`.
-    fn with_probe() -> Option<Self> {
+    pub(super) fn with_probe() -> Option<Self> {
         let image = Self::busybox()?;
         let source = image.folder.path().join("probe.c");
         fs::write(&source, PROBE).unwrap();
@@ -30,7 +30,7 @@ impl Image {
 }
 
 /// The calls that a sandbox refuses, each with what the probe sees of it.
-const REFUSED: &str = "\
+pub(super) const REFUSED: &str = "\
 unshare_user=EPERM
 clone_user=EPERM
 clone3=ENOSYS

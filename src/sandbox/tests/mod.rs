@@ -8,6 +8,7 @@ mod hardening;
 mod hostile;
 mod lifetime;
 mod network;
+mod oci_runtime;
 mod old_kernel;
 mod ordinary_user;
 mod process;
@@ -95,6 +96,7 @@ impl Image {
             emulator: None,
             hardening: Hardening::default(),
             limits: Limits::default(),
+            runtime: None,
         };
         Some(Self { folder, spec })
     }

@@ -1,6 +1,6 @@
 //! The same for a user who is not root, and who has no subordinate ids.
 
-use super::{Image, PathBuf, Spec, foreign, fs, network, run_collecting, runtime, skip};
+use super::{Image, PathBuf, Spec, foreign, fs, hardening::REFUSED, network, run_collecting, runtime, skip};
 use crate::sandbox::{Failure, Network, Privilege, enter_user_namespace};
 use nix::unistd::{Gid, Uid};
 use std::ffi::OsString;
@@ -105,6 +105,17 @@ fn an_ordinary_user_is_root_inside() {
         assert_eq!(fs::metadata(image.upper().join("made")).unwrap().uid(), NOBODY);
         assert!(fs::symlink_metadata(image.upper().join("gone")).unwrap().file_type().is_char_device());
     }
+}
+
+#[test]
+fn a_step_of_an_ordinary_user_is_held_as_that_of_root() {
+    let Some(mut image) = Image::with_probe() else { return };
+    let script = "probe calls; echo /proc/self/fd/*; grep Cap[BE] /proc/self/status;
+                  cat /proc/keys /proc/timer_list; ls /sys/firmware; (echo x > /proc/sys/kernel/core_pattern) 2> /dev/null || echo refused";
+    let Some(output) = image.sh_as_nobody(script) else { return };
+    let fds = "/proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 /proc/self/fd/3";
+    let capabilities = "CapEff:\t00000000a80425fb\nCapBnd:\t00000000a80425fb\n";
+    assert_eq!(text(output), format!("OneId\n{REFUSED}{fds}\n{capabilities}refused\n"));
 }
 
 #[test]
