@@ -6,7 +6,7 @@
 
 use crate::platform::Platform;
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 /// Where packages come from. A closed set: `src/packages/` has a module for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -121,6 +121,8 @@ pub struct Package {
 pub enum PackageLayout {
     /// A Debian package.
     Deb(DebLayout),
+    /// An npm tarball.
+    Tarball(TarballLayout),
     /// A Python wheel.
     Wheel(WheelLayout),
 }
@@ -130,6 +132,17 @@ pub enum PackageLayout {
 pub struct DebLayout {
     /// Whether its documentation does: manuals, changes, examples. Licences always do.
     pub docs: bool,
+}
+
+/// Where an npm tarball goes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TarballLayout {
+    /// Absolute path of the package's folder.
+    pub folder: String,
+    /// Absolute paths of the folders that get a link to each of its programs.
+    pub bin_folders: Vec<String>,
+    /// Its programs: a file in its folder for each name. `None` if the lock does not say, and then its `package.json` does.
+    pub programs: Option<BTreeMap<String, String>>,
 }
 
 /// Where the parts of a wheel go ("Binary distribution format" of the Python packaging specifications).

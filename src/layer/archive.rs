@@ -13,6 +13,7 @@ use super::{
 };
 use crate::store::StageDir;
 use std::{
+    fs::File,
     io::{self, Read},
     os::fd::OwnedFd,
     sync::Arc,
@@ -121,6 +122,11 @@ impl Unpacked {
         let file = open_file(&self.stage.root, path).at_entry(path)?;
         file.take(limit).read_to_end(&mut bytes).at_entry(path)?;
         Ok(Some(bytes))
+    }
+
+    /// Opens a regular file of the archive, by its path or that of a hard link.
+    pub fn open_file(&self, path: &[u8]) -> Result<File, LayerError> {
+        open_file(&self.stage.root, path).at_entry(path)
     }
 }
 

@@ -48,6 +48,13 @@ pub(super) fn shown(url: &Url) -> String {
     url.to_string()
 }
 
+/// `//host[:port]/path/`: an address as npm's configuration spells what credentials are for.
+pub(super) fn place(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let path = url.path();
+    format!("//{}{port}{path}{}", url.host_str().unwrap_or_default(), if path.ends_with('/') { "" } else { "/" })
+}
+
 /// Refuses what must not be asked for. `configured` are the origins that the person who builds named.
 pub(super) fn check(url: &Url, configured: &BTreeSet<Origin>) -> Result<(), PackageError> {
     let refuse = |problem| Err(PackageError::Address { address: shown(url), problem });

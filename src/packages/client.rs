@@ -14,7 +14,7 @@ use super::{
 use bytes::Bytes;
 use reqwest::{Certificate, StatusCode, header, redirect};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs, io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -74,6 +74,8 @@ struct Shared {
 struct Trust {
     origins: BTreeSet<Origin>,
     credentials: HashMap<Origin, (String, String)>,
+    /// `Authorization` headers for all addresses below one (`//host:port/path/`).
+    authorizations: BTreeMap<String, String>,
     netrc: Netrc,
 }
 
@@ -142,6 +144,11 @@ impl Client {
         url
     }
 
+    /// Keeps an `Authorization` header for all addresses below `place`, which is spelled as [`address::place`] does.
+    pub(super) fn authorize(&self, place: String, header: String) {
+        locked(&self.shared.trust).authorizations.insert(place, header);
+    }
+
     /// Refuses an address that must not be asked for.
     pub(super) fn check(&self, url: &Url) -> Result<(), PackageError> {
         address::check(url, &locked(&self.shared.trust).origins)
@@ -184,15 +191,20 @@ impl Client {
     ) -> Result<Response, (PackageError, Option<Duration>)> {
         self.check(url).map_err(|error| (error, None))?;
         let origin = Origin::of(url);
-        let credentials = {
+        let (credentials, authorization) = {
             let trust = locked(&self.shared.trust);
+            let place = address::place(url);
+            let below = trust.authorizations.iter().filter(|(known, _)| place.starts_with(known.as_str()));
+            let authorization = below.max_by_key(|(known, _)| known.len()).map(|(_, header)| header.clone());
             let of_netrc = || trust.netrc.of(url.host_str().unwrap_or_default());
-            trust.credentials.get(&origin).cloned().or_else(of_netrc)
+            (trust.credentials.get(&origin).cloned().or_else(of_netrc), authorization)
         };
         let is_loopback = url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127."));
         let client = if is_loopback { &self.shared.direct } else { &self.shared.proxied };
         let mut request = client.get(url.clone());
-        if let Some((user, password)) = credentials {
+        if let Some(header) = authorization {
+            request = request.header(header::AUTHORIZATION, header);
+        } else if let Some((user, password)) = credentials {
             request = request.basic_auth(user, Some(password));
         }
         if let Some(accept) = accept {
@@ -217,7 +229,9 @@ impl Client {
             return Ok(Response { inner: answer, idle: self.shared.idle, what: what.to_owned() });
         }
         let problem = match status.as_u16() {
-            401 | 403 => format!("the server answers {status}: give it credentials in netrc or in the index's address"),
+            401 | 403 => format!(
+                "the server answers {status}: give it credentials in netrc, in the index's address or in npm's configuration"
+            ),
             _ => format!("the server answers {status}"),
         };
         let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());

@@ -22,6 +22,7 @@ mod fetch;
 mod files;
 mod lock;
 mod netrc;
+mod node;
 mod packing;
 mod python;
 
@@ -119,7 +120,8 @@ impl Packages {
 async fn plan_of(packages: &Packages, request: &DepsRequest) -> Result<Planned, PackageError> {
     match request.ecosystem {
         Ecosystem::Apt => apt::plan(packages, request).await,
-        Ecosystem::Node | Ecosystem::Python => Err(PackageError::NotYet(request.ecosystem.name())),
+        Ecosystem::Node => node::plan(packages, request).await,
+        Ecosystem::Python => Err(PackageError::NotYet(request.ecosystem.name())),
     }
 }
 
@@ -127,6 +129,7 @@ async fn plan_of(packages: &Packages, request: &DepsRequest) -> Result<Planned, 
 fn items_of(layers: &Layers, package: &Package, artifact: std::fs::File, time: i64) -> Result<Vec<Item>, PackageError> {
     match &package.layout {
         PackageLayout::Deb(layout) => Ok(apt::unpack(layers, package, layout, artifact, time)?),
+        PackageLayout::Tarball(layout) => node::unpack(layers, package, layout, artifact, time),
         PackageLayout::Wheel(layout) => python::unpack(package, layout, artifact, time),
     }
 }

@@ -1,0 +1,61 @@
+//! Node.js: the packages of a lock, unpacked where the lock says, as `npm ci --ignore-scripts` would leave them.
+//!
+//! ```text
+//! package-lock.json --+
+//! bun.lock -----------+--> Lock --select--> packages of one platform --layers--> tarballs, links between folders
+//! pnpm-lock.yaml -----+
+//! ```
+//!
+//! | differs from what npm writes | why |
+//! |---|---|
+//! | times | all are the same, so that a layer is the same for ever |
+//! | programs of members of a workspace are linked, but not made executable | their files come with the project |
+//! | an optional package is there whatever version of Node.js it asks for | the lock serves any version |
+//! | set-id bits | no package needs them |
+
+mod address;
+mod bin;
+mod bun_lock;
+mod hidden_lock;
+mod integrity;
+mod layers;
+mod lock;
+mod npmrc;
+mod package_lock;
+mod plan;
+mod pnpm_lock;
+mod roles;
+mod select;
+mod tarball;
+mod target;
+
+pub(super) use plan::plan;
+
+use super::PackageError;
+use crate::{
+    layer::{Item, Layers, OverlayXattrs},
+    store::Store,
+};
+use flashbuild_frontend::package::{Package, TarballLayout};
+use std::fs::File;
+use tarball::TarballError;
+
+/// The files of a tarball.
+pub(super) fn unpack(
+    store: &Store,
+    package: &Package,
+    layout: &TarballLayout,
+    artifact: File,
+    time: i64,
+) -> Result<Vec<Item>, PackageError> {
+    // Nothing is mounted of what is unpacked aside, so it does not matter whose attributes overlay would read.
+    let aside = Layers::new(store.clone(), OverlayXattrs::User).with_limits(tarball::LIMITS);
+    let refused = |error: TarballError| match error {
+        TarballError::Layer(error) if error.is_no_space() => PackageError::Layer(error),
+        error => {
+            PackageError::Artifact { name: format!("{} {}", package.name, package.version), problem: error.to_string() }
+        }
+    };
+    let unpacked = aside.unpack_archive(artifact).map_err(|error| refused(error.into()))?;
+    tarball::items(unpacked, layout, time).map_err(refused)
+}
