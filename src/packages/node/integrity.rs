@@ -55,7 +55,8 @@ impl Integrity {
 
     /// The same as what an artifact is checked against; `None` for hashes that vouch for nothing any more.
     pub(super) fn artifact(&self) -> Option<ArtifactHash> {
-        let hex: String = self.digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = self.digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let hex: String = digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
         ArtifactHash::new(self.algorithm.name(), &hex).ok()
     }
 

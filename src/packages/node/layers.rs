@@ -163,7 +163,7 @@ fn links(lock: &Lock, kept: &[usize], programs: &BTreeMap<usize, Linked>, prefix
             Source::Bundled => &package.path,
             Source::Tarball { .. } | Source::Project | Source::Elsewhere(_) => continue,
         };
-        for linked in programs.get(&index) {
+        if let Some(linked) = programs.get(&index) {
             for (name, file) in linked.programs.iter().flatten() {
                 let at = linked.folders.iter().map(|bin| format!("{bin}/{name}"));
                 links.extend(at.map(|path| link(&path, &format!("{folder}/{file}"))));
