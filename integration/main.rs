@@ -19,6 +19,7 @@ mod faults;
 mod git;
 mod images;
 mod interruption;
+mod node;
 mod platforms;
 mod registry;
 mod reproducible;

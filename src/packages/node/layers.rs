@@ -155,18 +155,15 @@ fn links(lock: &Lock, kept: &[usize], programs: &BTreeMap<usize, Linked>, prefix
     let is_kept: BTreeSet<usize> = kept.iter().copied().collect();
     for &index in kept {
         let package = &lock.packages[index];
-        let folder = match &package.source {
-            Source::Link { target } => {
-                links.push(link(&package.path, target));
-                target
-            }
-            Source::Bundled => &package.path,
+        match &package.source {
+            Source::Link { target } => links.push(link(&package.path, target)),
+            Source::Bundled => {}
             Source::Tarball { .. } | Source::Project | Source::Elsewhere(_) => continue,
-        };
+        }
         if let Some(linked) = programs.get(&index) {
             for (name, file) in linked.programs.iter().flatten() {
                 let at = linked.folders.iter().map(|bin| format!("{bin}/{name}"));
-                links.extend(at.map(|path| link(&path, &format!("{folder}/{file}"))));
+                links.extend(at.map(|path| link(&path, &format!("{}/{file}", package.path))));
             }
         }
     }

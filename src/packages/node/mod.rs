@@ -52,10 +52,9 @@ pub(super) fn unpack(
     let aside = Layers::new(store.clone(), OverlayXattrs::User).with_limits(tarball::LIMITS);
     let refused = |error: TarballError| match error {
         TarballError::Layer(error) if error.is_no_space() => PackageError::Layer(error),
-        TarballError::Layer(_) | TarballError::Refused { .. } | TarballError::Manifest(_) => PackageError::Artifact {
-            name: format!("{} {}", package.name, package.version),
-            problem: error.to_string(),
-        },
+        TarballError::Layer(_) | TarballError::Refused { .. } | TarballError::Manifest(_) => {
+            PackageError::Artifact { name: format!("{} {}", package.name, package.version), problem: error.to_string() }
+        }
     };
     let unpacked = aside.unpack_archive(artifact).map_err(|error| refused(error.into()))?;
     tarball::items(unpacked, layout, time).map_err(refused)

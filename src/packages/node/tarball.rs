@@ -269,7 +269,7 @@ mod tests {
                 ("stray", FILE, 0o644, b"x"),
             ],
             &layout(None),
-            &[".bin 755", "p 755", "p/lib 755", "p/lib/x.js 644", "p/package.json 644", "p/run 755"],
+            &["p 755", "p/lib 755", "p/lib/x.js 644", "p/package.json 644", "p/run 755"],
         );
     }
 
@@ -283,7 +283,7 @@ mod tests {
                 ("p/l", tar::EntryType::Symlink, 0o777, b"/etc/passwd"),
             ],
             &layout(None),
-            &[".bin 755", "p 755", "p/.npmignore 644", "p/d 755", "p/d/.npmignore 644"],
+            &["p 755", "p/.npmignore 644", "p/d 755", "p/d/.npmignore 644"],
         );
     }
 
