@@ -18,6 +18,7 @@ mod errors;
 mod faults;
 mod git;
 mod images;
+mod init;
 mod interruption;
 mod node;
 mod platforms;

@@ -40,6 +40,7 @@ pub mod export;
 pub mod git;
 pub mod http;
 pub mod image;
+pub mod init;
 pub mod layer;
 pub mod optimize;
 pub mod packages;

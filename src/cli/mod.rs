@@ -10,6 +10,7 @@ mod failed;
 mod images;
 mod interruption;
 mod lock;
+mod init;
 mod output;
 mod steps;
 mod store;
@@ -23,6 +24,7 @@ use failed::Failed;
 use images::InspectArgs;
 use interruption::interruption;
 use lock::LockArgs;
+use init::InitArgs;
 use output::OutputArgs;
 use std::process::ExitCode;
 use steps::StepArgs;
@@ -52,6 +54,8 @@ enum Command {
     /// Look after the store
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// Write a Dockerfile and a .dockerignore for a project, and say why
+    Init(InitArgs),
     /// Print a completion script for a shell
     Completion {
         /// The shell
@@ -75,6 +79,7 @@ pub fn main() -> ExitCode {
             return diff::diff(&args).unwrap_or_else(|failed| failed.tell());
         }
         Command::Cache(command) => cache::cache(&command),
+        Command::Init(args) => init::init(&args),
         Command::Completion { shell } => completion(shell),
         Command::Man { command } => man(command.as_deref()),
     };

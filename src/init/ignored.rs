@@ -20,7 +20,8 @@ pub(super) fn dockerignore(more: &[&str]) -> String {
     let mut lines: Vec<&str> = ALWAYS.iter().chain(more).copied().collect();
     lines.sort_unstable();
     lines.dedup();
-    let mut text = String::from("# What no image needs. Secrets above all: what is not here is sent to whoever pulls.\n");
+    let mut text =
+        String::from("# What no image needs. Secrets above all: what is not here is sent to whoever pulls.\n");
     for line in lines {
         text += line;
         text.push('\n');

@@ -32,7 +32,11 @@ pub(super) fn propose(project: &Project) -> Option<Result<Proposal, InitError>> 
 fn propose_for(project: &Project, text: &str) -> Result<Proposal, InitError> {
     let manifest: Manifest = serde_json::from_str(text)
         .map_err(|error| InitError::Manifest { file: "package.json", problem: error.to_string() })?;
-    let command = if project.has("yarn.lock") { "npm install --package-lock-only (from your yarn.lock)" } else { "npm install --package-lock-only" };
+    let command = if project.has("yarn.lock") {
+        "npm install --package-lock-only (from your yarn.lock)"
+    } else {
+        "npm install --package-lock-only"
+    };
     let lock = project.first(&LOCKS).ok_or(InitError::NoLock { manifest: "package.json", command })?;
     let bun = lock == "bun.lock";
     let mut reasons = vec![format!(
@@ -43,36 +47,36 @@ fn propose_for(project: &Project, text: &str) -> Result<Proposal, InitError> {
     let build = manifest.scripts.contains_key("build").then(|| output_folder(project, &manifest));
     let runtime = if bun { "bun" } else { "node" };
     let start = start(project, &manifest, runtime, build.as_deref(), &mut reasons);
-    let mut dockerfile = String::new();
+    let mut parts = Vec::new();
     if let Some(folder) = &build {
         reasons.push(format!(
             "the script `build` runs in a stage of its own on the machine that builds, with the development packages; only \
              {folder} goes into the image (change the COPY if it writes elsewhere)"
         ));
         let run = if bun { "bun" } else { "npm" };
-        dockerfile += &format!(
+        parts.push(format!(
             "FROM --platform=$BUILDPLATFORM {base} AS build\nWORKDIR /app\nDEPS node --prefix=/app {lock}\nCOPY . .\n\
              RUN {run} run build\n\n"
-        );
+        ));
     }
-    dockerfile += &format!(
+    parts.push(format!(
         "FROM {base}\nENV NODE_ENV=production\nWORKDIR /app\nDEPS node --prefix=/app --omit=dev {lock}\n"
-    );
+    ));
     match &build {
-        Some(folder) => dockerfile += &format!("COPY package.json ./\nCOPY --from=build /app/{folder} ./{folder}\n"),
-        None => dockerfile += "COPY . .\n",
+        Some(folder) => parts.push(format!("COPY package.json ./\nCOPY --from=build /app/{folder} ./{folder}\n")),
+        None => parts.push("COPY . .\n".to_owned()),
     }
     reasons.push("code is copied last, so that a change of it is the last and smallest layer".to_owned());
     reasons.push(format!("USER {runtime}: the service is not root; the base image has this user"));
-    if lock.ends_with(".json") && project.text(lock).is_some_and(|text| text.contains("\"hasInstallScript\": true")) {
+    if project.text(lock).is_some_and(|text| text.contains("\"hasInstallScript\": true")) {
         reasons.push(
             "some packages have install scripts, which DEPS does not run; most do without, as they bring their binaries along"
                 .to_owned(),
         );
     }
-    dockerfile += &format!("USER {runtime}\nCMD {start}\n");
+    parts.push(format!("USER {runtime}\nCMD {start}\n"));
     reasons.push(ignored::REASON.to_owned());
-    Ok(Proposal { dockerfile, dockerignore: dockerignore(&IGNORED), reasons })
+    Ok(Proposal { dockerfile: parts.concat(), dockerignore: dockerignore(&IGNORED), reasons })
 }
 
 fn base(project: &Project, manifest: &Manifest, bun: bool, reasons: &mut Vec<String>) -> String {
@@ -127,7 +131,8 @@ fn start(
         let words: Vec<&str> = script.split_whitespace().collect();
         let plain = words.iter().all(|word| !word.contains(['&', '|', ';', '$', '\'', '"', '>', '<', '=']));
         if plain && words.first().is_some_and(|first| *first == runtime) {
-            reasons.push(format!("CMD is the script `start`, without npm around it: {runtime} gets the signals itself"));
+            reasons
+                .push(format!("CMD is the script `start`, without npm around it: {runtime} gets the signals itself"));
             return json(&words);
         }
         reasons.push("CMD is the script `start`; where it is more than one program, a shell runs it".to_owned());
@@ -136,7 +141,10 @@ fn start(
     let named = manifest.main.as_deref();
     let guesses = ["server.js", "index.js", "app.js", "server.mjs", "index.mjs", "index.ts", "server.ts"];
     let found = named.or_else(|| guesses.into_iter().find(|name| project.has(name)));
-    let file = found.map_or_else(|| format!("{}index.js", build.map_or(String::new(), |folder| format!("{folder}/"))), ToOwned::to_owned);
+    let file = found.map_or_else(
+        || format!("{}index.js", build.map_or(String::new(), |folder| format!("{folder}/"))),
+        ToOwned::to_owned,
+    );
     reasons.push(format!("CMD starts {file}; a script `start` in package.json would say it better"));
     json(&[runtime, &file])
 }

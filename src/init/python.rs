@@ -28,11 +28,9 @@ pub(super) fn propose(project: &Project) -> Option<Result<Proposal, InitError>> 
 }
 
 fn propose_for(project: &Project) -> Result<Proposal, InitError> {
-    let no_lock = match project.has("Pipfile") {
-        true => InitError::NoLock { manifest: "Pipfile", command: "pipenv lock" },
-        false => InitError::NoLock { manifest: "pyproject.toml", command: "uv lock" },
-    };
-    let lock = project.first(&LOCKS).ok_or(no_lock)?;
+    let (manifest, writer) =
+        if project.has("Pipfile") { ("Pipfile", "pipenv lock") } else { ("pyproject.toml", "uv lock") };
+    let lock = project.first(&LOCKS).ok_or(InitError::NoLock { manifest, command: writer })?;
     let mut reasons = vec![format!(
         "DEPS unpacks the wheels of {lock}, a layer each, without an installer and without emulation: the same layers for \
          every project, and only what changed is built, pushed and pulled again"
@@ -103,7 +101,9 @@ fn command(project: &Project, lock: &str, reasons: &mut Vec<String>) -> String {
     let locked = |package: &str| {
         let text = project.text(lock).unwrap_or_default().to_lowercase();
         let marks = ["=", "<", ">", "[", "\"", " ", "\n", "~"];
-        marks.iter().any(|mark| text.contains(&format!("\n{package}{mark}")) || text.contains(&format!("\"{package}{mark}")))
+        marks
+            .iter()
+            .any(|mark| text.contains(&format!("\n{package}{mark}")) || text.contains(&format!("\"{package}{mark}")))
             || text.starts_with(package)
     };
     let with = |text: &str| MODULES.iter().find(|(file, _)| project.text(file).is_some_and(|code| code.contains(text)));

@@ -71,7 +71,11 @@ fn services_of_python() {
         &["requires-python is >=3.9,<3.12", "uvicorn, which the lock has"],
     );
     check(
-        &[("requirements.txt", "flask==3.0.0\n"), ("app.py", "app = Flask(__name__)\n"), (".python-version", "3.12.4\n")],
+        &[
+            ("requirements.txt", "flask==3.0.0\n"),
+            ("app.py", "app = Flask(__name__)\n"),
+            (".python-version", "3.12.4\n"),
+        ],
         &file("12", "requirements.txt", "[\"python\", \"app.py\"]"),
         &["no hashes", "add gunicorn", ".python-version"],
     );
