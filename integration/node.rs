@@ -155,6 +155,16 @@ fn a_new_version_changes_one_layer_and_fetches_one_package() {
 }
 
 #[test]
+fn a_comment_spells_it_for_dockerfiles_that_others_build_too() {
+    let web = registry(&[&PLAIN]);
+    let work = workspace(&web, &lock(&[PLAIN.entry("")]), "");
+    work.file("Dockerfile", "FROM scratch\n# deps: node --prefix=/srv package-lock.json\nRUN npm ci && npm run build\n");
+    let run = work.build(&["-o", &format!("type=local,dest={}", work.path("out").display())]).succeeds();
+    assert_eq!(work.read("out/srv/node_modules/plain/index.js"), "1");
+    assert!(run.stderr.contains("RUN also runs `npm run build`, which DEPS does not"), "{}", run.stderr);
+}
+
+#[test]
 fn credentials_go_to_the_registry_and_into_nothing() {
     let web = registry(&[&PLAIN]);
     let work = workspace(&web, &lock(&[PLAIN.entry("")]), "");

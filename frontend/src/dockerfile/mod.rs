@@ -83,12 +83,12 @@ impl Dockerfile {
             let read = read_statement(&line, &mut lexer, text, directives.escape)
                 .and_then(|statement| instruction::read(statement, text))
                 .and_then(|instruction| order.admit(instruction));
-            match read {
-                Ok(instruction) => instructions.push(Instruction {
-                    comments: line.comments,
-                    empty_continuation: line.empty_continuation,
-                    ..instruction
-                }),
+            let commented = read.and_then(|instruction| {
+                let (comments, empty_continuation) = (line.comments, line.empty_continuation);
+                Instruction { comments, empty_continuation, ..instruction }.with_comment(text, directives.escape)
+            });
+            match commented {
+                Ok(instruction) => instructions.push(instruction),
                 Err(error) => errors.push(error),
             }
         }

@@ -225,7 +225,7 @@ fn list(rest: Piece<'_>) -> Result<List, Diagnostic> {
     })
 }
 
-fn dependencies(rest: Piece<'_>, escape: char) -> Option<Dependencies> {
+pub(super) fn dependencies(rest: Piece<'_>, escape: char) -> Option<Dependencies> {
     if rest.is_empty() {
         return None;
     }

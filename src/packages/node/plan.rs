@@ -90,6 +90,10 @@ impl Wishes {
         if !prefix.starts_with('/') && !prefix.is_empty() || prefix.split('/').any(|name| matches!(name, "." | "..")) {
             return Err(PackageError::Flag { flag: "prefix", problem: "it takes an absolute path".to_owned() });
         }
+        if request.flag("allow-scripts").is_some() {
+            let problem = "install scripts are not run yet: write `RUN npm rebuild NAME` behind the DEPS".to_owned();
+            return Err(PackageError::Flag { flag: "allow-scripts", problem });
+        }
         let libc = match request.flag("libc") {
             Some("glibc") => Libc::Glibc,
             Some("musl") => Libc::Musl,
@@ -217,7 +221,10 @@ fn notes(lock: &Lock, kept: &[usize]) -> Vec<String> {
     if names.is_empty() {
         return Vec::new();
     }
-    vec![format!("install scripts are not run: {}", names.join(", "))]
+    vec![format!(
+        "install scripts are not run: {}; most packages bring along what they need, the others take `RUN npm rebuild NAME`",
+        names.join(", ")
+    )]
 }
 
 fn named(package: &Package) -> String {

@@ -8,7 +8,8 @@ use crate::{
     diagnostic::{Diagnostic, Span, nearest},
     dockerfile::{
         flags::{FlagSpec, Flags, Shape},
-        syntax::Dependencies,
+        line::LogicalLine,
+        syntax::{self, Dependencies},
     },
     package::Ecosystem,
 };
@@ -54,6 +55,23 @@ fn flag_specs(ecosystem: Ecosystem) -> &'static [FlagSpec] {
             ("build-sdist", Shape::Switch),
         ],
     }
+}
+
+/// Begins a comment that spells a `DEPS` for flashbuild only.
+const COMMENT: &str = "deps:";
+
+/// The `DEPS` that a comment right above a `RUN` spells, in the place of that `RUN`: other builders run it. A comment that
+/// does not go on with the name of an ecosystem is for people only.
+pub(in crate::dockerfile) fn of_comment(comment: &Word, escape: char) -> Result<Option<Deps>, Diagnostic> {
+    let Some(text) = comment.value.strip_prefix(COMMENT) else { return Ok(None) };
+    let mut line = LogicalLine::default();
+    line.push(text.trim_start(), comment.span.end - text.trim_start().len());
+    let dependencies = syntax::dependencies(line.piece(), escape);
+    let named = dependencies.as_ref().map(|dependencies| dependencies.ecosystem.value.as_str());
+    if !Ecosystem::ALL.iter().any(|ecosystem| named == Some(ecosystem.name())) {
+        return Ok(None);
+    }
+    read(dependencies, comment.span).map(Some)
 }
 
 pub(super) fn read(dependencies: Option<Dependencies>, keyword: Span) -> Result<Deps, Diagnostic> {

@@ -158,6 +158,24 @@ pub(super) fn read(statement: Statement, source: &str) -> Result<Instruction, Di
     })
 }
 
+impl Instruction {
+    /// Puts what a comment right above it says in the place of a `RUN`. `source` is the text that its spans point into.
+    pub(super) fn with_comment(mut self, source: &str, escape: char) -> Result<Self, Diagnostic> {
+        if let Kind::Run(run) = &mut self.kind
+            && let Some(comment) = self.comments.last()
+            && is_next_line(&source[comment.span.end..self.span.start])
+        {
+            run.deps = deps::of_comment(comment, escape)?.map(Box::new);
+        }
+        Ok(self)
+    }
+}
+
+/// Whether what is behind what lies `between` begins on the next line.
+fn is_next_line(between: &str) -> bool {
+    between.trim().is_empty() && between.matches('\n').count() == 1
+}
+
 /// The flags that the instruction takes.
 fn flag_specs(arguments: &Arguments, keyword: &Word) -> Result<&'static [FlagSpec], Diagnostic> {
     Ok(match arguments {

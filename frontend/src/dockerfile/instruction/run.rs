@@ -1,6 +1,6 @@
 //! `RUN`.
 
-use super::{Command, Heredoc, Word};
+use super::{Command, Deps, Heredoc, Word};
 use crate::{
     diagnostic::Diagnostic,
     dockerfile::flags::{FlagSpec, Flags, Shape},
@@ -21,6 +21,8 @@ pub struct Run {
     pub command: Command,
     /// Its heredocs, in the order of their marks.
     pub heredocs: Vec<Heredoc>,
+    /// What takes its place here, said in a comment right above it: `# deps: python requirements.txt`.
+    pub deps: Option<Box<Deps>>,
 }
 
 impl Run {
@@ -56,5 +58,6 @@ pub(super) fn read(
         devices: flags.list("device"),
         command,
         heredocs,
+        deps: None,
     })
 }

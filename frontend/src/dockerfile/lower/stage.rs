@@ -53,7 +53,10 @@ impl StageBuild<'_, '_> {
             Kind::Label(pairs) => environment::label(self, pairs)?,
             Kind::Maintainer(name) => settings::maintainer(self, name),
             Kind::Onbuild(onbuild) => settings::onbuild(self, onbuild),
-            Kind::Run(run) => run::run(self, step, run)?,
+            Kind::Run(run) => match &run.deps {
+                Some(dependencies) => deps::deps(self, step, dependencies)?,
+                None => run::run(self, step, run)?,
+            },
             Kind::Shell(words) => command::shell(self, words),
             Kind::Stopsignal(signal) => settings::stopsignal(self, signal)?,
             Kind::User(user) => settings::user(self, user)?,

@@ -6,6 +6,7 @@ mod command;
 mod comment;
 mod continuation;
 mod copy;
+mod deps;
 mod expose;
 mod legacy;
 mod platform;
@@ -30,8 +31,8 @@ pub struct Rule {
     pub(super) check: Check,
 }
 
-/// All rules, in the order in which they look at an instruction.
-pub static RULES: [&Rule; 22] = [
+/// All rules, in the order in which they look at an instruction; those of moby/buildkit and, last, our own.
+pub static RULES: [&Rule; 23] = [
     &continuation::NO_EMPTY_CONTINUATION,
     &legacy::MAINTAINER_DEPRECATED,
     &stage_name::STAGE_NAME_CASING,
@@ -54,6 +55,7 @@ pub static RULES: [&Rule; 22] = [
     &command::JSON_ARGS_RECOMMENDED,
     &expose::EXPOSE_PROTO_CASING,
     &expose::EXPOSE_INVALID_FORMAT,
+    &deps::DEPS_DIFFER_FROM_RUN,
 ];
 
 impl Rule {
