@@ -1,6 +1,6 @@
 //! `DEPS node`: packages of npm as layers, as npm itself would install them.
 
-use crate::harness::{Layout, Web, Workspace, peer, skip, tree_report};
+use crate::harness::{Asked, Layout, Web, Workspace, peer, skip, tree_report};
 use flashbuild::solver::event::Outcome;
 use flate2::{Compression, write::GzEncoder};
 use std::collections::BTreeSet;
@@ -65,13 +65,27 @@ fn lock(entries: &[String]) -> String {
 }
 
 fn registry(packages: &[&Package]) -> Web {
-    Web::serve(packages.iter().map(|package| (package.path(), package.tarball())).collect())
+    let web = Web::start();
+    for package in packages {
+        web.file(&package.path(), &[], package.tarball());
+    }
+    web
+}
+
+/// What was asked for, each with its credentials.
+fn served(web: &Web) -> Vec<String> {
+    let authorization = |asked: &Asked| asked.headers.get("authorization").map(|value| format!(" {value}"));
+    let served = web.requests().into_iter();
+    let mut served: Vec<String> =
+        served.map(|asked| format!("{}{}", asked.path, authorization(&asked).unwrap_or_default())).collect();
+    served.sort();
+    served
 }
 
 /// A workspace that builds packages of `web`, with this lock.
 fn workspace(web: &Web, lock: &str, flags: &str) -> Workspace {
     let work = Workspace::new(&format!("FROM scratch\nDEPS node {flags} package-lock.json\n"));
-    fs::write(work.path("home/.npmrc"), format!("registry={}\n", web.address())).unwrap();
+    fs::write(work.path("home/.npmrc"), format!("registry={}\n", web.url("/"))).unwrap();
     work.file("package-lock.json", lock);
     work
 }
@@ -144,12 +158,12 @@ fn a_new_version_changes_one_layer_and_fetches_one_package() {
         layers.iter().map(|layer| layer["digest"].as_str().unwrap().to_owned()).collect()
     };
     let first = layers("first");
-    assert_eq!(web.served(), [TOOL.path(), PLAIN.path()]);
+    assert_eq!(served(&web), [TOOL.path(), PLAIN.path()]);
     let again = work.build(&[]).succeeds();
     assert!(again.vertices().all(|(_, outcome)| matches!(outcome, Outcome::Cached(_))), "{again:?}");
     work.file("package-lock.json", lock(&[TOOL.entry(""), NEWER.entry("")]));
     let second = layers("second");
-    assert_eq!(web.served(), [TOOL.path(), PLAIN.path(), NEWER.path()]);
+    assert_eq!(served(&web), [TOOL.path(), PLAIN.path(), NEWER.path()]);
     // The package, and npm's note of what is there.
     assert_eq!((first.len(), second.difference(&first).count()), (3, 2));
 }
@@ -158,7 +172,10 @@ fn a_new_version_changes_one_layer_and_fetches_one_package() {
 fn a_comment_spells_it_for_dockerfiles_that_others_build_too() {
     let web = registry(&[&PLAIN]);
     let work = workspace(&web, &lock(&[PLAIN.entry("")]), "");
-    work.file("Dockerfile", "FROM scratch\n# deps: node --prefix=/srv package-lock.json\nRUN npm ci && npm run build\n");
+    work.file(
+        "Dockerfile",
+        "FROM scratch\n# deps: node --prefix=/srv package-lock.json\nRUN npm ci && npm run build\n",
+    );
     let run = work.build(&["-o", &format!("type=local,dest={}", work.path("out").display())]).succeeds();
     assert_eq!(work.read("out/srv/node_modules/plain/index.js"), "1");
     assert!(run.stderr.contains("RUN also runs `npm run build`, which DEPS does not"), "{}", run.stderr);
@@ -168,11 +185,11 @@ fn a_comment_spells_it_for_dockerfiles_that_others_build_too() {
 fn credentials_go_to_the_registry_and_into_nothing() {
     let web = registry(&[&PLAIN]);
     let work = workspace(&web, &lock(&[PLAIN.entry("")]), "");
-    let place = web.address().replace("http:", "");
+    let place = web.url("/").replace("http:", "");
     work.file(".npmrc", format!("{place}:_authToken=very-secret-token\n"));
     let image = work.path("image");
     let run = work.build(&["-o", &format!("type=oci,dest={},tar=false", image.display())]).succeeds();
-    assert_eq!(web.served(), [format!("{} Bearer very-secret-token", PLAIN.path())]);
+    assert_eq!(served(&web), [format!("{} Bearer very-secret-token", PLAIN.path())]);
     assert!(!format!("{run:?}").contains("very-secret-token"));
     let found = Command::new("grep").args(["-rlz", "very-secret-token"]).arg(&image).arg(work.path("store")).output();
     assert_eq!(String::from_utf8_lossy(&found.unwrap().stdout), "");

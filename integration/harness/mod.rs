@@ -22,7 +22,7 @@ pub(crate) use peer::{is_root, peer, skip};
 pub(crate) use registry::Registry;
 pub(crate) use repository::GitServer;
 pub(crate) use tree::tree_report;
-pub(crate) use web::Web;
+pub(crate) use web::{Asked, Web};
 pub(crate) use workspace::Workspace;
 
 /// A moment long ago, for `SOURCE_DATE_EPOCH`.
