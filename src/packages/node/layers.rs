@@ -2,25 +2,19 @@
 //!
 //! | layers | why |
 //! |---|---|
-//! | one for each package that runs on some machines only | the others are the same blobs for all platforms |
-//! | one for each other package, or, where they are many, a fixed number of bins by the hash of the name | a new version of a package changes one layer, and no image has too many |
+//! | packages that run everywhere, in the bins of all ecosystems | a new version of a package changes one layer |
+//! | packages for some machines, likewise | the others are the same blobs for all platforms |
 //! | links and npm's own notes | they change with every change of the lock, and are small |
-//!
-//! Sizes take no part: locks of this ecosystem do not have them.
 
 use super::{
     bin::Bins,
     lock::{Lock, Package, Source, name_in_path, relative},
 };
+use crate::packages::bins;
 use flashbuild_frontend::package::{
     ArtifactHash, Package as Artifact, PackageContent, PackageFile, PackageLayout, PackageOp, TarballLayout,
 };
 use std::collections::{BTreeMap, BTreeSet};
-
-/// As many layers as packages for all machines are put into at most.
-const BINS: usize = 24;
-/// As many layers as packages for some machines are put into at most.
-const NATIVE_BINS: usize = 12;
 
 /// A package that is unpacked: its position in the lock and its tarball.
 pub(super) struct Unpacked {
@@ -60,38 +54,12 @@ pub(super) fn layers(
     }
     files.extend(links(lock, kept, &programs, prefix));
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    let mut layers = binned(common, BINS);
-    layers.extend(binned(native, NATIVE_BINS));
+    let mut layers = bins::pack(common);
+    layers.extend(bins::pack(native));
     if !files.is_empty() {
         layers.push(PackageOp { packages: Vec::new(), files });
     }
     layers
-}
-
-/// One layer for each package, or as many as there are bins.
-fn binned(packages: Vec<Artifact>, bins: usize) -> Vec<PackageOp> {
-    let mut binned: BTreeMap<u64, Vec<Artifact>> = BTreeMap::new();
-    let many = packages.len() > bins;
-    for (index, package) in packages.into_iter().enumerate() {
-        let bin = if many { hash(&package.name) % bins as u64 } else { index as u64 };
-        binned.entry(bin).or_default().push(package);
-    }
-    let by_folder = |package: &Artifact| match &package.layout {
-        PackageLayout::Tarball(layout) => layout.folder.clone(),
-        PackageLayout::Wheel(_) => String::new(),
-    };
-    binned
-        .into_values()
-        .map(|mut packages| {
-            packages.sort_by_key(by_folder);
-            PackageOp { packages, files: Vec::new() }
-        })
-        .collect()
-}
-
-fn hash(name: &str) -> u64 {
-    let hash = blake3::hash(name.as_bytes());
-    u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("a hash has more than eight bytes"))
 }
 
 /// Programs of one package, and the folders that they are linked in.
