@@ -51,7 +51,6 @@ pub struct Packages {
     store: Store,
     client: Client,
     /// Where the lock files are.
-    #[expect(dead_code, reason = "the first ecosystem reads it")]
     files: Arc<ContextFiles>,
     lock: Arc<Lock>,
     /// Whether indexes are asked again for what is known already.

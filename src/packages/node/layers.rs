@@ -10,7 +10,7 @@ use super::{
     bin::Bins,
     lock::{Lock, Package, Source, name_in_path, relative},
 };
-use crate::packages::bins;
+use crate::packages::packing;
 use flashbuild_frontend::package::{
     ArtifactHash, Package as Artifact, PackageContent, PackageFile, PackageLayout, PackageOp, TarballLayout,
 };
@@ -54,8 +54,10 @@ pub(super) fn layers(
     }
     files.extend(links(lock, kept, &programs, prefix));
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    let mut layers = bins::pack(common);
-    layers.extend(bins::pack(native));
+    // Locks of this ecosystem do not have sizes: all packages count as small.
+    let packed = |packages: Vec<Artifact>| packing::pack(packages.into_iter().map(|package| (package, 0)).collect());
+    let mut layers = packed(common);
+    layers.extend(packed(native));
     if !files.is_empty() {
         layers.push(PackageOp { packages: Vec::new(), files });
     }

@@ -32,24 +32,20 @@ mod target;
 pub(super) use plan::plan;
 
 use super::PackageError;
-use crate::{
-    layer::{Item, Layers, OverlayXattrs},
-    store::Store,
-};
+use crate::layer::{Item, Layers};
 use flashbuild_frontend::package::{Package, TarballLayout};
 use std::fs::File;
 use tarball::TarballError;
 
 /// The files of a tarball.
 pub(super) fn unpack(
-    store: &Store,
+    layers: &Layers,
     package: &Package,
     layout: &TarballLayout,
     artifact: File,
     time: i64,
 ) -> Result<Vec<Item>, PackageError> {
-    // Nothing is mounted of what is unpacked aside, so it does not matter whose attributes overlay would read.
-    let aside = Layers::new(store.clone(), OverlayXattrs::User).with_limits(tarball::LIMITS);
+    let aside = layers.clone().with_limits(tarball::LIMITS);
     let refused = |error: TarballError| match error {
         TarballError::Layer(error) if error.is_no_space() => PackageError::Layer(error),
         TarballError::Layer(_) | TarballError::Refused { .. } | TarballError::Manifest(_) => {
