@@ -34,7 +34,7 @@ use build_file::BuildFile;
 use deliver::Delivery;
 use flashbuild_frontend::{
     config::{History, ImageConfig},
-    dockerfile::Dockerfile,
+    dockerfile::{Dockerfile, HISTORY_COMMENT},
     graph::Output,
 };
 use std::{
@@ -157,7 +157,7 @@ fn config(output: &Output, epoch: Option<i64>) -> ImageConfig {
     config.history.extend(output.steps.iter().map(|step| History {
         created: Some(created.clone()),
         created_by: Some(step.created_by.clone()),
-        comment: Some("flashbuild".to_owned()),
+        comment: Some(HISTORY_COMMENT.to_owned()),
         empty_layer: !step.layer,
         author: None,
     }));

@@ -44,6 +44,10 @@ use lexer::{Lexed, Lexer};
 use order::Order;
 use syntax::Statement;
 
+/// What the entries of a history say of their own form. Tools that take texts of `docker history` apart look for it: it
+/// names the frontend of moby/buildkit, whose texts ours are.
+pub const HISTORY_COMMENT: &str = "buildkit.dockerfile.v0";
+
 /// Reading gives up on a text after this many errors: it is no Dockerfile.
 const MAX_ERRORS: usize = 100;
 

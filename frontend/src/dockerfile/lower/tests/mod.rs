@@ -3,4 +3,5 @@
 pub(in crate::dockerfile) mod asked;
 mod cases;
 mod dump;
+mod history;
 mod hostile;

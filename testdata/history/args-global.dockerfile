@@ -1,0 +1,7 @@
+ARG V=1
+ARG W
+FROM scratch
+ARG V
+ARG W
+ARG Z=$V-x
+LABEL v=$V w=$W z=$Z

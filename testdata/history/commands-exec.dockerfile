@@ -1,0 +1,3 @@
+FROM scratch
+ENTRYPOINT ["/bin/x", "a b", "q\"uote"]
+CMD ["one", "é"]

@@ -1,0 +1,4 @@
+FROM scratch AS a
+CMD ["x"]
+FROM a
+ENTRYPOINT start me

@@ -1,0 +1,2 @@
+FROM scratch
+HEALTHCHECK --interval=1500ms CMD ["/check", "me"]
