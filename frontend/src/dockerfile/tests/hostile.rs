@@ -8,17 +8,17 @@ use std::{
 };
 
 /// A linear congruential generator (Knuth's MMIX constants): the same texts on every run.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(super) fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % limit
     }
 }
 
 /// Pieces of text in which the grammar sees something.
-const SPLINTERS: [&str; 36] = [
+pub(super) const SPLINTERS: [&str; 36] = [
     "\\",
     "`",
     "\n",

@@ -3,6 +3,8 @@
 mod cases;
 mod corpus;
 mod hostile;
+mod print;
+mod round_trip;
 mod tree;
 mod typed;
 
