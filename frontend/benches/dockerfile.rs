@@ -1,5 +1,7 @@
 //! How long it takes from the text of a Dockerfile to its graph: `cargo bench -p flashbuild-frontend`.
 
+#![allow(missing_docs)] // The macros of criterion make public functions.
+
 use criterion::{Criterion, criterion_group, criterion_main};
 use flashbuild_frontend::dockerfile::{Dockerfile, Inputs, Options, lint::Extent};
 use std::{fmt::Write as _, hint::black_box};

@@ -146,11 +146,15 @@ impl Diagnostic {
         };
         let start = self.span.start.min(source.len());
         let end = self.span.end.clamp(start, source.len());
-        let mut mark = AnnotationKind::Primary.span(start..end);
+        // Only the lines that are shown are handed over: the text may be large, and its errors many.
+        let first = source[..start].rfind('\n').map_or(0, |at| at + 1);
+        let last = source[end..].find('\n').map_or(source.len(), |at| end + at);
+        let (source, line) = (&source[first..last], self.span.line(source));
+        let mut mark = AnnotationKind::Primary.span(start - first..end - first);
         if let Some(label) = &self.label {
             mark = mark.label(label.as_str());
         }
-        let snippet = Snippet::source(source).path(path).annotation(mark);
+        let snippet = Snippet::source(source).line_start(line).path(path).annotation(mark);
         let mut report: Vec<Group<'_>> = vec![level.primary_title(self.message.as_str()).element(snippet)];
         if let Some(hint) = &self.hint {
             report.push(Group::with_title(Level::HELP.secondary_title(hint.as_str())));
@@ -158,6 +162,17 @@ impl Diagnostic {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         renderer.render(&report).clone()
     }
+}
+
+/// More than this many diagnostics are not drawn: nobody reads on.
+const MAX_DRAWN: usize = 100;
+
+/// Draws diagnostics, one below the other, as [`Diagnostic::render`] does.
+pub fn render_all(diagnostics: &[Diagnostic], path: &str, source: &str, colour: bool) -> String {
+    let drawn = diagnostics.iter().take(MAX_DRAWN).map(|diagnostic| diagnostic.render(path, source, colour));
+    let more = diagnostics.len().checked_sub(MAX_DRAWN).filter(|more| *more > 0);
+    let drawn: Vec<String> = drawn.chain(more.map(|more| format!("and {more} more errors"))).collect();
+    drawn.join("\n\n")
 }
 
 /// The diagnostics in the order of the source, each once.

@@ -3,7 +3,7 @@
 use super::{BuildError, Request, inputs::Unanswered};
 use crate::{exec::ExecError, git::GitError, http::HttpError, registry::RegistryError, resolve::ResolveError};
 use flashbuild_frontend::{
-    diagnostic::{Diagnostic, Span},
+    diagnostic::{Diagnostic, Span, render_all},
     dockerfile::Missing,
     ignore::IgnoreRules,
 };
@@ -62,8 +62,7 @@ impl BuildFile {
     }
 
     pub(super) fn refuse(&self, errors: &[Diagnostic]) -> BuildError {
-        let rendered: Vec<String> = errors.iter().map(|error| error.render(&self.name, &self.text, false)).collect();
-        BuildError::Dockerfile(rendered.join("\n\n"))
+        BuildError::Dockerfile(render_all(errors, &self.name, &self.text, false))
     }
 
     pub(super) fn unresolved(&self, missing: &Missing, error: &Unanswered) -> BuildError {
@@ -78,9 +77,23 @@ impl BuildFile {
         if is_environment { BuildError::Environment(rendered) } else { BuildError::Dockerfile(rendered) }
     }
 
+    /// What may be behind the failure of a step, as far as the file and its `.dockerignore` tell.
+    fn hint(&self, error: &ExecError) -> Option<String> {
+        let ExecError::NotFound { path, place: "the build context", .. } = error else { return None };
+        let left_out = IgnoreRules::new(&self.ignore).is_ok_and(|rules| rules.matches(path));
+        left_out.then(|| format!("a pattern of .dockerignore leaves `{path}` out"))
+    }
+
     pub(super) fn failed(&self, error: &ExecError, span: Option<Span>) -> BuildError {
         let rendered = match span {
-            Some(span) => Diagnostic::error(error.to_string(), span).render(&self.name, &self.text, false),
+            Some(span) => {
+                let diagnostic = Diagnostic::error(error.to_string(), span);
+                let hinted = match self.hint(error) {
+                    Some(hint) => diagnostic.with_hint(hint),
+                    None => diagnostic,
+                };
+                hinted.render(&self.name, &self.text, false)
+            }
             None => format!("error: {error}"),
         };
         match error {

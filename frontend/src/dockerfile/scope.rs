@@ -102,7 +102,8 @@ fn cannot_expand(error: &ExpandError, span: Span) -> Diagnostic {
         | ExpandError::MissingName(_)
         | ExpandError::UnknownModifier(_)
         | ExpandError::InvalidPattern { .. }
-        | ExpandError::TooDeep => diagnostic,
+        | ExpandError::TooDeep
+        | ExpandError::TooLong => diagnostic,
     }
 }
 
@@ -184,6 +185,12 @@ impl Scope {
             self.visible.set(name, value);
         }
         self.args.set(name, value.unwrap_or_default());
+    }
+
+    /// Bytes of all names and values.
+    pub(super) fn size(&self) -> usize {
+        let all = [&self.visible, &self.environment, &self.args];
+        all.iter().flat_map(|variables| &variables.list).map(|(name, value)| 2 * name.len() + value.len() + 64).sum()
     }
 
     /// Whether an `ARG` of that name was declared, with a value or not.

@@ -3,6 +3,9 @@
 use crate::diagnostic::{LineIndex, Span};
 use std::fmt::Write as _;
 
+/// Of a longer instruction, the end is not shown.
+const MAX_LINES: usize = 500;
+
 const RULER: &str = "--------------------";
 
 /// ```text
@@ -18,7 +21,7 @@ pub(super) fn excerpt(span: Span, name: &str, lines: &LineIndex<'_>) -> String {
     let marked = lines.covered(span);
     let around = if marked.start() == marked.end() { 2 } else { 1 };
     let first = marked.start().saturating_sub(around).max(1);
-    let last = (marked.end() + around).min(lines.count());
+    let last = (marked.end() + around).min(lines.count()).min(first + MAX_LINES);
     let mut text = format!("{name}:{}\n{RULER}\n", marked.start());
     for line in first..=last {
         let mark = if marked.contains(&line) { ">>>" } else { "   " };

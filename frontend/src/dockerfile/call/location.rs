@@ -4,6 +4,9 @@ use crate::diagnostic::{LineIndex, Span};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 
+/// Of a longer instruction, the end is not told.
+const MAX_LINES: usize = 1_000;
+
 /// Some lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Location {
@@ -23,7 +26,8 @@ struct Position {
 
 impl Location {
     pub(super) fn of(span: Span, lines: &LineIndex<'_>) -> Self {
-        let ranges = lines.covered(span).map(|line| Range { start: Position { line }, end: Position { line } });
+        let ranges =
+            lines.covered(span).take(MAX_LINES).map(|line| Range { start: Position { line }, end: Position { line } });
         Self { ranges: ranges.collect() }
     }
 }

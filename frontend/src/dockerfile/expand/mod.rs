@@ -25,7 +25,7 @@ mod template;
 mod tests;
 
 use pattern::{Greed, Pattern};
-use std::collections::BTreeSet;
+use std::{cell::Cell, collections::BTreeSet};
 use template::{End, Form, Operator, Part, Template, Variable};
 
 /// Why a word cannot be expanded.
@@ -59,6 +59,9 @@ pub enum ExpandError {
     /// Braces in braces in braces.
     #[error("variables are nested too deeply")]
     TooDeep,
+    /// Values in values in values.
+    #[error("the text is too long once its variables are replaced")]
+    TooLong,
 }
 
 /// What becomes of quotes.
@@ -82,6 +85,10 @@ pub enum Unset {
     /// It stays as written, for showing a word to people.
     Keep,
 }
+
+/// How many bytes of values one word may take in or search through, so that no file can double a variable until memory
+/// is full. What a process can be given is a fraction of it.
+const MAX_VALUES: usize = 1 << 20;
 
 /// Expands words.
 #[derive(Clone, Copy)]
@@ -123,7 +130,7 @@ impl<'a> Expander<'a> {
 
     /// The word as one text.
     pub fn expand(&self, word: &str) -> Result<String, ExpandError> {
-        self.text(&template::parse(word, self)?)
+        Evaluation::of(self).text(&template::parse(word, self)?)
     }
 
     /// The word as the words that it is after expansion: white space separates them, unless quoted or escaped. Empty
@@ -131,8 +138,9 @@ impl<'a> Expander<'a> {
     pub fn expand_words(&self, word: &str) -> Result<Vec<String>, ExpandError> {
         let mut words = Vec::new();
         let mut current = String::new();
+        let evaluation = Evaluation::of(self);
         for part in &template::parse(word, self)? {
-            let text = self.part(part)?;
+            let text = evaluation.part(part)?;
             match part {
                 Part::Fixed(_) | Part::Quoted(_) => current.push_str(&text),
                 Part::Plain(_) | Part::Variable(_) => {
@@ -161,6 +169,25 @@ impl<'a> Expander<'a> {
         });
         Ok(names)
     }
+}
+
+/// One word on its way to a text.
+struct Evaluation<'e, 'a> {
+    expander: &'e Expander<'a>,
+    /// How many bytes of values it may still take.
+    left: Cell<usize>,
+}
+
+impl<'e, 'a> Evaluation<'e, 'a> {
+    fn of(expander: &'e Expander<'a>) -> Self {
+        Self { expander, left: Cell::new(MAX_VALUES) }
+    }
+
+    /// Accounts for bytes of values.
+    fn take(&self, bytes: usize) -> Result<(), ExpandError> {
+        self.left.set(self.left.get().checked_sub(bytes).ok_or(ExpandError::TooLong)?);
+        Ok(())
+    }
 
     fn text(&self, template: &Template) -> Result<String, ExpandError> {
         template.iter().map(|part| self.part(part)).collect()
@@ -175,8 +202,9 @@ impl<'a> Expander<'a> {
     }
 
     fn variable(&self, variable: &Variable) -> Result<String, ExpandError> {
-        let value = (self.lookup)(&variable.name);
-        if value.is_none() && self.unset == Unset::Keep {
+        let value = (self.expander.lookup)(&variable.name);
+        self.take(value.as_ref().map_or(0, String::len))?;
+        if value.is_none() && self.expander.unset == Unset::Keep {
             return self.as_written(variable);
         }
         match &variable.form {
@@ -208,16 +236,22 @@ impl<'a> Expander<'a> {
                     End::Finish => text.strip_prefix('%'),
                 };
                 let greed = if doubled.is_some() { Greed::Longest } else { Greed::Shortest };
-                let pattern = Pattern::parse(doubled.unwrap_or(&text), self.escape)?;
+                let pattern = Pattern::parse(doubled.unwrap_or(&text), self.expander.escape)?;
+                self.take(pattern.effort(&value))?;
                 Ok(match end {
                     End::Start => pattern.trim_start(&value, greed),
                     End::Finish => pattern.trim_end(&value, greed),
                 })
             }
             Form::Replace { all, pattern, replacement } => {
-                let pattern = Pattern::parse(&self.text(pattern)?, self.escape)?;
+                let pattern = Pattern::parse(&self.text(pattern)?, self.expander.escape)?;
                 let replacement = self.text(replacement)?;
-                Ok(pattern.replace(&value.unwrap_or_default(), &replacement, *all))
+                let value = value.unwrap_or_default();
+                self.take(pattern.effort(&value))?;
+                let replaced = pattern.replace(&value, &replacement, *all, self.left.get());
+                let replaced = replaced.ok_or(ExpandError::TooLong)?;
+                self.take(replaced.len())?;
+                Ok(replaced)
             }
         }
     }

@@ -75,8 +75,14 @@ impl Pattern {
         text[end..].iter().rev().collect()
     }
 
-    /// `value` with the first match, or all matches, replaced. An empty pattern matches nothing.
-    pub(super) fn replace(&self, value: &str, replacement: &str, all: bool) -> String {
+    /// How many characters have to be compared at most to find the pattern in `value`.
+    pub(super) fn effort(&self, value: &str) -> usize {
+        value.len().saturating_mul(self.pieces.iter().map(Vec::len).max().unwrap_or(0))
+    }
+
+    /// `value` with the first match, or all matches, replaced; `None` if that is more than `limit` bytes. An empty pattern
+    /// matches nothing.
+    pub(super) fn replace(&self, value: &str, replacement: &str, all: bool, limit: usize) -> Option<String> {
         let text: Vec<char> = value.chars().collect();
         let mut result = String::new();
         let mut position = 0;
@@ -87,13 +93,16 @@ impl Pattern {
         {
             result.extend(&text[position..start]);
             result.push_str(replacement);
+            if result.len() > limit {
+                return None;
+            }
             position = end;
             if !all || position == text.len() {
                 break;
             }
         }
         result.extend(&text[position..]);
-        result
+        Some(result)
     }
 
     /// Where the match that starts at `start` ends.
@@ -169,8 +178,8 @@ mod tests {
         ];
         for (pattern, value, first, all) in replacements {
             let parsed = Pattern::parse(pattern, '\\').unwrap();
-            assert_eq!(parsed.replace(value, ".", false), first, "{pattern}");
-            assert_eq!(parsed.replace(value, ".", true), all, "{pattern}");
+            assert_eq!(parsed.replace(value, ".", false, 99).unwrap(), first, "{pattern}");
+            assert_eq!(parsed.replace(value, ".", true, 99).unwrap(), all, "{pattern}");
         }
         assert!(Pattern::parse("a\\b", '\\').is_err());
         assert!(Pattern::parse("a\\", '\\').is_err());

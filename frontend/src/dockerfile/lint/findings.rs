@@ -21,6 +21,9 @@ impl Warning {
     }
 }
 
+/// More than this many are not kept: nobody reads on, and each may quote a long instruction.
+const MAX_WARNINGS: usize = 1_000;
+
 /// Takes findings, drops those that nobody wants to hear.
 pub(in crate::dockerfile) struct Findings {
     config: CheckOptions,
@@ -36,7 +39,7 @@ impl Findings {
 
     /// Notes that `place` goes against `rule`.
     pub(super) fn add(&mut self, rule: &'static Rule, place: Place<'_>, detail: String) {
-        if self.config.hears(rule, place.comments) {
+        if self.warnings.len() < MAX_WARNINGS && self.config.hears(rule, place.comments) {
             self.warnings.push(Warning { rule, detail, span: place.span });
         }
     }

@@ -44,7 +44,7 @@ use crate::{
     platform::Platform,
 };
 use findings::Findings;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// The build argument that takes the place of `# check=`.
 const CHECK_ARG: &str = "BUILDKIT_DOCKERFILE_CHECK";
@@ -94,7 +94,7 @@ pub(super) struct BaseName<'f> {
     stage: Stage<'f>,
     globals: &'f Variables,
     /// Names of `ARG`s before the first `FROM`, with a value or not.
-    declared: &'f [&'f str],
+    declared: &'f HashSet<&'f str>,
     escape: char,
 }
 
@@ -244,7 +244,7 @@ impl Dockerfile {
             }
         }
         let globals = global_variables(options, target, &stages, escape).map_err(|error| vec![error])?;
-        let declared: Vec<&str> = stages.global_args.iter().map(|arg| arg.name.value.as_str()).collect();
+        let declared: HashSet<&str> = stages.global_args.iter().map(|arg| arg.name.value.as_str()).collect();
         for stage in &stages.list {
             let base = BaseName { stage: *stage, globals: &globals, declared: &declared, escape };
             for rule in RULES {

@@ -11,6 +11,7 @@
 //!
 //! What cannot be lowered yet is refused where it stands, never left out.
 
+mod budget;
 mod command;
 mod deps;
 mod environment;
@@ -42,6 +43,7 @@ use crate::{
     graph::{Graph, HistoryStep, ImageOp, LocalOp, Node, NodeId, Op, Output},
     platform::Platform,
 };
+use budget::Budget;
 use progress::Progress;
 use stage::StageBuild;
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,7 +96,8 @@ impl Dockerfile {
         graph: &'a mut Graph,
         watch: Option<&'a mut dyn Watch>,
     ) -> Result<Lowered, Vec<Diagnostic>> {
-        TargetBuild { file: self, options, inputs, target, graph, watch, missing: Vec::new() }.lower(plan)
+        let (missing, budget) = (Vec::new(), Budget::default());
+        TargetBuild { file: self, options, inputs, target, graph, watch, missing, budget }.lower(plan)
     }
 }
 
@@ -115,6 +118,8 @@ struct State {
     base: Option<(String, String)>,
     /// Whether a system is in the tree: an image's, or packages of a distribution.
     has_system: bool,
+    /// Whether there was a `WORKDIR`, here or in a stage that this one starts from.
+    has_workdir: bool,
 }
 
 /// The build of one target platform.
@@ -127,6 +132,7 @@ struct TargetBuild<'a> {
     watch: Option<&'a mut dyn Watch>,
     /// What was asked for and is not known yet.
     missing: Vec<Missing>,
+    budget: Budget,
 }
 
 /// What the lowering of one target platform came to.
@@ -155,7 +161,12 @@ impl TargetBuild<'_> {
             let label = if one_stage { None } else { Some(planned.label.clone()) };
             let mut progress = Progress::new(label, planned);
             let state = match &planned.base {
-                Origin::Stage(base) => inherit(&mut states, &mut heirs, *base).without_triggers(),
+                Origin::Stage(base) => {
+                    if let (2.., Some(state)) = (heirs[*base], states.get(base)) {
+                        self.budget.spend_on_copy(state);
+                    }
+                    inherit(&mut states, &mut heirs, *base).without_triggers()
+                }
                 Origin::Scratch => self.empty_state(planned),
                 Origin::Image(_) => self.image_state(planned, &mut progress),
             };
@@ -170,11 +181,16 @@ impl TargetBuild<'_> {
             };
             for (at, step) in planned.steps.iter().enumerate() {
                 if let Some(watch) = &mut build.target.watch {
-                    let State { config, scope, .. } = &build.state;
-                    watch.step(&Sight { plan, stage: index, step: at, scope, shell: &config.config.shell });
+                    let State { config, scope, has_workdir, .. } = &build.state;
+                    let (shell, has_workdir) = (config.config.shell.as_slice(), *has_workdir);
+                    watch.step(&Sight { plan, stage: index, step: at, scope, has_workdir, shell });
                 }
                 if let Err(error) = build.lower(step) {
                     errors.push(error);
+                }
+                if build.target.budget.is_spent() {
+                    errors.push(budget::too_large(step.span()));
+                    return Err(errors);
                 }
             }
             let state = build.state;
@@ -192,6 +208,8 @@ impl TargetBuild<'_> {
     }
 
     fn add(&mut self, op: Op, inputs: Vec<NodeId>, name: String, at: Placement<'_>) -> NodeId {
+        self.budget.spend(name.len());
+        self.budget.spend_on(&op);
         self.graph.add(Node {
             op,
             inputs,
@@ -274,7 +292,8 @@ impl State {
             scope.set_env("PATH", DEFAULT_PATH);
         }
         let has_system = base.is_some();
-        Self { root, platform, config, steps: Vec::new(), scope, base, has_system }.without_triggers()
+        let (steps, has_workdir) = (Vec::new(), false);
+        Self { root, platform, config, steps, scope, base, has_system, has_workdir }.without_triggers()
     }
 
     /// The state for a stage that starts from it: triggers are done there, once.

@@ -32,6 +32,7 @@ pub(super) fn workdir(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, path: &Wo
         stage.push_layer(made, created_by);
     }
     stage.state.config.config.working_dir = path;
+    stage.state.has_workdir = true;
     Ok(())
 }
 

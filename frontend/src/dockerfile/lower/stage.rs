@@ -78,11 +78,13 @@ impl StageBuild<'_, '_> {
 
     /// Records a change of the configuration.
     pub(super) fn record(&mut self, created_by: String) {
+        self.target.budget.spend(created_by.len());
         self.state.steps.push(HistoryStep { created_by, layer: false });
     }
 
     /// Puts a layer on the stage.
     pub(super) fn push_layer(&mut self, root: NodeId, created_by: String) {
+        self.target.budget.spend(created_by.len());
         self.state.root = root;
         self.state.steps.push(HistoryStep { created_by, layer: true });
     }

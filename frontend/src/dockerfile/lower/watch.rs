@@ -20,6 +20,8 @@ pub(in crate::dockerfile) struct Sight<'s> {
     pub(in crate::dockerfile) step: usize,
     /// The variables that the step sees.
     pub(in crate::dockerfile) scope: &'s Scope,
+    /// Whether the stage, or one that it starts from, has had a `WORKDIR`.
+    pub(in crate::dockerfile) has_workdir: bool,
     /// What `SHELL` or the base image say, if anything.
     pub(in crate::dockerfile) shell: &'s [String],
 }

@@ -88,7 +88,7 @@ impl<'a> Plan<'a> {
         let escape = file.directives.escape;
         let globals = global_variables(options, target, &stages, escape).map_err(|error| vec![error])?;
         let names = Names { stages, globals, escape, target };
-        let mut planner = Planner { names, stages: Vec::new(), errors: Vec::new() };
+        let mut planner = Planner { names, stages: Vec::new(), errors: Vec::new(), triggered: 0 };
         for index in 0..planner.names.stages.list.len() {
             planner.plan_stage(index);
         }
@@ -137,10 +137,18 @@ impl Step<'_> {
     }
 }
 
+/// How many triggers a build may carry out: stages times triggers is more than a file should be able to ask for.
+const MAX_TRIGGERS: usize = 100_000;
+
+/// For how many errors a hint or a circle is looked for: on a hostile file, that is stages times stages.
+const MAX_HINTS: usize = 100;
+
 struct Planner<'a, 't> {
     names: Names<'a, 't>,
     stages: Vec<PlannedStage<'a>>,
     errors: Vec<Diagnostic>,
+    /// How many triggers were found.
+    triggered: usize,
 }
 
 impl Planner<'_, '_> {
@@ -174,12 +182,16 @@ impl Planner<'_, '_> {
     fn refuse_downward(&mut self) {
         let mut found = Vec::new();
         for (index, stage) in self.stages.iter().enumerate() {
-            found.extend(stage.steps.iter().filter_map(|step| self.check_upward(step, index).err()));
+            for step in &stage.steps {
+                let thorough = found.len() < MAX_HINTS;
+                found.extend(self.check_upward(step, index, thorough).err());
+            }
         }
         self.errors.extend(found);
     }
 
-    fn check_upward(&self, step: &Step<'_>, index: usize) -> Result<(), Diagnostic> {
+    /// `thorough` tells a circle from a mere disorder.
+    fn check_upward(&self, step: &Step<'_>, index: usize, thorough: bool) -> Result<(), Diagnostic> {
         let used = match step.from {
             Some(Origin::Stage(used)) if used >= index => used,
             Some(Origin::Stage(_) | Origin::Scratch | Origin::Image(_)) | None => return Ok(()),
@@ -189,7 +201,7 @@ impl Planner<'_, '_> {
         Err(if index == used {
             Diagnostic::error(format!("the stage `{taker}` copies from itself"), span)
                 .with_hint("its files are there already: use `RUN cp`")
-        } else if self.reaches(used, index) {
+        } else if thorough && self.reaches(used, index) {
             Diagnostic::error(
                 format!("circular dependency: `{taker}` copies from `{giver}`, which needs `{taker}`"),
                 span,
@@ -222,15 +234,25 @@ impl Planner<'_, '_> {
                 continue;
             }
             let triggers = self.or_note(self.triggers(index, inputs), Vec::new());
+            self.triggered += triggers.len();
+            if self.triggered > MAX_TRIGGERS {
+                let span = self.names.stages.list[index].from.base.span;
+                self.errors.push(
+                    Diagnostic::error("too many ONBUILD triggers", span)
+                        .with_hint(format!("all stages together may carry out {MAX_TRIGGERS}")),
+                );
+                break;
+            }
             self.stages[index].steps.splice(0..0, triggers);
             waiting.extend(used_stages(&self.stages[index]));
-            wanted.extend(self.unknown_images(index, inputs).into_iter().map(|missing| (index, missing)));
+            let hints = MAX_HINTS.saturating_sub(wanted.len());
+            wanted.extend(self.unknown_images(index, inputs, hints).into_iter().map(|missing| (index, missing)));
         }
         wanted.sort_by_key(|(index, _)| *index);
         wanted.into_iter().map(|(_, missing)| missing).collect()
     }
 
-    fn unknown_images(&self, index: usize, inputs: &Inputs) -> Vec<Missing> {
+    fn unknown_images(&self, index: usize, inputs: &Inputs, hints: usize) -> Vec<Missing> {
         let stage = &self.stages[index];
         let base = (&stage.base, &stage.platform, self.names.stages.list[index].from.base.span);
         let copied =
@@ -246,7 +268,11 @@ impl Planner<'_, '_> {
                     reference: reference.clone(),
                     platform: platform.clone(),
                     span,
-                    similar_stage: self.names.stages.nearest(name, index).map(str::to_owned),
+                    similar_stage: if missing.len() < hints {
+                        self.names.stages.nearest(name, index).map(str::to_owned)
+                    } else {
+                        None
+                    },
                 });
             }
         }

@@ -43,7 +43,7 @@ impl<'a> Planner<'a, '_> {
     ) -> Result<Step<'a>, Diagnostic> {
         let mut step = Step { instruction, from: None, trigger: true, foreign };
         step.from = self.names.origin(&step.instruction, index).map_err(|error| step.blame(error))?;
-        self.check_upward(&step, index).map_err(|error| step.blame(error))?;
+        self.check_upward(&step, index, true).map_err(|error| step.blame(error))?;
         Ok(step)
     }
 }

@@ -3,8 +3,8 @@
 use crate::dockerfile::{
     Dockerfile,
     instruction::{
-        Add, ArgDeclaration, Command, Copy, From, Healthcheck, HealthcheckCommand, Heredoc, Instruction, KeyValue,
-        Kind, Run, Source, TransferFlags, Word,
+        Add, ArgDeclaration, Command, Copy, Deps, From, Healthcheck, HealthcheckCommand, Heredoc, Instruction,
+        KeyValue, Kind, Run, Source, TransferFlags, Word,
     },
 };
 use std::fmt::Write as _;
@@ -34,6 +34,7 @@ fn statement(kind: &Kind, escape: char) -> (String, Vec<&Heredoc>) {
             return (format!("ONBUILD {line}"), heredocs);
         }
         Kind::Arg(declarations) => format!("ARG {}", joined(declarations.iter().map(declaration))),
+        Kind::Deps(deps) => print_deps(deps, escape),
         Kind::Cmd(words) => format!("CMD {}", command(words)),
         Kind::Entrypoint(words) => format!("ENTRYPOINT {}", command(words)),
         Kind::Env(all) => format!("ENV {}", joined(all.iter().map(pair))),
@@ -102,6 +103,13 @@ fn flags<'a>(name: &str, values: impl IntoIterator<Item = &'a Word>, escape: cha
 fn print_from(from: &From, escape: char) -> String {
     let name = from.name.as_ref().map(|name| format!(" AS {}", name.value)).unwrap_or_default();
     format!("FROM {}{}{name}", flag("platform", from.platform.as_ref(), escape), argument(&from.base.value))
+}
+
+fn print_deps(deps: &Deps, escape: char) -> String {
+    let given = deps.flags.iter().map(|(name, value)| flag(name, Some(value), escape));
+    let given: String = given.chain([flag("from", deps.from.as_ref(), escape)]).collect();
+    let arguments = joined(deps.arguments.iter().map(|word| word.value.clone()));
+    format!("DEPS {} {given}{arguments}", deps.ecosystem.name())
 }
 
 fn print_check(check: &Healthcheck) -> String {

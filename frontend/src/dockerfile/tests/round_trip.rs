@@ -36,14 +36,12 @@ fn without_places(text: &str) -> String {
         rest = &rest[at + end + 1..];
     }
     kept.push_str(rest);
-    match kept.find("Onbuild(Onbuild {") {
-        None => kept,
-        Some(_) => {
-            let start = kept.find("instruction: Instruction { kind: ").unwrap_or_default();
-            let end = kept.rfind(", head: ").unwrap_or(kept.len());
-            kept[start..end].to_owned()
-        }
+    if kept.contains("Onbuild(Onbuild {") {
+        let start = kept.find("instruction: Instruction { kind: ").unwrap_or_default();
+        let end = kept.rfind(", head: ").unwrap_or(kept.len());
+        return kept[start..end].to_owned();
     }
+    kept
 }
 
 fn check(text: &str) -> bool {

@@ -43,7 +43,7 @@ fn undefined(base: &BaseName<'_>, findings: &mut Findings) {
     let from = base.stage.from;
     for word in std::iter::once(&from.base).chain(&from.platform) {
         for name in names(word, base.globals, base.escape).unset {
-            if !base.declared.contains(&name.as_str()) {
+            if !base.declared.contains(name.as_str()) {
                 let known = base.globals.names().chain(base.declared.iter().copied());
                 let similar = findings.similar(&name, "", known);
                 let detail = format!("FROM argument '{name}' is not declared{similar}");
