@@ -22,5 +22,6 @@ mod interruption;
 mod platforms;
 mod registry;
 mod reproducible;
+mod serve;
 mod trees;
 mod urls;

@@ -11,6 +11,7 @@ mod images;
 mod interruption;
 mod lock;
 mod output;
+mod registry;
 mod steps;
 mod store;
 
@@ -24,6 +25,7 @@ use images::InspectArgs;
 use interruption::interruption;
 use lock::LockArgs;
 use output::OutputArgs;
+use registry::RegistryCommand;
 use std::process::ExitCode;
 use steps::StepArgs;
 use store::StoreArgs;
@@ -52,6 +54,9 @@ enum Command {
     /// Look after the store
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// Serve the local store to others
+    #[command(subcommand)]
+    Registry(RegistryCommand),
     /// Print a completion script for a shell
     Completion {
         /// The shell
@@ -75,6 +80,7 @@ pub fn main() -> ExitCode {
             return diff::diff(&args).unwrap_or_else(|failed| failed.tell());
         }
         Command::Cache(command) => cache::cache(&command),
+        Command::Registry(command) => registry::registry(&command),
         Command::Completion { shell } => completion(shell),
         Command::Man { command } => man(command.as_deref()),
     };
