@@ -19,6 +19,7 @@ mod faults;
 mod git;
 mod images;
 mod interruption;
+mod outputs;
 mod platforms;
 mod registry;
 mod reproducible;

@@ -17,6 +17,7 @@ pub(crate) struct Invocation<'a> {
     variables: Vec<(&'a str, &'a str)>,
     user: Option<u32>,
     wrapper: Vec<String>,
+    environment: Vec<(&'a str, String)>,
     number: u32,
 }
 
@@ -44,6 +45,7 @@ impl<'a> Invocation<'a> {
             variables: Vec::new(),
             user: None,
             wrapper: Vec::new(),
+            environment: Vec::new(),
             number,
         }
     }
@@ -62,6 +64,12 @@ impl<'a> Invocation<'a> {
     /// With a variable of the environment set.
     pub(crate) fn variable(mut self, name: &'a str, value: &'a str) -> Self {
         self.variables.push((name, value));
+        self
+    }
+
+    /// With another variable of the environment.
+    pub(crate) fn environment(mut self, name: &'a str, value: String) -> Self {
+        self.environment.push((name, value));
         self
     }
 
@@ -131,6 +139,11 @@ impl<'a> Invocation<'a> {
             .env("HOME", self.work.path("home"))
             .env("FLASHBUILD_ROOT", self.work.path(self.store))
             .envs(self.variables.iter().copied());
+            .env("FLASHBUILD_ROOT", self.work.path(self.store));
+        process.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if let Some(epoch) = self.epoch {
+            process.env("SOURCE_DATE_EPOCH", epoch);
+        }
         process
     }
 

@@ -180,7 +180,7 @@ fn request(args: &BuildArgs, privilege: Privilege) -> Result<Request, Failed> {
         options: definition.options()?,
         tags: args.output.tags()?,
         outputs: args.output.destinations()?,
-        compression: args.output.compression,
+        image: args.output.image()?,
         steps: args.steps.options()?,
         jobs: args.run.jobs.unwrap_or(cores.max(4)),
         no_cache: args.cache.no_cache,

@@ -10,7 +10,9 @@ mod failed;
 mod images;
 mod interruption;
 mod lock;
+mod on_hand;
 mod output;
+mod output_spec;
 mod registry;
 mod steps;
 mod store;
@@ -54,6 +56,19 @@ enum Command {
     /// Look after the store
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// Give an image of the local store more names
+    Tag(on_hand::TagArgs),
+    /// Take names of images away
+    Rmi(on_hand::RemoveArgs),
+    /// Fetch an image into the local store
+    Pull(on_hand::PullArgs),
+    /// Push an image of the local store
+    Push(on_hand::PushArgs),
+    /// Write an image of the local store to an archive
+    Save(on_hand::SaveArgs),
+    /// Join images of several platforms
+    #[command(subcommand)]
+    Index(on_hand::IndexCommand),
     /// Serve the local store to others
     #[command(subcommand)]
     Registry(RegistryCommand),
@@ -80,6 +95,12 @@ pub fn main() -> ExitCode {
             return diff::diff(&args).unwrap_or_else(|failed| failed.tell());
         }
         Command::Cache(command) => cache::cache(&command),
+        Command::Tag(args) => on_hand::tag(&args),
+        Command::Rmi(args) => on_hand::rmi(&args),
+        Command::Pull(args) => on_hand::pull(&args),
+        Command::Push(args) => on_hand::push(&args),
+        Command::Save(args) => on_hand::save(&args),
+        Command::Index(command) => on_hand::index(&command),
         Command::Registry(command) => registry::registry(&command),
         Command::Completion { shell } => completion(shell),
         Command::Man { command } => man(command.as_deref()),
