@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const DOCKERFILE: &str = "FROM scratch\nCOPY file /file\nLABEL who=me\n";
 
@@ -201,4 +201,31 @@ fn uploads_go_on_where_they_were_and_hold_only_what_they_say() {
     }
     assert_eq!(request(&served, "DELETE /v2/app/manifests/1 HTTP/1.1").0, 202);
     assert_eq!(request(&served, "GET /v2/app/manifests/1 HTTP/1.1").0, 404);
+}
+
+#[test]
+fn who_logs_in_may_push() {
+    let work = workspace();
+    let file = work.path("home/passwords");
+    fs::write(&file, "me:secret\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let served = Served::start(&work, "served", &["--read-write", "--password-file", file.to_str().unwrap()]);
+    let (host, image) = (format!("localhost:{}", served.port()), served.name("app:1"));
+    let login = |password: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flashbuild"));
+        command.args(["login", "--username", "me", "--password-stdin", &host]).env("HOME", work.path("home"));
+        command.env_remove("DOCKER_CONFIG").env_remove("REGISTRY_AUTH_FILE");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let stranger = work.build(&["-t", &image, "--push"]).exits_with(3);
+    assert!(stranger.stderr.contains(&format!("`flashbuild login {host}`")), "{}", stranger.stderr);
+    let (code, why) = login("wrong\n");
+    assert!(code == Some(1) && why.contains("does not take this user name and password"), "{why}");
+    assert_eq!(login("secret\n"), (Some(0), String::new()));
+    work.build(&["-t", &image, "--push"]).succeeds();
+    work.flashbuild("logout", &[&host]).succeeds();
+    work.build(&["-t", &image, "--push"]).exits_with(3);
 }

@@ -10,6 +10,7 @@ mod failed;
 mod images;
 mod interruption;
 mod lock;
+mod login;
 mod on_hand;
 mod output;
 mod output_spec;
@@ -66,6 +67,10 @@ enum Command {
     Push(on_hand::PushArgs),
     /// Write an image of the local store to an archive
     Save(on_hand::SaveArgs),
+    /// Save a password for a registry, if it takes it
+    Login(login::LoginArgs),
+    /// Forget the password for a registry
+    Logout(login::LogoutArgs),
     /// Join images of several platforms
     #[command(subcommand)]
     Index(on_hand::IndexCommand),
@@ -100,6 +105,8 @@ pub fn main() -> ExitCode {
         Command::Pull(args) => on_hand::pull(&args),
         Command::Push(args) => on_hand::push(&args),
         Command::Save(args) => on_hand::save(&args),
+        Command::Login(args) => login::login(&args),
+        Command::Logout(args) => login::logout(&args),
         Command::Index(command) => on_hand::index(&command),
         Command::Registry(command) => registry::registry(&command),
         Command::Completion { shell } => completion(shell),
