@@ -195,6 +195,13 @@ fn images_on_hand_are_named_saved_and_removed() {
         );
         assert_eq!(serde_json::from_str::<Value>(&config).unwrap()["config"]["Labels"]["who"], "me");
     }
+    let raw = work.flashbuild("inspect", &["app:2", "--format", "raw"]).succeeds().stdout;
+    let table = work.flashbuild("inspect", &["app:2", "--format", "table"]).succeeds().stdout;
+    let digest = flashbuild::image::Digest::of(raw.as_bytes()).to_string();
+    assert!(table.starts_with("PLATFORM") && table.contains(&digest), "{table}");
+    let json: Value = serde_json::from_str(&work.flashbuild("inspect", &["app:2"]).succeeds().stdout).unwrap();
+    assert_eq!((&json["digest"], &json["images"][0]["digest"]), (&digest.as_str().into(), &digest.as_str().into()));
+
     let gone = work.flashbuild("rmi", &["app:1"]).exits_with(3);
     assert!(gone.stderr.contains("no image app:1 in the local store"), "{}", gone.stderr);
 }

@@ -17,6 +17,7 @@ pub use deliver::{Dest, Destination, Target};
 pub use error::BuildError;
 pub use inspect::inspect;
 pub use lock::lock;
+pub use inspect::{Inspected, InspectedImage, inspect};
 pub use on_hand::{create_index, pull, push, remove, save, tag};
 pub use open::{OpenImage, open};
 pub use outcome::StepOutcome;
