@@ -185,7 +185,7 @@ impl ClientArgs {
             let shown = tokio::spawn(progress::show(self.progress, receiver, Screen::stderr()));
             let done = tokio::select! {
                 done = work(store.clone(), client, events) => done.map_err(Failed::from),
-                _ = tokio::signal::ctrl_c() => Err(Failed::interrupted()),
+                () = super::interruption() => Err(Failed::interrupted()),
             };
             shown.await.map_err(Failed::environment)?;
             done

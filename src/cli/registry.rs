@@ -70,7 +70,7 @@ fn serve(args: &ServeArgs) -> Result<(), Failed> {
             .map_err(Failed::environment)?;
         tokio::select! {
             ended = server.run() => ended.map_err(Failed::environment),
-            _ = tokio::signal::ctrl_c() => Err(Failed::interrupted()),
+            () = super::interruption() => Err(Failed::interrupted()),
         }
     })
 }
