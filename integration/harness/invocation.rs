@@ -139,11 +139,7 @@ impl<'a> Invocation<'a> {
             .env("HOME", self.work.path("home"))
             .env("FLASHBUILD_ROOT", self.work.path(self.store))
             .envs(self.variables.iter().copied());
-            .env("FLASHBUILD_ROOT", self.work.path(self.store));
         process.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        if let Some(epoch) = self.epoch {
-            process.env("SOURCE_DATE_EPOCH", epoch);
-        }
         process
     }
 

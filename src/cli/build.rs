@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     exec::StepOptions,
-    layer::Compression,
+    export::ImageOptions,
     pipeline::{self, Answer, Built, Request},
     progress::{self, Mode, Screen},
     registry::{self, Client},
@@ -161,7 +161,7 @@ impl DefinitionArgs {
             options: self.options()?,
             tags: Vec::new(),
             outputs: Vec::new(),
-            compression: Compression::default(),
+            image: ImageOptions::default(),
             steps: StepOptions::default(),
             jobs: 1,
             no_cache: false,
