@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the top floor down.
-const ROOMS: [&str; 19] = [
-    "main", "cli", "init", "pipeline", "exec", "cache", "export", "resolve", "packages", "optimize", "registry",
+const ROOMS: [&str; 20] = [
+    "main", "cli", "init", "pipeline", "exec", "cache", "export", "serve", "resolve", "packages", "optimize", "registry",
     "http", "git", "layer", "progress", "store", "solver", "image", "sandbox",
 ];
 

@@ -1,7 +1,7 @@
 //! Pushes and pulls through a registry that fails on purpose: they end, with the same bytes, or not at all.
 
 use crate::harness::{Fault, FaultyRegistry};
-use flashbuild::export::{self, BuiltIndex, Bundle, PushReport};
+use flashbuild::export::{self, BuiltIndex, Bundle, ImageOptions, PushReport};
 use flashbuild::image::{BlobDigest, ContentDigest, DiffId, Digest};
 use flashbuild::layer::{Compression, Content, Entry, EntryKind, Form, Item, Layers, OverlayXattrs};
 use flashbuild::registry::{Client, Options, RegistryError, RetryPolicy};
@@ -44,7 +44,7 @@ fn scene() -> Scene {
         (ImageConfig::for_platform(&platform), diff_ids.clone(), platform)
     });
     let images = images.into_iter().map(|(config, diff_ids, platform)| (platform, config, diff_ids)).collect();
-    let built = export::assemble(&layers, images, &Compression::default()).unwrap();
+    let built = export::assemble(&layers, images, &ImageOptions::default(), |_| false).unwrap();
     Scene { folder, store, built }
 }
 

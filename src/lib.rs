@@ -5,6 +5,7 @@
 //! pipeline -> resolve, solver, image, export, progress
 //! exec (one file per op) -> sandbox, layer, registry, packages, http, git
 //! export -> registry, layer
+//! serve -> store, image                         the store as a registry for others
 //! registry -> http; http, layer -> store -> image (types) -> frontend::{graph, platform}
 //! solver -> frontend::graph only                it knows nothing of tar, processes or registries
 //! frontend -> nothing of ours
@@ -49,5 +50,6 @@ pub mod progress;
 pub mod registry;
 pub mod resolve;
 pub mod sandbox;
+pub mod serve;
 pub mod solver;
 pub mod store;

@@ -18,6 +18,7 @@ pub(crate) struct Invocation<'a> {
     user: Option<u32>,
     wrapper: Vec<String>,
     path: Option<&'a str>,
+    environment: Vec<(&'a str, String)>,
     number: u32,
 }
 
@@ -46,6 +47,7 @@ impl<'a> Invocation<'a> {
             user: None,
             wrapper: Vec::new(),
             path: None,
+            environment: Vec::new(),
             number,
         }
     }
@@ -70,6 +72,12 @@ impl<'a> Invocation<'a> {
     /// With another `PATH`.
     pub(crate) fn path(mut self, path: &'a str) -> Self {
         self.path = Some(path);
+        self
+    }
+
+    /// With another variable of the environment.
+    pub(crate) fn environment(mut self, name: &'a str, value: String) -> Self {
+        self.environment.push((name, value));
         self
     }
 
@@ -146,6 +154,7 @@ impl<'a> Invocation<'a> {
             .env("HOME", self.work.path("home"))
             .env("FLASHBUILD_ROOT", self.work.path(self.store))
             .envs(self.variables.iter().copied());
+        process.envs(self.environment.iter().map(|(name, value)| (name, value)));
         process
     }
 

@@ -2,6 +2,7 @@
 
 mod busybox;
 mod debian_archive;
+mod dockerd;
 mod events;
 mod faulty;
 mod invocation;
@@ -9,18 +10,21 @@ mod layout;
 mod peer;
 mod registry;
 mod repository;
+mod served;
 mod tree;
 mod web;
 mod workspace;
 
 pub(crate) use busybox::BUSYBOX;
 pub(crate) use debian_archive::{DebianArchive, dpkg_unpack};
+pub(crate) use dockerd::Dockerd;
 pub(crate) use faulty::{Fault, FaultyRegistry};
 pub(crate) use invocation::{Invocation, Run};
 pub(crate) use layout::Layout;
 pub(crate) use peer::{is_root, peer, skip};
 pub(crate) use registry::Registry;
 pub(crate) use repository::GitServer;
+pub(crate) use served::Served;
 pub(crate) use tree::tree_report;
 pub(crate) use web::{Asked, Web};
 pub(crate) use workspace::Workspace;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     exec::StepOptions,
-    layer::Compression,
+    export::ImageOptions,
     pipeline::{self, Answer, Built, Request},
     progress::{self, Mode, Screen},
     registry::{self, Client},
@@ -161,7 +161,7 @@ impl DefinitionArgs {
             options: self.options()?,
             tags: Vec::new(),
             outputs: Vec::new(),
-            compression: Compression::default(),
+            image: ImageOptions::default(),
             steps: StepOptions::default(),
             jobs: 1,
             no_cache: false,
@@ -180,7 +180,7 @@ fn request(args: &BuildArgs, privilege: Privilege) -> Result<Request, Failed> {
         options: definition.options()?,
         tags: args.output.tags()?,
         outputs: args.output.destinations()?,
-        compression: args.output.compression,
+        image: args.output.image()?,
         steps: args.steps.options()?,
         jobs: args.run.jobs.unwrap_or(cores.max(4)),
         no_cache: args.cache.no_cache,

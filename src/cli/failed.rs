@@ -35,6 +35,12 @@ impl Failed {
         Self { code: 1, text: String::new() }
     }
 
+    /// What it says.
+    #[cfg(test)]
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Says it, and gives the exit code.
     pub(super) fn tell(&self) -> ExitCode {
         if self.text.is_empty() {

@@ -5,8 +5,9 @@ use crate::{
     pipeline,
     progress::{ByteSize, Output, Table},
 };
-use clap::Args;
+use clap::{Args, ValueEnum};
 use flashbuild_frontend::reference::Reference;
+use std::io::Write as _;
 
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
@@ -14,9 +15,20 @@ pub(super) struct InspectArgs {
     store: StoreArgs,
     /// Name of the image
     reference: String,
-    /// How to print it (only json)
-    #[arg(long, default_value = "json", value_parser = ["json"])]
-    format: String,
+    /// How to print it
+    #[arg(long, default_value = "json", value_name = "FORMAT")]
+    format: InspectFormat,
+}
+
+/// Ways to print an image.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum InspectFormat {
+    /// A line for each platform
+    Table,
+    /// Platforms, layers and configurations
+    Json,
+    /// The index or manifest, byte for byte
+    Raw,
 }
 
 pub(super) fn images(args: &StoreArgs) -> Result<(), Failed> {
@@ -38,5 +50,20 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<(), Failed> {
         .map_err(Failed::build)?
         .ok_or_else(|| Failed::build(format!("no image {} in the local store", reference.familiar())))?;
     let mut out = Output::stdout();
-    out.line(format!("{image:#}")).and_then(|()| out.finish()).map_err(Failed::environment)
+    let printed = match args.format {
+        InspectFormat::Table => out.line(platforms(&image).to_string().trim_end()),
+        InspectFormat::Json => out.json(&image),
+        InspectFormat::Raw => out.write_all(&image.raw),
+    };
+    printed.and_then(|()| out.finish()).map_err(Failed::environment)
+}
+
+fn platforms(image: &pipeline::Inspected) -> Table {
+    let mut table = Table::new(["PLATFORM", "DIGEST", "LAYERS", "SIZE"]).right(2).right(3);
+    for one in &image.images {
+        let size: u64 = one.layers.iter().map(|layer| layer.size).sum();
+        let cells = [one.platform.clone(), one.digest.to_string(), one.layers.len().to_string()];
+        table.row(cells.into_iter().chain([ByteSize(size).to_string()]));
+    }
+    table
 }

@@ -11,7 +11,11 @@ mod images;
 mod init;
 mod interruption;
 mod lock;
+mod login;
+mod on_hand;
 mod output;
+mod output_spec;
+mod registry;
 mod steps;
 mod store;
 
@@ -26,6 +30,7 @@ use init::InitArgs;
 use interruption::interruption;
 use lock::LockArgs;
 use output::OutputArgs;
+use registry::RegistryCommand;
 use std::process::ExitCode;
 use steps::StepArgs;
 use store::StoreArgs;
@@ -56,6 +61,26 @@ enum Command {
     Cache(CacheCommand),
     /// Write a Dockerfile and a .dockerignore for a project, and say why
     Init(InitArgs),
+    /// Give an image of the local store more names
+    Tag(on_hand::TagArgs),
+    /// Take names of images away
+    Rmi(on_hand::RemoveArgs),
+    /// Fetch an image into the local store
+    Pull(on_hand::PullArgs),
+    /// Push an image of the local store
+    Push(on_hand::PushArgs),
+    /// Write an image of the local store to an archive
+    Save(on_hand::SaveArgs),
+    /// Save a password for a registry, if it takes it
+    Login(login::LoginArgs),
+    /// Forget the password for a registry
+    Logout(login::LogoutArgs),
+    /// Join images of several platforms
+    #[command(subcommand)]
+    Index(on_hand::IndexCommand),
+    /// Serve the local store to others
+    #[command(subcommand)]
+    Registry(RegistryCommand),
     /// Print a completion script for a shell
     Completion {
         /// The shell
@@ -80,6 +105,15 @@ pub fn main() -> ExitCode {
         }
         Command::Cache(command) => cache::cache(&command),
         Command::Init(args) => init::init(&args),
+        Command::Tag(args) => on_hand::tag(&args),
+        Command::Rmi(args) => on_hand::rmi(&args),
+        Command::Pull(args) => on_hand::pull(&args),
+        Command::Push(args) => on_hand::push(&args),
+        Command::Save(args) => on_hand::save(&args),
+        Command::Login(args) => login::login(&args),
+        Command::Logout(args) => login::logout(&args),
+        Command::Index(command) => on_hand::index(&command),
+        Command::Registry(command) => registry::registry(&command),
         Command::Completion { shell } => completion(shell),
         Command::Man { command } => man(command.as_deref()),
     };

@@ -1,13 +1,15 @@
 //! Where an image goes and what is written about it: `--tag`, `--output` and their kin.
 
-use super::Failed;
+use super::{Failed, output_spec};
 use crate::{
+    export::{Annotation, ImageOptions},
     layer::Compression,
-    pipeline::{Built, Destination},
+    pipeline::{Built, Destination, Target},
 };
 use clap::Args;
 use flashbuild_frontend::reference::Reference;
-use std::{collections::BTreeMap, path::PathBuf};
+use serde::Serialize;
+use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
@@ -15,15 +17,22 @@ pub(super) struct OutputArgs {
     /// Name of the image, optionally with a tag (repeatable)
     #[arg(short, long, value_name = "NAME")]
     tag: Vec<String>,
-    /// Where the image goes: type=registry, type=oci,dest=FILE[,tar=false] or type=local,dest=DIR (repeatable)
+    /// Where the image goes: type=registry|image|oci|docker|tar|local, dest=PATH, and more keys as buildx has them; a path
+    /// alone is a folder for its files, - a tar of them on standard output (repeatable)
     #[arg(short, long, value_name = "SPEC")]
     output: Vec<String>,
     /// Push to the registries of the names; short for --output=type=registry
     #[arg(long)]
     push: bool,
+    /// Load into dockerd or Podman; short for --output=type=docker
+    #[arg(long)]
+    load: bool,
+    /// Annotation of the manifest, or of [manifest|index|manifest-descriptor|index-descriptor][[PLATFORM]]: (repeatable)
+    #[arg(long, value_name = "[LEVEL:]KEY=VALUE")]
+    annotation: Vec<String>,
     /// Compression of layers: gzip, zstd or uncompressed, with an optional :LEVEL
     #[arg(long, default_value = "gzip", value_name = "KIND")]
-    pub(super) compression: Compression,
+    compression: Compression,
     /// Write what was built to a JSON file
     #[arg(long, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
@@ -32,19 +41,51 @@ pub(super) struct OutputArgs {
     iidfile: Option<PathBuf>,
 }
 
+/// What the metadata file says; the names are buildx's, but for the last.
+#[derive(Serialize)]
+struct Metadata<'a> {
+    #[serde(rename = "containerimage.config.digest", skip_serializing_if = "Option::is_none")]
+    config_digest: Option<String>,
+    #[serde(rename = "containerimage.descriptor")]
+    descriptor: &'a crate::image::Descriptor,
+    #[serde(rename = "containerimage.digest")]
+    digest: String,
+    #[serde(rename = "image.name", skip_serializing_if = "String::is_empty")]
+    name: String,
+    #[serde(rename = "flashbuild.steps")]
+    steps: &'a [crate::pipeline::StepOutcome],
+}
+
 impl OutputArgs {
     /// The names of the image.
     pub(super) fn tags(&self) -> Result<Vec<Reference>, Failed> {
         self.tag.iter().map(|tag| tag.parse()).collect::<Result<_, _>>().map_err(Failed::usage)
     }
 
+    /// What the image is like where an output does not say otherwise.
+    pub(super) fn image(&self) -> Result<ImageOptions, Failed> {
+        let mut annotations: Vec<Annotation> = Vec::new();
+        for text in &self.annotation {
+            annotations.extend(output_spec::annotation_flag(text)?);
+        }
+        Ok(ImageOptions { compression: self.compression, annotations, ..ImageOptions::default() })
+    }
+
     /// Where it goes besides the local store.
     pub(super) fn destinations(&self) -> Result<Vec<Destination>, Failed> {
-        let mut outputs = self.output.iter().map(|spec| destination(spec)).collect::<Result<Vec<_>, _>>()?;
-        if self.push && !outputs.contains(&Destination::Registry) {
-            outputs.push(Destination::Registry);
+        let image = self.image()?;
+        let mut outputs =
+            self.output.iter().map(|spec| output_spec::destination(spec, &image)).collect::<Result<Vec<_>, _>>()?;
+        let is_push = |output: &Destination| matches!(output.target, Target::Registry { .. });
+        if self.push && !outputs.iter().any(is_push) {
+            let target = Target::Registry { by_digest: false };
+            outputs.push(Destination { target, image: image.clone(), names: None });
         }
-        if outputs.contains(&Destination::Registry) && self.tag.is_empty() {
+        if self.load && !outputs.iter().any(|output| output.target == Target::Engine) {
+            outputs.push(Destination { target: Target::Engine, image, names: None });
+        }
+        let is_nameless = |output: &Destination| output.names.as_ref().map_or(self.tag.is_empty(), Vec::is_empty);
+        if outputs.iter().any(|output| is_push(output) && is_nameless(output)) {
             return Err(Failed::usage("pushing needs a name: add --tag HOST/NAME:TAG"));
         }
         Ok(outputs)
@@ -60,39 +101,20 @@ impl OutputArgs {
             write(path, digest.clone())?;
         }
         if let Some(path) = &self.metadata_file {
-            let metadata = serde_json::json!({
-                "containerimage.digest": digest,
-                "containerimage.descriptor": built.image.descriptor,
-                "image.name": self.tag.join(","),
-                "flashbuild.steps": built.steps,
-            });
-            write(path, format!("{metadata:#}\n"))?;
+            let config = match built.image.images.as_slice() {
+                [only] if !built.image.is_index => Some(only.config.digest.to_string()),
+                _ => None,
+            };
+            let metadata = Metadata {
+                config_digest: config,
+                descriptor: &built.image.descriptor,
+                digest,
+                name: self.tag.join(","),
+                steps: &built.steps,
+            };
+            let text = serde_json::to_string_pretty(&metadata).map_err(Failed::environment)?;
+            write(path, format!("{text}\n"))?;
         }
         Ok(())
-    }
-}
-
-/// Reads an `--output`.
-fn destination(spec: &str) -> Result<Destination, Failed> {
-    let wrong = |what: String| Failed::usage(format!("--output {spec:?}: {what}"));
-    let mut keys = BTreeMap::new();
-    for part in spec.split(',') {
-        let (key, value) = part.split_once('=').ok_or_else(|| wrong(format!("{part:?} is not KEY=VALUE")))?;
-        keys.insert(key.trim(), value.trim());
-    }
-    let kind = keys.remove("type").ok_or_else(|| wrong("it has no type=".to_owned()))?;
-    let dest = keys.remove("dest").map(PathBuf::from);
-    let name = keys.remove("name").map(ToOwned::to_owned);
-    let tar = keys.remove("tar") != Some("false");
-    if let Some(key) = keys.keys().next() {
-        return Err(wrong(format!("unknown key {key:?}")));
-    }
-    let dest = || dest.clone().ok_or_else(|| wrong("it needs dest=".to_owned()));
-    match kind {
-        "registry" => Ok(Destination::Registry),
-        "oci" if tar => Ok(Destination::OciArchive { dest: dest()?, name }),
-        "oci" => Ok(Destination::OciFolder { dest: dest()?, name }),
-        "local" => Ok(Destination::Local { dest: dest()? }),
-        other => Err(wrong(format!("unknown type {other:?}: expected registry, oci or local"))),
     }
 }

@@ -1,6 +1,6 @@
 //! From layers and configurations to documents.
 
-use super::{BuiltImage, BuiltIndex, ExportError};
+use super::{AnnotationLevel, BuiltImage, BuiltIndex, ExportError, ImageOptions};
 use crate::{
     image::{Descriptor, DiffId, Index, Manifest, MediaType},
     layer::{Algorithm, Compression, LayerError, Layers},
@@ -22,33 +22,41 @@ const AT_ONCE: usize = 2;
 /// Makes the images' documents. The configurations are complete but for their `rootfs`. Blocks while layers are
 /// compressed.
 ///
-/// Empty layers are left out, and their entries in the history say so. A layer that was never pulled keeps the blob
-/// that its registry has, whatever `compression` says. One image is its own result; several get an index, in the
-/// order given.
+/// Empty layers are left out, and their entries in the history say so. The layers of base images, for which `is_base`
+/// holds, keep the blobs that their registries have, unless compression is forced. One image is its own result; several
+/// get an index, in the order given.
 pub fn assemble(
     layers: &Layers,
     images: Vec<(Platform, ImageConfig, Vec<DiffId>)>,
-    compression: &Compression,
+    options: &ImageOptions,
+    is_base: impl Fn(&DiffId) -> bool + Sync,
 ) -> Result<BuiltIndex, ExportError> {
-    let blobs = make_blobs(layers, images.iter().flat_map(|(_, _, diff_ids)| diff_ids), *compression)?;
-    let images = images.into_iter().map(|(platform, config, diff_ids)| image(platform, config, diff_ids, &blobs));
-    let images = images.collect::<Result<Vec<_>, _>>()?;
+    let keeps = |diff_id: &DiffId| !options.force_compression && is_base(diff_id);
+    let blobs = make_blobs(layers, images.iter().flat_map(|(_, _, diff_ids)| diff_ids), options.compression, keeps)?;
+    let image = |(platform, config, diff_ids)| image(platform, config, diff_ids, &blobs, options);
+    let images = images.into_iter().map(image).collect::<Result<Vec<_>, _>>()?;
+    let top = |level| options.annotations(level, None);
     match images.as_slice() {
         [] => Err(ExportError::NoImage),
         [image] => {
+            if !top(AnnotationLevel::Index).is_empty() || !top(AnnotationLevel::IndexDescriptor).is_empty() {
+                return Err(ExportError::NoIndex);
+            }
             let (descriptor, bytes) = (image.manifest.clone(), image.manifest_bytes.clone());
             Ok(BuiltIndex { images, descriptor, bytes, is_index: false })
         }
         several => {
             let index = Index {
                 schema_version: 2,
-                media_type: Some(MediaType::ImageIndex),
+                media_type: Some(options.index_type()),
                 manifests: several.iter().map(|image| image.manifest.clone()).collect(),
-                annotations: BTreeMap::new(),
+                annotations: top(AnnotationLevel::Index),
                 other: BTreeMap::new(),
             };
             let bytes = serde_json::to_vec(&index)?;
-            Ok(BuiltIndex { images, descriptor: Descriptor::of(MediaType::ImageIndex, &bytes), bytes, is_index: true })
+            let mut descriptor = Descriptor::of(options.index_type(), &bytes);
+            descriptor.annotations = top(AnnotationLevel::IndexDescriptor);
+            Ok(BuiltIndex { images, descriptor, bytes, is_index: true })
         }
     }
 }
@@ -58,6 +66,7 @@ fn image(
     mut config: ImageConfig,
     diff_ids: Vec<DiffId>,
     blobs: &HashMap<DiffId, LayerBlob>,
+    options: &ImageOptions,
 ) -> Result<BuiltImage, ExportError> {
     mark_empty(&mut config, &diff_ids);
     let layers: Vec<_> =
@@ -65,17 +74,20 @@ fn image(
     "layers".clone_into(&mut config.rootfs.kind);
     config.rootfs.diff_ids = layers.iter().map(|(diff_id, _)| diff_id.to_string()).collect();
     let config_bytes = serde_json::to_vec(&config)?;
-    let config = Descriptor::of(MediaType::ImageConfig, &config_bytes);
+    let config = Descriptor::of(options.config_type(), &config_bytes);
+    let described =
+        |blob: &LayerBlob| Descriptor { media_type: options.layer_type(&blob.media_type), ..describe(blob) };
     let manifest = Manifest {
         schema_version: 2,
-        media_type: Some(MediaType::ImageManifest),
+        media_type: Some(options.manifest_type()),
         config: config.clone(),
-        layers: layers.iter().map(|(_, blob)| describe(blob)).collect(),
-        annotations: BTreeMap::new(),
+        layers: layers.iter().map(|(_, blob)| described(blob)).collect(),
+        annotations: options.annotations(AnnotationLevel::Manifest, Some(&platform)),
         other: BTreeMap::new(),
     };
     let manifest_bytes = serde_json::to_vec(&manifest)?;
-    let manifest = Descriptor::of(MediaType::ImageManifest, &manifest_bytes).with_platform(&platform);
+    let mut manifest = Descriptor::of(options.manifest_type(), &manifest_bytes).with_platform(&platform);
+    manifest.annotations = options.annotations(AnnotationLevel::ManifestDescriptor, Some(&platform));
     Ok(BuiltImage { platform, manifest, manifest_bytes, config, config_bytes, layers })
 }
 
@@ -99,6 +111,7 @@ fn make_blobs<'a>(
     layers: &Layers,
     diff_ids: impl Iterator<Item = &'a DiffId>,
     compression: Compression,
+    keeps: impl Fn(&DiffId) -> bool + Sync,
 ) -> Result<HashMap<DiffId, LayerBlob>, ExportError> {
     let empty = DiffId::empty();
     let wanted: Vec<_> = diff_ids.filter(|diff_id| **diff_id != empty).collect::<BTreeSet<_>>().into_iter().collect();
@@ -108,7 +121,7 @@ fn make_blobs<'a>(
         for _ in 0..AT_ONCE.min(wanted.len()) {
             scope.spawn(|| {
                 while let Some(&diff_id) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let blob = blob(layers, diff_id, compression);
+                    let blob = blob(layers, diff_id, compression, keeps(diff_id));
                     let mut made = made.lock().unwrap_or_else(PoisonError::into_inner);
                     match (&mut *made, blob) {
                         (Ok(blobs), Ok(blob)) => drop(blobs.insert(*diff_id, blob)),
@@ -122,7 +135,10 @@ fn make_blobs<'a>(
     made.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn blob(layers: &Layers, diff_id: &DiffId, compression: Compression) -> Result<LayerBlob, ExportError> {
+fn blob(layers: &Layers, diff_id: &DiffId, compression: Compression, keeps: bool) -> Result<LayerBlob, ExportError> {
+    if keeps && let Some(original) = layers.original_blob(diff_id)? {
+        return Ok(original);
+    }
     match layers.blob(diff_id, &compression) {
         Err(error @ (LayerError::Absent(_) | LayerError::NotReproducible(_))) => {
             let known = layers.store().layer_blobs(diff_id)?;

@@ -29,6 +29,15 @@ pub enum ExportError {
         /// What is wrong with it.
         why: String,
     },
+    /// Annotations without a place.
+    #[error("annotations of an index need one: build for several platforms, or annotate the manifest")]
+    NoIndex,
+    /// Several images where only one has room.
+    #[error("{0} holds the image of one platform: choose one with --platform, or write type=oci")]
+    OneImage(&'static str),
+    /// A container engine did not take the image.
+    #[error("cannot load the image into the engine: {0}")]
+    Engine(String),
     /// Nothing to assemble.
     #[error("there is no image to export")]
     NoImage,

@@ -7,28 +7,35 @@
 //! | destination | by | blobs that are not here |
 //! |---|---|---|
 //! | the local store, by name | [`Bundle::save`] | stay where they are |
-//! | an OCI layout, as archive or folder | [`write_archive`], [`write_folder`] | an error |
+//! | a layout of OCI or Docker, as archive or folder | [`write_archive`], [`write_folder`] | an error |
+//! | a container engine | such an archive, by [`load`] | an error |
 //! | a registry | [`push`] | fine if the registry has or can mount them, else an error |
-//! | plain files | [`write_tree`] | pulled layers have to be here |
+//! | plain files, as folder or tar | [`write_tree`], [`write_tarball`] | pulled layers have to be here |
 //!
 //! Equal layers and configurations give equal bytes: no clock and no order of threads is in them.
 
 mod assemble;
 mod bundle;
+mod engine;
 mod error;
 mod local;
 mod oci;
+mod options;
 mod registry;
+mod tarball;
 
 #[cfg(test)]
 mod tests;
 
 pub use assemble::assemble;
 pub use bundle::Bundle;
+pub use engine::{engine_socket, load};
 pub use error::ExportError;
 pub use local::write_tree;
-pub use oci::{write_archive, write_folder};
+pub use oci::{Layout, write_archive, write_folder};
+pub use options::{Annotation, AnnotationLevel, ImageOptions};
 pub use registry::{PushReport, push};
+pub use tarball::write_tarball;
 
 use crate::{
     image::{Descriptor, DiffId},

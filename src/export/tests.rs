@@ -1,7 +1,9 @@
-use super::{BuiltIndex, ExportError, PushReport, assemble, push, write_archive, write_folder, write_tree};
+use super::{
+    BuiltIndex, ExportError, ImageOptions, Layout, PushReport, assemble, push, write_archive, write_folder, write_tree,
+};
 use crate::{
     image::{ContentDigest, DiffId, Document},
-    layer::{Compression, Content, Entry, EntryKind, Form, Item, Layers, OverlayXattrs},
+    layer::{Content, Entry, EntryKind, Form, Item, Layers, OverlayXattrs},
     registry::{Client, Options},
     store::Store,
 };
@@ -68,7 +70,7 @@ impl Scene {
             config.history = [false, true, false, false].map(entry).to_vec();
             (platform, config, self.diff_ids.clone())
         };
-        assemble(&self.layers, platforms.iter().map(image).collect(), &Compression::default()).unwrap()
+        assemble(&self.layers, platforms.iter().map(image).collect(), &ImageOptions::default(), |_| false).unwrap()
     }
 }
 
@@ -102,7 +104,7 @@ fn an_archive_is_a_layout_and_always_the_same() {
     let write = || {
         let mut archive = Vec::new();
         let built = scene.built(&["linux/amd64", "linux/arm64"]);
-        write_archive(scene.layers.store(), &built.bundle(), &names, &mut archive).unwrap();
+        write_archive(scene.layers.store(), &built.bundle(), &names, Layout::Oci, &mut archive).unwrap();
         archive
     };
     let archive = write();
@@ -114,7 +116,7 @@ fn an_archive_is_a_layout_and_always_the_same() {
     let listed = String::from_utf8(listed.stdout).unwrap();
     assert_eq!(listed.lines().count(), 2 + 7 + 2);
     let built = scene.built(&["linux/amd64", "linux/arm64"]);
-    write_folder(scene.layers.store(), &built.bundle(), &names, &folder).unwrap();
+    write_folder(scene.layers.store(), &built.bundle(), &names, Layout::Oci, &folder).unwrap();
     assert_eq!(fs::read_dir(folder.join("blobs/sha256")).unwrap().count(), 7);
     let index: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("index.json")).unwrap()).unwrap();
     let annotations = &index["manifests"][0]["annotations"];

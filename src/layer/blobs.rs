@@ -35,6 +35,11 @@ impl Layers {
         self.note_blob(diff_id, *compression, blob)
     }
 
+    /// The blob that the layer was pulled as, whether it is in the store or not.
+    pub fn original_blob(&self, diff_id: &DiffId) -> Result<Option<LayerBlob>, LayerError> {
+        Ok(self.store.layer_blobs(diff_id)?.into_iter().find(|blob| blob.encoding.starts_with(ORIGINAL)))
+    }
+
     /// A blob of the layer that is in the store and is what [`Layers::blob`] would give.
     pub fn known_blob(&self, diff_id: &DiffId, compression: Compression) -> Result<Option<LayerBlob>, LayerError> {
         let fits = |blob: &LayerBlob| {

@@ -26,6 +26,9 @@ pub enum Algorithm {
 pub struct CompressionError(String);
 
 impl Compression {
+    /// No compression: the tar itself.
+    pub const PLAIN: Self = Self::new(Algorithm::None);
+
     /// `algorithm` at its default level.
     pub const fn new(algorithm: Algorithm) -> Self {
         Self { algorithm, level: algorithm.default_level() }

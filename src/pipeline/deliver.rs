@@ -3,7 +3,7 @@
 use super::BuildError;
 use crate::{
     exec::{Need, Sources},
-    export::{self, BuiltIndex},
+    export::{self, BuiltIndex, Bundle, ExportError, ImageOptions, Layout},
     image::DiffId,
     layer::Layers,
     registry::Client,
@@ -11,32 +11,84 @@ use crate::{
     store::Store,
 };
 use flashbuild_frontend::reference::Reference;
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+};
 
-/// Where an image goes.
+/// Where an image goes, and what it is like there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Destination {
-    /// To the registries of its names.
-    Registry,
-    /// Into an OCI layout archive.
-    OciArchive {
-        /// The file.
-        dest: PathBuf,
-        /// What the image is called in it, in place of its names.
-        name: Option<String>,
+pub struct Destination {
+    /// The place.
+    pub target: Target,
+    /// What the image's documents are like.
+    pub image: ImageOptions,
+    /// Names of its own, in place of the build's.
+    pub names: Option<Vec<Reference>>,
+}
+
+/// A place for an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// The local store, under its names.
+    Store,
+    /// The registries of its names.
+    Registry {
+        /// Without giving it tags.
+        by_digest: bool,
     },
-    /// Into an OCI layout folder.
-    OciFolder {
-        /// The folder.
-        dest: PathBuf,
-        /// What the image is called in it, in place of its names.
-        name: Option<String>,
+    /// A layout, as an archive.
+    Archive {
+        /// Where.
+        dest: Dest,
+        /// Who reads it.
+        layout: Layout,
     },
-    /// As files, one folder a platform if there are several.
+    /// A layout, as a folder.
+    Folder {
+        /// Where.
+        dest: PathBuf,
+        /// Who reads it.
+        layout: Layout,
+    },
+    /// The container engine of this machine.
+    Engine,
+    /// Files, in a tar.
+    Tar {
+        /// Where.
+        dest: Dest,
+        /// A folder for each platform; `None`: if there are several.
+        split: Option<bool>,
+    },
+    /// Files.
     Local {
         /// The folder.
         dest: PathBuf,
+        /// A folder for each platform; `None`: if there are several.
+        split: Option<bool>,
+        /// Whether what is in the folder goes first.
+        deletes: bool,
     },
+}
+
+/// A file to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dest {
+    /// By its path.
+    File(PathBuf),
+    /// Standard output.
+    Stdout,
+}
+
+impl Target {
+    /// Whether the image goes there as an image, and not as files.
+    pub(super) fn takes_images(&self) -> bool {
+        match self {
+            Self::Store | Self::Registry { .. } | Self::Archive { .. } | Self::Folder { .. } | Self::Engine => true,
+            Self::Tar { .. } | Self::Local { .. } => false,
+        }
+    }
 }
 
 /// An image on its way out. What was never pulled is brought as far as its destination needs it.
@@ -49,56 +101,94 @@ pub(super) struct Delivery<'a> {
 }
 
 impl Delivery<'_> {
-    /// Sends the image to one place, under `tags` unless that has a name of its own.
+    /// Sends the image to one place, under `tags` unless that has names of its own.
     pub(super) async fn to(&self, output: &Destination, tags: &[Reference], events: &Events) -> Result<(), BuildError> {
-        let names = |name: &Option<String>| match name {
-            Some(name) => vec![name.clone()],
-            None => tags.iter().map(ToString::to_string).collect(),
+        let tags = output.names.as_deref().unwrap_or(tags);
+        let step = match &output.target {
+            Target::Store if output.names.is_none() => return Ok(()),
+            Target::Store => events.step(format!("name {}", shown(tags))),
+            Target::Registry { .. } => events.step(format!("push {}", shown(tags))),
+            Target::Engine => events.step("load into the engine"),
+            Target::Archive { dest, .. } | Target::Tar { dest, .. } => events.step(format!("write {}", dest.shown())),
+            Target::Folder { dest, .. } | Target::Local { dest, .. } => {
+                events.step(format!("write {}", dest.display()))
+            }
         };
+        match self.deliver(&output.target, tags, &step).await {
+            Ok(()) => {
+                step.ran();
+                Ok(())
+            }
+            Err(error) => {
+                step.failed(error.to_string());
+                Err(error)
+            }
+        }
+    }
+
+    async fn deliver(&self, target: &Target, tags: &[Reference], step: &Step) -> Result<(), BuildError> {
         let bundle = self.image.bundle();
-        match output {
-            Destination::Registry => {
-                let shown: Vec<String> = tags.iter().map(Reference::familiar).collect();
-                let step = events.step(format!("push {}", shown.join(", ")));
+        let names: Vec<String> = tags.iter().map(ToString::to_string).collect();
+        match target {
+            Target::Store => {
+                self.bring(Need::Blobs, step).await?;
+                bundle.save(self.store, &names)?;
+            }
+            Target::Registry { by_digest } => {
                 let moved = |item: &str, done: u64, total: u64| step.transfer(item, done, Some(total));
+                let pinned: Result<Vec<Reference>, _> = match by_digest {
+                    true => tags.iter().map(|tag| pinned(tag, &bundle)).collect(),
+                    false => Ok(tags.to_vec()),
+                };
                 // A layer that is not here is linked by the registry or, if that cannot be, pulled on the way.
-                if let Err(error) = export::push(self.client, self.store, &bundle, tags, moved).await {
-                    step.failed(error.to_string());
-                    return Err(error.into());
+                export::push(self.client, self.store, &bundle, &pinned?, moved).await?;
+            }
+            Target::Archive { dest, layout } => {
+                self.bring(Need::Blobs, step).await?;
+                dest.write(|writer| export::write_archive(self.store, &bundle, &names, *layout, writer))?;
+            }
+            Target::Folder { dest, layout } => {
+                self.bring(Need::Blobs, step).await?;
+                export::write_folder(self.store, &bundle, &names, *layout, dest)?;
+            }
+            Target::Engine => {
+                let socket = export::engine_socket()?;
+                self.bring(Need::Blobs, step).await?;
+                let stage = self.store.stage_dir()?;
+                let archive = stage.path().join("image.tar");
+                let write =
+                    |writer: &mut dyn Write| export::write_archive(self.store, &bundle, &names, Layout::Docker, writer);
+                Dest::File(archive.clone()).write(write)?;
+                export::load(&socket, &archive).await?;
+            }
+            Target::Tar { dest, split } => {
+                self.bring(Need::Files, step).await?;
+                let trees = self.trees(*split);
+                let write = |writer: &mut dyn Write| export::write_tarball(self.layers, &trees, writer);
+                tokio::task::block_in_place(|| dest.write(write))?;
+            }
+            Target::Local { dest, split, deletes } => {
+                self.bring(Need::Files, step).await?;
+                if *deletes {
+                    clear(dest)?;
                 }
-                step.ran();
-            }
-            Destination::OciArchive { dest, name } => {
-                let step = events.step(format!("write {}", dest.display()));
-                self.bring(Need::Blobs, &step).await?;
-                let partial = dest.with_extension("partial");
-                let at = |error| BuildError::Environment(format!("{}: {error}", dest.display()));
-                let file = fs::File::create(&partial).map_err(at)?;
-                export::write_archive(self.store, &bundle, &names(name), std::io::BufWriter::new(file))?;
-                fs::rename(&partial, dest).map_err(at)?;
-                step.ran();
-            }
-            Destination::OciFolder { dest, name } => {
-                let step = events.step(format!("write {}", dest.display()));
-                self.bring(Need::Blobs, &step).await?;
-                export::write_folder(self.store, &bundle, &names(name), dest)?;
-                step.ran();
-            }
-            Destination::Local { dest } => {
-                let step = events.step(format!("write {}", dest.display()));
-                self.bring(Need::Files, &step).await?;
-                for built in &self.image.images {
-                    let folder = match self.image.images.len() {
-                        1 => dest.clone(),
-                        _ => dest.join(built.platform.to_string().replace('/', "_")),
-                    };
-                    let diff_ids: Vec<DiffId> = built.layers.iter().map(|(diff_id, _)| *diff_id).collect();
-                    tokio::task::block_in_place(|| export::write_tree(self.layers, &diff_ids, &folder))?;
+                for (folder, diff_ids) in self.trees(*split) {
+                    let dest = if folder.is_empty() { dest.clone() } else { dest.join(folder) };
+                    tokio::task::block_in_place(|| export::write_tree(self.layers, &diff_ids, &dest))?;
                 }
-                step.ran();
             }
         }
         Ok(())
+    }
+
+    /// The trees, each with the folder that it goes to.
+    fn trees(&self, split: Option<bool>) -> Vec<(String, Vec<DiffId>)> {
+        let splits = split.unwrap_or(self.image.images.len() > 1);
+        let images = self.image.images.iter().map(|image| {
+            let folder = if splits { image.platform.to_string().replace('/', "_") } else { String::new() };
+            (folder, image.layers.iter().map(|(diff_id, _)| *diff_id).collect())
+        });
+        images.collect()
     }
 
     async fn bring(&self, need: Need, step: &Step) -> Result<(), BuildError> {
@@ -109,4 +199,62 @@ impl Delivery<'_> {
         }
         Ok(())
     }
+}
+
+impl Dest {
+    fn shown(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Stdout => "standard output".to_owned(),
+        }
+    }
+
+    /// Writes the file as a whole: until the end it is there under another name.
+    fn write(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>) -> Result<(), BuildError> {
+        let path = match self {
+            Self::Stdout => return Ok(write(&mut io::stdout().lock())?),
+            Self::File(path) => path,
+        };
+        let at = |error: io::Error| BuildError::Environment(format!("{}: {error}", path.display()));
+        let mut name = path.clone().into_os_string();
+        name.push(".partial");
+        let partial = PathBuf::from(name);
+        let written = fs::File::create(&partial).map_err(at).and_then(|file| Ok(write(&mut BufWriter::new(file))?));
+        match written.and_then(|()| fs::rename(&partial, path).map_err(at)) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                // It may never have been there.
+                let _ = fs::remove_file(&partial);
+                Err(error)
+            }
+        }
+    }
+}
+
+fn shown(tags: &[Reference]) -> String {
+    tags.iter().map(Reference::familiar).collect::<Vec<_>>().join(", ")
+}
+
+/// The name for a push that gives no tag.
+fn pinned(tag: &Reference, bundle: &Bundle) -> Result<Reference, BuildError> {
+    let name = format!("{}/{}@{}", tag.host(), tag.path(), bundle.top.digest);
+    name.parse().map_err(|error| BuildError::Environment(format!("{name}: {error}")))
+}
+
+/// Empties a folder. Links in it go, and not what they lead to.
+fn clear(folder: &Path) -> Result<(), BuildError> {
+    let at = |path: &Path, error: io::Error| BuildError::Environment(format!("{}: {error}", path.display()));
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(at(folder, error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(|error| at(folder, error))?;
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let path = entry.path();
+        let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        removed.map_err(|error| at(&path, error))?;
+    }
+    Ok(())
 }

@@ -7,23 +7,26 @@ mod error;
 mod inputs;
 mod inspect;
 mod lock;
+mod on_hand;
 mod open;
 mod outcome;
 mod request;
 
 pub use call::{Answer, AnswerFormat, Question, call};
-pub use deliver::Destination;
+pub use deliver::{Dest, Destination, Target};
 pub use error::BuildError;
-pub use inspect::inspect;
+pub use inspect::{Inspected, InspectedImage, inspect};
 pub use lock::lock;
+pub use on_hand::{create_index, pull, push, remove, save, tag};
 pub use open::{OpenImage, open};
 pub use outcome::StepOutcome;
 pub use request::Request;
 
 use crate::{
     exec::{EmulatedSteps, Exec, Need, Sources, StepGroups, StepNetworks},
-    export::{self, BuiltIndex},
+    export::{self, BuiltIndex, ImageOptions},
     http::Web,
+    image::DiffId,
     layer::{Layers, OverlayXattrs},
     packages::{self, ContextFiles, LOCK_FILE_NAME, Lock, Packages},
     registry::Client,
@@ -86,7 +89,7 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         events: events.clone(),
         packages,
         contexts: BTreeMap::from([("context".to_owned(), request.context.clone())]),
-        compression: request.compression,
+        compression: request.image.compression,
         proxies: proxies.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
         options: request.steps.clone(),
         emulated: EmulatedSteps::default(),
@@ -106,8 +109,14 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
     let steps = outcome::report(&graph, &steps, &exec.emulated);
 
     let step = events.step("export layers");
+    // The first output that takes images decides what the image is like under its name in the local store.
+    let mut outputs: Vec<&Destination> = request.outputs.iter().collect();
+    outputs.sort_by_key(|output| !output.target.takes_images());
+    let first = outputs.first().map_or_else(|| request.image.clone(), |output| output.image.clone());
+    let forces = outputs.iter().any(|output| output.image.force_compression) || first.force_compression;
+    let pushes = outputs.iter().any(|output| matches!(output.target, Target::Registry { .. }));
     // A name in the local store is a promise that all of the image is here, or where it was pushed to.
-    if !request.tags.is_empty() && !request.outputs.contains(&Destination::Registry) {
+    if forces || !request.tags.is_empty() && !pushes {
         for root in &roots {
             let brought = exec.sources.bring(&layers, root.layers(), Need::Blobs, Some(&step)).await;
             brought.map_err(|error| source.failed(&error, None))?;
@@ -119,15 +128,18 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         .zip(&roots)
         .map(|(output, root)| (output.platform.clone(), config(output, graph.epoch), root.layers().to_vec()))
         .collect();
-    let image = tokio::task::block_in_place(|| -> Result<BuiltIndex, BuildError> {
-        let image = export::assemble(&layers, images, &request.compression)?;
-        let names: Vec<String> = request.tags.iter().map(ToString::to_string).collect();
-        image.bundle().save(store, &names)?;
-        Ok(image)
-    })?;
+    let assemble = |options: &ImageOptions| {
+        let is_base = |diff_id: &DiffId| exec.sources.has(diff_id);
+        tokio::task::block_in_place(|| export::assemble(&layers, images.clone(), options, is_base))
+    };
+    let image = assemble(&first)?;
+    let names: Vec<String> = request.tags.iter().map(ToString::to_string).collect();
+    image.bundle().save(store, &names)?;
     step.ran();
-    let delivery = Delivery { store, client, layers: &layers, sources: &exec.sources, image: &image };
-    for output in &request.outputs {
+    for output in outputs {
+        let other = if output.image == first { None } else { Some(assemble(&output.image)?) };
+        let image = other.as_ref().unwrap_or(&image);
+        let delivery = Delivery { store, client, layers: &layers, sources: &exec.sources, image };
         delivery.to(output, &request.tags, events).await?;
     }
     Ok(Built { image, steps })

@@ -1,7 +1,7 @@
 //! What was asked for.
 
 use super::Destination;
-use crate::{exec::StepOptions, layer::Compression};
+use crate::{exec::StepOptions, export::ImageOptions};
 use flashbuild_frontend::{dockerfile::Options, reference::Reference};
 use std::path::PathBuf;
 
@@ -18,8 +18,8 @@ pub struct Request {
     pub tags: Vec<Reference>,
     /// Where it goes besides the local store.
     pub outputs: Vec<Destination>,
-    /// How layers are compressed.
-    pub compression: Compression,
+    /// What the image's documents are like where nothing else is said.
+    pub image: ImageOptions,
     /// How processes run on this machine.
     pub steps: StepOptions,
     /// How many processes may run at once.

@@ -50,6 +50,11 @@ impl Access {
         Self { repository: repository.to_owned(), scopes: BTreeSet::from([format!("repository:{repository}:pull")]) }
     }
 
+    /// To the registry itself, and to nothing in it.
+    pub(super) fn to_registry() -> Self {
+        Self { repository: String::new(), scopes: BTreeSet::new() }
+    }
+
     pub(super) fn push(repository: &str) -> Self {
         let scope = format!("repository:{repository}:pull,push");
         Self { repository: repository.to_owned(), scopes: BTreeSet::from([scope]) }

@@ -104,6 +104,11 @@ fn explain(error: &CredentialRetrievalError, file: &Path) -> String {
     error.to_string()
 }
 
+/// What a registry is called in the files.
+pub(super) fn file_key(host: &str) -> &str {
+    if DOCKER_HUB_HOSTS.contains(&host) { DOCKER_HUB_KEY } else { host }
+}
+
 /// The names in a configuration file, without the secrets.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]

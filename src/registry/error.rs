@@ -27,8 +27,8 @@ pub enum RegistryError {
     },
     /// Nobody, or nobody known, asked for something that is not public.
     #[error(
-        "registry {host} refused access{}: log in with `docker login {host}` (flashbuild reads ~/.docker/config.json), \
-         or check that the name is right: registries hide what may not be seen",
+        "registry {host} refused access{}: log in with `flashbuild login {host}`, or check that the name is right: \
+         registries hide what may not be seen",
         said(.message)
     )]
     Unauthorized {
@@ -250,9 +250,8 @@ mod tests {
             ),
             (
                 RegistryError::Unauthorized { host: host.clone(), message: "UNAUTHORIZED: who?".to_owned() },
-                "registry r.example refused access (UNAUTHORIZED: who?): log in with `docker login r.example` \
-                 (flashbuild reads ~/.docker/config.json), or check that the name is right: registries hide what may not \
-                 be seen",
+                "registry r.example refused access (UNAUTHORIZED: who?): log in with `flashbuild login r.example`, or \
+                 check that the name is right: registries hide what may not be seen",
             ),
             (
                 RegistryError::Unavailable { host, status: 429, message: String::new(), retry_after: None },

@@ -261,6 +261,6 @@ async fn a_refused_password_is_said_so() {
         FakeRegistry::start([(line, challenge("http://HERE/token")), (TOKEN_OF_ME.to_owned(), refusal)]).await;
     let (_folder, files) = password_for(&registry.host);
     let error = client(files).has_blob(&registry.reference("app:1"), &digest).await.unwrap_err().to_string();
-    assert!(error.contains("flashbuild reads ~/.docker/config.json"), "{error}");
+    assert!(error.contains("log in with `flashbuild login"), "{error}");
     assert!(!error.contains("secret"), "{error}");
 }

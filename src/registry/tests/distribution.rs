@@ -219,7 +219,7 @@ async fn a_password_opens_a_closed_registry() {
     let (reference, image) = (registry.reference("app:1"), image());
     let stranger = client(Vec::new());
     let error = stranger.resolve(&reference).await.unwrap_err().to_string();
-    assert!(error.contains(&format!("log in with `docker login {}`", registry.host)), "{error}");
+    assert!(error.contains(&format!("log in with `flashbuild login {}`", registry.host)), "{error}");
 
     let friend = client(vec![registry.credentials()]);
     push(&friend, &reference, &image, None).await;

@@ -1,0 +1,222 @@
+//! Images on hand: named, fetched, sent, joined, without building anything.
+
+use super::BuildError;
+use crate::{
+    export::{self, Bundle, Layout, PushReport},
+    image::{Descriptor, Document, DocumentKind, Index, MediaType},
+    registry::{Client, Resolved},
+    solver::event::{Events, Step},
+    store::Store,
+};
+use flashbuild_frontend::{config::ImageConfig, platform::Platform, reference::Reference};
+use futures_util::future::try_join_all;
+use std::{collections::BTreeMap, io::Write};
+
+/// Documents that one image may have.
+const MOST_DOCUMENTS: usize = 256;
+/// Bytes of a configuration.
+const LARGEST_CONFIG: u64 = 8 << 20;
+
+/// What an image of the local store leads to.
+fn found(store: &Store, reference: &Reference) -> Result<Option<Descriptor>, BuildError> {
+    let Some(row) = store.image(&reference.to_string())? else { return Ok(None) };
+    let damaged = |error| BuildError::Environment(format!("{} is damaged: {error}", reference.familiar()));
+    serde_json::from_str(&row).map(Some).map_err(damaged)
+}
+
+fn known(store: &Store, reference: &Reference) -> Result<Descriptor, BuildError> {
+    found(store, reference)?.ok_or_else(|| {
+        BuildError::Environment(format!(
+            "no image {0} in the local store: `flashbuild images` lists what there is, `flashbuild pull {0}` fetches it",
+            reference.familiar()
+        ))
+    })
+}
+
+fn text(descriptor: &Descriptor) -> Result<String, BuildError> {
+    serde_json::to_string(descriptor).map_err(|error| BuildError::Environment(error.to_string()))
+}
+
+/// Gives an image of the local store more names.
+pub fn tag(store: &Store, source: &Reference, names: &[Reference]) -> Result<(), BuildError> {
+    let descriptor = text(&known(store, source)?)?;
+    names.iter().try_for_each(|name| Ok(store.put_image(&name.to_string(), &descriptor)?))
+}
+
+/// Takes a name away; the bytes go when nothing needs them any more.
+pub fn remove(store: &Store, name: &Reference) -> Result<(), BuildError> {
+    known(store, name)?;
+    store.remove_image(&name.to_string())?;
+    Ok(())
+}
+
+/// Writes an image of the local store as an archive.
+pub fn save(store: &Store, name: &Reference, layout: Layout, writer: impl Write) -> Result<(), BuildError> {
+    let bundle = Bundle::load(store, &known(store, name)?)?;
+    Ok(export::write_archive(store, &bundle, &[name.to_string()], layout, writer)?)
+}
+
+/// Pushes an image of the local store under `names`.
+pub async fn push(
+    store: &Store,
+    client: &Client,
+    source: &Reference,
+    names: &[Reference],
+    events: &Events,
+) -> Result<PushReport, BuildError> {
+    let bundle = Bundle::load(store, &known(store, source)?)?;
+    let shown: Vec<String> = names.iter().map(Reference::familiar).collect();
+    let step = events.step(format!("push {}", shown.join(", ")));
+    let moved = |item: &str, done: u64, total: u64| step.transfer(item, done, Some(total));
+    let pushed = export::push(client, store, &bundle, names, moved).await;
+    end(step, pushed.map_err(BuildError::from))
+}
+
+/// Fetches an image into the local store, under the name it has at its registry: all of its documents, and the layers
+/// for `platforms`; for all if there are none.
+pub async fn pull(
+    store: &Store,
+    client: &Client,
+    reference: &Reference,
+    platforms: &[Platform],
+    events: &Events,
+) -> Result<Descriptor, BuildError> {
+    let step = events.step(format!("pull {}", reference.familiar()));
+    let pulled = fetch(store, client, reference, Some(platforms), &step).await;
+    let pulled = pulled.and_then(|top| {
+        store.put_image(&reference.to_string(), &text(&top)?)?;
+        Ok(top)
+    });
+    end(step, pulled)
+}
+
+/// Joins images, local or not, to an index, and gives it a name in the local store. Layers stay where they are: a push
+/// links or fetches what its registry lacks.
+pub async fn create_index(
+    store: &Store,
+    client: &Client,
+    name: &Reference,
+    parts: &[Reference],
+    events: &Events,
+) -> Result<Descriptor, BuildError> {
+    let step = events.step(format!("join {}", name.familiar()));
+    let joined = join(store, client, name, parts, &step).await;
+    end(step, joined)
+}
+
+async fn join(
+    store: &Store,
+    client: &Client,
+    name: &Reference,
+    parts: &[Reference],
+    step: &Step,
+) -> Result<Descriptor, BuildError> {
+    let mut manifests: Vec<Descriptor> = Vec::new();
+    for part in parts {
+        let top = match found(store, part)? {
+            Some(top) => top,
+            None => fetch(store, client, part, None, step).await?,
+        };
+        for entry in entries(store, &top)? {
+            // The one named last counts, as with `index append` of an image that was built again.
+            manifests.retain(|there| there.platform.is_none() || there.platform != entry.platform);
+            manifests.push(entry);
+        }
+    }
+    let index = Index {
+        schema_version: 2,
+        media_type: Some(MediaType::ImageIndex),
+        manifests,
+        annotations: BTreeMap::new(),
+        other: BTreeMap::new(),
+    };
+    let bytes = serde_json::to_vec(&index).map_err(|error| BuildError::Environment(error.to_string()))?;
+    let top = Descriptor::of(MediaType::ImageIndex, &bytes);
+    store.put_blob(&bytes)?;
+    store.put_image(&name.to_string(), &text(&top)?)?;
+    Ok(top)
+}
+
+/// What an image adds to an index: its own entries, or itself with its platform.
+fn entries(store: &Store, top: &Descriptor) -> Result<Vec<Descriptor>, BuildError> {
+    let damaged = |why: String| BuildError::Environment(format!("{}: {why}", top.digest));
+    let bytes = store.read_blob(&top.digest, LARGEST_CONFIG)?.ok_or_else(|| damaged("it is gone".to_owned()))?;
+    let (_, document) = Document::parse(&bytes, None).map_err(|error| damaged(error.to_string()))?;
+    match document {
+        Document::Index(index) => Ok(index.manifests),
+        Document::Manifest(manifest) => {
+            let config = store.read_blob(&manifest.config.digest, LARGEST_CONFIG)?;
+            let config = config.ok_or_else(|| damaged("its configuration is gone".to_owned()))?;
+            let config: ImageConfig = serde_json::from_slice(&config).map_err(|error| damaged(error.to_string()))?;
+            let described = Descriptor::new(top.media_type.clone(), top.digest, top.size);
+            Ok(vec![described.with_platform(&config.platform())])
+        }
+    }
+}
+
+/// Brings an image's documents here, and the layers of `platforms`: `None` brings no layers, an empty list all.
+async fn fetch(
+    store: &Store,
+    client: &Client,
+    reference: &Reference,
+    platforms: Option<&[Platform]>,
+    step: &Step,
+) -> Result<Descriptor, BuildError> {
+    let first = client.resolve(reference).await?;
+    let top = first.descriptor.clone();
+    let mut pending: Vec<Resolved> = vec![first];
+    let mut blobs: BTreeMap<_, Descriptor> = BTreeMap::new();
+    let mut seen = 0;
+    while let Some(resolved) = pending.pop() {
+        seen += 1;
+        store.put_blob(&resolved.bytes)?;
+        match resolved.document {
+            Document::Index(index) => {
+                let entries = index.manifests.iter().filter(|entry| DocumentKind::of(&entry.media_type).is_some());
+                let names = entries.map(|entry| pinned(reference, entry)).collect::<Result<Vec<_>, _>>()?;
+                if seen + pending.len() + names.len() > MOST_DOCUMENTS {
+                    let text = format!("{} has more than {MOST_DOCUMENTS} documents", reference.familiar());
+                    return Err(BuildError::Environment(text));
+                }
+                pending.extend(try_join_all(names.iter().map(|name| client.resolve(name))).await?);
+            }
+            Document::Manifest(manifest) => {
+                client.fetch_to_store(reference, &manifest.config, store, &|_| ()).await?;
+                let digests: Vec<_> = manifest.layers.iter().map(|layer| layer.digest).collect();
+                store.note_places(reference.host(), reference.path(), &digests)?;
+                let config = store.read_blob(&manifest.config.digest, LARGEST_CONFIG)?.unwrap_or_default();
+                let is_wanted = |wanted: &[Platform]| match serde_json::from_slice::<ImageConfig>(&config) {
+                    Ok(config) => {
+                        let platform = config.platform();
+                        wanted.is_empty() || wanted.iter().any(|machine| crate::image::runs_on(&platform, machine))
+                    }
+                    // An artifact is for no platform, or for all.
+                    Err(_) => true,
+                };
+                if platforms.is_some_and(is_wanted) {
+                    blobs.extend(manifest.layers.into_iter().map(|layer| (layer.digest, layer)));
+                }
+            }
+        }
+    }
+    let fetched = blobs.values().map(|blob| async move {
+        let item: String = blob.digest.to_string().chars().take(19).collect();
+        let moved = |done| step.transfer(&item, done, Some(blob.size));
+        client.fetch_to_store(reference, blob, store, &moved).await
+    });
+    try_join_all(fetched).await?;
+    Ok(top)
+}
+
+fn pinned(reference: &Reference, entry: &Descriptor) -> Result<Reference, BuildError> {
+    let name = format!("{}/{}@{}", reference.host(), reference.path(), entry.digest);
+    name.parse().map_err(|error| BuildError::Environment(format!("{name}: {error}")))
+}
+
+fn end<T>(step: Step, result: Result<T, BuildError>) -> Result<T, BuildError> {
+    match &result {
+        Ok(_) => step.ran(),
+        Err(error) => step.failed(error.to_string()),
+    }
+    result
+}
