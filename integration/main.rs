@@ -6,6 +6,7 @@
 mod harness;
 
 mod cache;
+mod certificates;
 mod check;
 mod concurrency;
 mod copy;
@@ -14,14 +15,17 @@ mod deps_apt;
 mod differential;
 mod direction;
 mod emulation;
+mod entitlements;
 mod errors;
 mod faults;
 mod git;
 mod images;
 mod interruption;
+mod mounts;
 mod platforms;
 mod registry;
 mod reproducible;
+mod secrets;
 mod steps;
 mod trees;
 mod urls;
