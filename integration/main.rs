@@ -6,6 +6,7 @@
 mod harness;
 
 mod cache;
+mod certificates;
 mod check;
 mod concurrency;
 mod copy;
@@ -14,6 +15,7 @@ mod deps_apt;
 mod differential;
 mod direction;
 mod emulation;
+mod entitlements;
 mod errors;
 mod faults;
 mod git;
@@ -21,9 +23,11 @@ mod images;
 mod init;
 mod interruption;
 mod node;
+mod mounts;
 mod platforms;
 mod registry;
 mod reproducible;
+mod secrets;
 mod steps;
 mod outputs;
 mod platforms;

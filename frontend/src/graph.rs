@@ -14,6 +14,10 @@
 //! Absent on purpose: how a node is keyed, run, stored or shown. No node holds a secret's value or a file's bytes from
 //! the context.
 
+mod mount;
+
+pub use mount::{BindMount, CacheMount, Mount, SecretMount, Sharing, SshMount, TmpfsMount};
+
 use crate::{config::ImageConfig, diagnostic::Span, package::PackageOp, platform::Platform};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -125,7 +129,7 @@ pub struct GitOp {
     pub fetch_by_commit: bool,
 }
 
-/// A process, run to completion in a sandbox on the tree of input 0.
+/// A process, run to completion in a sandbox on the tree of input 0. Further inputs are the trees of its mounts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ExecOp {
     /// Program and arguments; the program is looked up in `PATH` of `env` inside the tree.
@@ -138,6 +142,12 @@ pub struct ExecOp {
     pub user: String,
     /// What the process reaches of the network.
     pub network: Network,
+    /// How far the process is kept from the machine that it runs on.
+    pub security: Security,
+    /// Devices of that machine which the process uses.
+    pub devices: Vec<Device>,
+    /// What is mounted over the tree while the process runs; in order, the later over the earlier.
+    pub mounts: Vec<Mount>,
     /// Files shown to the process that never become part of a layer (the body of a heredoc that is a script).
     pub files: Vec<ScriptFile>,
 }
@@ -153,6 +163,26 @@ pub enum Network {
     None,
     /// Everything that the host reaches, its loopback included.
     Host,
+}
+
+/// How far a process is kept from the machine that it runs on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Security {
+    /// As container engines do by default.
+    #[default]
+    Sandbox,
+    /// Hardly: only for builds that are trusted with the machine.
+    Insecure,
+}
+
+/// A device of the machine that a process runs on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Device {
+    /// A path such as `/dev/kvm`, or a name of the Container Device Interface such as `vendor.com/class=name`.
+    pub name: String,
+    /// Whether the process cannot do without.
+    pub required: bool,
 }
 
 /// A read-only file placed over the tree while a process runs.

@@ -18,7 +18,7 @@ const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\napp:x:1234:1234:app:/home/a
 
 const GROUP: &str = "root:x:0:\napp:x:1234:\n";
 
-const APPLETS: [&str; 28] = [
+const APPLETS: [&str; 31] = [
     "cat",
     "chgrp",
     "chmod",
@@ -36,10 +36,12 @@ const APPLETS: [&str; 28] = [
     "mkdir",
     "mkfifo",
     "mknod",
+    "mount",
     "mv",
     "printf",
     "rm",
     "rmdir",
+    "seq",
     "sh",
     "sha256sum",
     "sleep",
@@ -47,6 +49,7 @@ const APPLETS: [&str; 28] = [
     "touch",
     "true",
     "uname",
+    "wget",
 ];
 
 /// The root file system as a tar; nothing if busybox was not fetched for this architecture.

@@ -31,6 +31,8 @@ pub(crate) struct Run {
     pub(crate) stdout: String,
     /// What it wrote to standard error, apart from events.
     pub(crate) stderr: String,
+    /// Everything it wrote to standard error.
+    pub(crate) raw: String,
     steps: Vec<FinishedStep>,
     metadata: Option<Value>,
 }
@@ -126,10 +128,11 @@ impl<'a> Invocation<'a> {
     /// Runs it, however that ends.
     pub(crate) fn run(&self) -> Run {
         let output = self.process().output().expect("flashbuild starts");
-        let (steps, stderr) = events::split(&String::from_utf8_lossy(&output.stderr));
+        let raw = String::from_utf8_lossy(&output.stderr).into_owned();
+        let (steps, stderr) = events::split(&raw);
         let metadata = fs::read(self.metadata_file()).ok().map(|json| serde_json::from_slice(&json).unwrap());
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-        Run { code: output.status.code(), stdout, stderr, steps, metadata }
+        Run { code: output.status.code(), stdout, stderr, raw, steps, metadata }
     }
 
     fn process(&self) -> Command {

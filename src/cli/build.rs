@@ -1,12 +1,12 @@
 //! `build`.
 
 use super::{
-    Failed, OutputArgs, StepArgs, StoreArgs,
+    Failed, GrantArgs, OutputArgs, StepArgs, StoreArgs,
     call::{Call, CallArgs},
     interruption,
 };
 use crate::{
-    exec::StepOptions,
+    exec::{Grants, StepOptions},
     export::ImageOptions,
     pipeline::{self, Answer, Built, Request},
     progress::{self, Mode, Screen},
@@ -16,7 +16,7 @@ use crate::{
     store::Store,
 };
 use clap::Args;
-use flashbuild_frontend::{dockerfile::Options, platform::Platform};
+use flashbuild_frontend::{dockerfile::Options, graph::Network, platform::Platform};
 use std::{collections::BTreeMap, path::PathBuf};
 
 #[derive(Debug, Args)]
@@ -31,6 +31,8 @@ pub(super) struct BuildArgs {
     run: RunArgs,
     #[command(flatten)]
     steps: StepArgs,
+    #[command(flatten)]
+    grants: GrantArgs,
     #[command(flatten)]
     cache: CacheArgs,
     /// How progress is shown: auto, tty, plain, rawjson or quiet
@@ -139,7 +141,7 @@ async fn build_or_call(
 
 impl DefinitionArgs {
     /// What lowering needs of it.
-    fn options(&self) -> Result<Options, Failed> {
+    fn options(&self, network: Network) -> Result<Options, Failed> {
         let mut build_args = pairs("--build-arg", &self.build_arg, true)?;
         let epoch = epoch(build_args.remove("SOURCE_DATE_EPOCH"))?;
         let host = Platform::host();
@@ -149,6 +151,7 @@ impl DefinitionArgs {
             build_args,
             labels: pairs("--label", &self.label, false)?,
             epoch,
+            network,
             ..Options::for_platform(host)
         })
     }
@@ -158,7 +161,7 @@ impl DefinitionArgs {
         Ok(Request {
             context: self.context.clone(),
             file: self.file.clone(),
-            options: self.options()?,
+            options: self.options(Network::Default)?,
             tags: Vec::new(),
             outputs: Vec::new(),
             image: ImageOptions::default(),
@@ -166,6 +169,8 @@ impl DefinitionArgs {
             jobs: 1,
             no_cache: false,
             pull: false,
+            allow: Vec::new(),
+            grants: Grants::default(),
             single_id: false,
         })
     }
@@ -177,7 +182,7 @@ fn request(args: &BuildArgs, privilege: Privilege) -> Result<Request, Failed> {
     Ok(Request {
         context: definition.context.clone(),
         file: definition.file.clone(),
-        options: definition.options()?,
+        options: definition.options(args.grants.network())?,
         tags: args.output.tags()?,
         outputs: args.output.destinations()?,
         image: args.output.image()?,
@@ -185,6 +190,8 @@ fn request(args: &BuildArgs, privilege: Privilege) -> Result<Request, Failed> {
         jobs: args.run.jobs.unwrap_or(cores.max(4)),
         no_cache: args.cache.no_cache,
         pull: args.cache.pull,
+        allow: args.grants.allowed(),
+        grants: args.grants.grants()?,
         single_id: matches!(privilege, Privilege::OneId),
     })
 }

@@ -87,6 +87,31 @@ pub enum ExecError {
     /// A context that nobody gave.
     #[error("no build context is named {0:?}")]
     NoContext(String),
+    /// A secret that a step cannot do without was not given.
+    #[error("the step needs the secret {0:?}: give it with --secret id={0},src=FILE or --secret id={0},env=VARIABLE")]
+    NoSecret(String),
+    /// A secret cannot be read.
+    #[error("cannot read the secret {id:?}: {error}")]
+    SecretSource {
+        /// Its name.
+        id: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// An SSH agent that a step cannot do without was not given.
+    #[error("the step needs the SSH agent {0:?}: give it with --ssh {0}")]
+    NoAgent(String),
+    /// A device that a step cannot do without is absent.
+    #[error("the step needs the device {0:?}, which this machine does not have")]
+    NoDevice(String),
+    /// An SSH agent cannot be used.
+    #[error("cannot use the SSH agent {id:?}: {error}")]
+    Agent {
+        /// Its name.
+        id: String,
+        /// What the system or the agent said.
+        error: std::io::Error,
+    },
     /// An architecture that this machine cannot run.
     #[error("cannot run programs for {platform} here: install {hint}, or name an emulator with --emulator")]
     NoEmulator {
@@ -124,6 +149,11 @@ impl ExecError {
             | Self::Mode(_)
             | Self::Context { .. }
             | Self::NoContext(_)
+            | Self::NoSecret(_)
+            | Self::SecretSource { .. }
+            | Self::NoAgent(_)
+            | Self::NoDevice(_)
+            | Self::Agent { .. }
             | Self::NoEmulator { .. }
             | Self::Image(_)
             | Self::Internal(_) => false,

@@ -300,7 +300,7 @@ fn with_digest(entry: &Entry, known: &BTreeMap<Vec<u8>, ContentDigest>) -> Entry
 }
 
 /// Adds to a key what an entry is, but for its times.
-fn describe(hasher: &mut blake3::Hasher, path: &[u8], entry: &Entry) {
+pub(super) fn describe(hasher: &mut blake3::Hasher, path: &[u8], entry: &Entry) {
     let mut part = |bytes: &[u8]| {
         hasher.update(&(bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);

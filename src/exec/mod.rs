@@ -11,28 +11,40 @@
 //! | `Merge` | here | the layers of all inputs |
 //! | `Package` | `package` | one layer: what is in artifacts, unpacked |
 
+mod agent;
+mod cache_mount;
+mod certificates;
 pub mod context;
+mod devices;
 mod emulated;
 mod error;
 mod file;
+mod grants;
 mod http;
 mod image;
 mod limits;
 mod mode;
+mod mounts;
 mod network;
 mod options;
 mod package;
+mod redact;
 mod repository;
 mod run;
+mod secret;
 mod select;
 mod users;
 
+pub use agent::{AgentSource, Agents};
+pub use certificates::Certificates;
 pub use emulated::{EmulatedRun, EmulatedSteps};
 pub use error::ExecError;
+pub use grants::Grants;
 pub use image::{Need, Sources};
 pub use limits::{MemoryLimit, StepGroups};
 pub use network::StepNetworks;
 pub use options::StepOptions;
+pub use secret::{SECRET_MAX, SecretSource, SecretValue, Secrets};
 
 use crate::{
     git::Commit,
@@ -107,6 +119,8 @@ pub struct Exec {
     pub groups: StepGroups,
     /// The networks that processes are lent.
     pub networks: StepNetworks,
+    /// What steps may use.
+    pub grants: Grants,
     /// Whether owners other than root are out of reach (a namespace with one id).
     pub single_id: bool,
     /// Contexts that were listed already.
@@ -150,8 +164,9 @@ impl Exec {
         let mut above = BTreeSet::from([id]);
         for (user, node) in self.graph.nodes().skip(id.index() + 1) {
             let built_on = match node.op {
-                Op::Merge => node.inputs.iter().any(|input| above.contains(input)),
-                Op::Exec(_) | Op::File(_) => node.inputs.first().is_some_and(|input| above.contains(input)),
+                // Of an `Exec`, all but the first are what it mounts.
+                Op::Merge | Op::Exec(_) => node.inputs.iter().any(|input| above.contains(input)),
+                Op::File(_) => node.inputs.first().is_some_and(|input| above.contains(input)),
                 Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::Package(_) => false,
             };
             if built_on {
@@ -192,9 +207,11 @@ impl Executor for Exec {
 
     async fn content_facts(&self, id: NodeId, inputs: &[Product]) -> Result<Option<Vec<u8>>, ExecError> {
         match &self.graph.node(id).op {
-            Op::Exec(_) => {
-                let layers: Vec<String> = inputs[0].layers().iter().map(ToString::to_string).collect();
-                Ok(Some(layers.join(" ").into_bytes()))
+            Op::Exec(op) => {
+                for input in mounts::looked_into(op, inputs) {
+                    self.sources.bring(&self.layers, input.layers(), Need::Tables, None).await?;
+                }
+                tokio::task::block_in_place(|| mounts::facts(self, op, inputs).map(Some))
             }
             Op::File(op) => {
                 self.bring_for_plan(op, inputs, None).await?;
@@ -247,7 +264,7 @@ impl Executor for Exec {
                 for input in inputs {
                     self.sources.bring(&self.layers, input.layers(), Need::Files, Some(step)).await?;
                 }
-                let layer = run::run(self, id, op, &inputs[0], step).await?;
+                let layer = run::run(self, id, op, inputs, step).await?;
                 Ok(on_top(&inputs[0], layer))
             }
         }

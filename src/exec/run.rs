@@ -1,10 +1,10 @@
 //! `Exec`: a process on an overlay of the tree's layers; what it changed is the layer.
 
-use super::{EmulatedRun, Exec, ExecError, Product, users};
+use super::{EmulatedRun, Exec, ExecError, Product, SecretValue, certificates, mounts, redact::Redacted, users};
 use crate::{
     image::DiffId,
     layer::{Owners, UpperDir},
-    sandbox::{self, Emulation, Hardening, Limits, ShownFile, Spec, Stream},
+    sandbox::{self, Emulation, Hardening, Limits, Security, ShownFile, Spec, Stream},
     solver::event::{self, Step},
 };
 use flashbuild_frontend::{
@@ -13,15 +13,17 @@ use flashbuild_frontend::{
 };
 use std::time::Instant;
 
-/// Runs `op` on `base` and makes the layer of what it changed.
+/// Runs `op` on the first input and makes the layer of what it changed.
 pub(super) async fn run(
     exec: &Exec,
     id: NodeId,
     op: &ExecOp,
-    base: &Product,
+    inputs: &[Product],
     step: &Step,
 ) -> Result<DiffId, ExecError> {
-    let platform = exec.graph.node(id).platform.clone().unwrap_or_else(Platform::host);
+    let base = &inputs[0];
+    let node = exec.graph.node(id);
+    let platform = node.platform.clone().unwrap_or_else(Platform::host);
     let emulation = Emulation::for_arch(&platform.arch, exec.options.emulator.as_deref());
     let emulated_env = emulation.environment(&platform.arch);
     let emulated = matches!(emulation, Emulation::HostHandler | Emulation::Qemu(_));
@@ -36,16 +38,24 @@ pub(super) async fn run(
     let measured = tokio::task::block_in_place(|| exec.groups.measure(step));
     let stage = exec.store.stage_dir()?;
     let (upper, work) = (stage.path().join("upper"), stage.path().join("work"));
+    let mounted = stage.path().join("mounts");
+    let made = [&upper, &work, &mounted].into_iter().try_for_each(std::fs::create_dir);
+    made.map_err(|error| ExecError::Context { path: stage.path().to_owned(), error })?;
+    let ready = mounts::prepare(exec, node, op, inputs, &mounted, step).await?;
+    let trust = tokio::task::block_in_place(|| exec.grants.certificates.trust(exec, base))?;
     let spec = tokio::task::block_in_place(|| -> Result<Spec, ExecError> {
-        let at = |error| ExecError::Context { path: stage.path().to_owned(), error };
-        std::fs::create_dir(&upper).and_then(|()| std::fs::create_dir(&work)).map_err(at)?;
         let (user, home) = users::process(exec, &op.user, base)?;
         let mut env = op.env.clone();
         let has = |env: &[String], name: &str| env.iter().any(|pair| pair.split('=').next() == Some(name));
         if !has(&env, "HOME") {
             env.push(format!("HOME={home}"));
         }
-        for extra in exec.proxies.iter().cloned().chain(emulated_env) {
+        for own in &ready.env {
+            let name = own.split('=').next();
+            env.retain(|pair| pair.split('=').next() != name);
+            env.push(own.clone());
+        }
+        for extra in exec.proxies.iter().chain(trust.iter().flat_map(|trust| &trust.env)).cloned().chain(emulated_env) {
             if !has(&env, extra.split('=').next().unwrap_or_default()) {
                 env.push(extra);
             }
@@ -55,9 +65,8 @@ pub(super) async fn run(
             content: file.content.clone().into_bytes(),
             mode: file.mode,
         };
-        let folders = base.layers().iter().filter(|layer| **layer != DiffId::empty());
         Ok(Spec {
-            lowers: folders.map(|layer| exec.layers.folder(layer)).collect::<Result<_, _>>()?,
+            lowers: mounts::folders(exec, base)?,
             upper: upper.clone(),
             work: work.clone(),
             args: op.args.clone(),
@@ -67,9 +76,17 @@ pub(super) async fn run(
             hostname: "flashbuild".to_owned(),
             hosts: exec.options.hosts.clone(),
             network,
-            files: op.files.iter().map(shown).collect(),
+            files: op.files.iter().map(shown).chain(trust.iter().flat_map(|trust| trust.files.clone())).collect(),
+            appended: trust.as_ref().map(|trust| trust.appended.clone()).unwrap_or_default(),
+            mounts: ready.mounts.clone(),
             emulator,
-            hardening: Hardening { no_new_privileges: exec.options.no_new_privileges, ..Hardening::default() },
+            hardening: Hardening {
+                security: match op.security {
+                    graph::Security::Sandbox => Security::Sandbox,
+                    graph::Security::Insecure => Security::Insecure,
+                },
+                no_new_privileges: exec.options.no_new_privileges,
+            },
             limits: Limits {
                 group: measured.group().map(|group| group.path().to_owned()),
                 ..exec.options.limits.clone()
@@ -77,15 +94,22 @@ pub(super) async fn run(
             runtime: exec.options.runtime.clone(),
         })
     })?;
+    let values = || ready.secrets.iter().map(SecretValue::expose);
+    let mut streams = [event::Stream::Stdout, event::Stream::Stderr].map(|stream| (stream, Redacted::new(values())));
     let output = |stream: Stream, bytes: &[u8]| {
-        let stream = match stream {
-            Stream::Stdout => event::Stream::Stdout,
-            Stream::Stderr => event::Stream::Stderr,
+        let (stream, redacted) = match stream {
+            Stream::Stdout => &mut streams[0],
+            Stream::Stderr => &mut streams[1],
         };
-        step.output(stream, bytes);
+        step.output(*stream, &redacted.push(bytes));
     };
     let started = Instant::now();
-    let exit = sandbox::run(&spec, output, std::future::pending()).await?;
+    let exit = sandbox::run(&spec, output, std::future::pending()).await;
+    for (stream, redacted) in &mut streams {
+        step.output(*stream, &redacted.finish());
+    }
+    drop(ready);
+    let exit = exit?;
     if emulated {
         let (took, cpu_time) = (started.elapsed(), exit.usage.cpu_time);
         exec.emulated.add(id, EmulatedRun { arch: platform.arch.clone(), took, cpu_time });
@@ -97,6 +121,8 @@ pub(super) async fn run(
         return Err(ExecError::Exit { command: op.args.join(" "), code: exit.status.code() });
     }
     tokio::task::block_in_place(|| {
+        certificates::forget(&spec.appended, &upper)
+            .map_err(|error| ExecError::Context { path: upper.clone(), error })?;
         let made = exec.layers.from_upper(&UpperDir {
             path: &upper,
             lower: &exec.view(base)?,

@@ -115,7 +115,12 @@ fn expand(view: &View, source: &str) -> Result<Vec<Vec<u8>>, ExecError> {
     Ok(paths.filter(|path| std::str::from_utf8(path).is_ok_and(|path| glob.matches(path))).collect())
 }
 
-fn existing<'a>(view: &'a View, path: &[u8], source: &str, place: &'static str) -> Result<Resolved<'a>, ExecError> {
+pub(super) fn existing<'a>(
+    view: &'a View,
+    path: &[u8],
+    source: &str,
+    place: &'static str,
+) -> Result<Resolved<'a>, ExecError> {
     match view.resolve(path.strip_prefix(b"/").unwrap_or(path), LastLink::Follow) {
         Ok(resolved) if resolved.missing.is_empty() => Ok(resolved),
         Ok(_) => Err(not_found(view, source, place)),

@@ -117,6 +117,11 @@ impl BuildFile {
             | ExecError::Mode(_)
             | ExecError::Context { .. }
             | ExecError::NoContext(_)
+            | ExecError::NoSecret(_)
+            | ExecError::SecretSource { .. }
+            | ExecError::NoAgent(_)
+            | ExecError::NoDevice(_)
+            | ExecError::Agent { .. }
             | ExecError::Image(_)
             | ExecError::Internal(_) => BuildError::Dockerfile(rendered),
         }

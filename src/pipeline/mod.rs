@@ -3,6 +3,7 @@
 mod build_file;
 mod call;
 mod deliver;
+mod entitlements;
 mod error;
 mod inputs;
 mod inspect;
@@ -14,6 +15,7 @@ mod request;
 
 pub use call::{Answer, AnswerFormat, Question, call};
 pub use deliver::{Dest, Destination, Target};
+pub use entitlements::Entitlement;
 pub use error::BuildError;
 pub use inspect::{Inspected, InspectedImage, inspect};
 pub use lock::lock;
@@ -72,6 +74,7 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         .await
         .map_err(|unknown| unknown.into_error(&source))?;
     let graph = Arc::new(dockerfile.lower(&request.options, &inputs).map_err(|errors| source.refuse(&errors))?);
+    entitlements::check(&graph, &request.allow).map_err(|errors| source.refuse(&errors))?;
     call::warn(&dockerfile, &request.options, &inputs, &source, events)?;
 
     let overlay =
@@ -95,6 +98,7 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         emulated: EmulatedSteps::default(),
         groups: StepGroups::new(request.steps.group_limits.clone()),
         networks: StepNetworks::find(),
+        grants: std::mem::take(&mut request.grants),
         single_id: request.single_id,
         listed: Mutex::default(),
     });

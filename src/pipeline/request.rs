@@ -1,7 +1,10 @@
 //! What was asked for.
 
-use super::Destination;
-use crate::{exec::StepOptions, export::ImageOptions};
+use super::{Destination, Entitlement};
+use crate::{
+    exec::{Grants, StepOptions},
+    export::ImageOptions,
+};
 use flashbuild_frontend::{dockerfile::Options, reference::Reference};
 use std::path::PathBuf;
 
@@ -28,6 +31,10 @@ pub struct Request {
     pub no_cache: bool,
     /// Whether names are always asked of their registry.
     pub pull: bool,
+    /// What steps may do to this machine.
+    pub allow: Vec<Entitlement>,
+    /// What steps may use.
+    pub grants: Grants,
     /// Whether this process is root of a namespace with a single id.
     pub single_id: bool,
 }

@@ -5,7 +5,7 @@
 //! 2. Keep mounts to this namespace.
 //! 3. Mount the tree over its upper folder, and a hidden file system for files of ours over its work folder.
 //! 4. Show `/etc/resolv.conf`, `/etc/hosts`, `/etc/hostname`; mount `/proc`, `/sys`, `/dev`; show the step's own files.
-//!    Mounts that a step asks for belong here, in their order, after all of these and resolved by the same [`Tree`].
+//!    Last, mount what the step asked for, in its order and resolved by the same [`Tree`].
 //! 5. Open the emulator on the host, make the tree the root, and let go of the host's.
 //! 6. Name the host; turn on the loopback interface of a network namespace of our own.
 //! 7. With an emulator: enter a user namespace with the same ids and register it there.
@@ -22,6 +22,7 @@ use super::control_group;
 use super::devices;
 use super::failure::{Doing, Failure};
 use super::kernel_views;
+use super::mount;
 use super::mounts::Mount;
 use super::network;
 use super::oci_runtime::{self, Shown};
@@ -92,9 +93,12 @@ fn set_up(spec: &Spec, group: Option<File>, user_namespace: Option<Request>) -> 
 
     // Modes of what is made from here on are exact.
     rustix::process::umask(Mode::empty());
-    let root = overlay::mount_root(spec)?;
+    let root = overlay::mount_tree(spec.folders())?;
     let mut hidden = Hidden::over(&spec.work)?;
     let mut tree = Tree::new(open_root(&root)?);
+    for appended in &spec.appended {
+        mount::append(appended, &tree)?;
+    }
     shown::show_etc(spec, &mut tree, &mut hidden)?;
     if spec.runtime.is_some() {
         return set_up_for_runtime(spec, tree, hidden);
@@ -104,6 +108,10 @@ fn set_up(spec: &Spec, group: Option<File>, user_namespace: Option<Request>) -> 
     devices::mount_dev(&mut tree, &spec.limits)?;
     for file in &spec.files {
         shown::show(file, &mut tree, &mut hidden)?;
+    }
+
+    for asked in &spec.mounts {
+        mount::attach(asked, &mut tree, &mut hidden)?;
     }
 
     let emulator = spec.emulator.as_ref().map(binfmt::open).transpose()?;
@@ -154,6 +162,10 @@ fn set_up_for_runtime(spec: &Spec, mut tree: Tree, mut hidden: Hidden) -> Result
         }
         let source = spec.work.join(hidden.put(&file.content, file.mode)?);
         shown.push(Shown { source, target: file.path.clone() });
+    }
+    // The runtime binds the tree with all mounts in it; one below a file system of its own is covered by that.
+    for asked in &spec.mounts {
+        mount::attach(asked, &mut tree, &mut hidden)?;
     }
     tree.folder(&spec.cwd)?;
     oci_runtime::prepare(spec, &shown, &spec.work)?;

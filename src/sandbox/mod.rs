@@ -69,6 +69,7 @@ mod id_map;
 mod init;
 mod kernel_views;
 mod limits;
+mod mount;
 mod mounts;
 mod network;
 mod oci_runtime;
@@ -93,6 +94,7 @@ pub use emulation::Emulation;
 pub use failure::Failure;
 pub use helper::run_helper_if_asked;
 pub use limits::Limits;
+pub use mount::{Appended, FileSource, FolderSource, MountSource, Sensitive, StepMount, TreeSource};
 pub use outbound::{Lease, OutboundNetworks};
 pub use run::run;
 pub use spec::{

@@ -124,6 +124,14 @@ impl Mount {
         make().doing(|| format!("make the folder {name} of the sandbox"))
     }
 
+    /// Gives the root of the mount to somebody.
+    pub(super) fn owned_by(self, uid: u32, gid: u32) -> Result<Self, Failure> {
+        let (user, group) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
+        rustix::fs::chownat(self.0.as_fd(), "", Some(user), Some(group), AtFlags::EMPTY_PATH)
+            .doing(|| format!("give a file of the sandbox to {uid}:{gid}"))?;
+        Ok(self)
+    }
+
     /// Makes a file below the root of the mount, and opens it.
     pub(super) fn make_file(&self, name: &str, content: &[u8], mode: u32) -> Result<OwnedFd, Failure> {
         let make = || {

@@ -12,13 +12,12 @@
 
 use super::failure::{Doing, Failure};
 use super::mounts::{Attributes, FileSystem, Mount};
-use super::spec::Spec;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const OPTIONS: [(&str, &str); 4] =
     [("redirect_dir", "nofollow"), ("index", "off"), ("metacopy", "off"), ("xino", "off")];
@@ -29,21 +28,32 @@ const OPTIONS_MAX: usize = 4095;
 /// `PROC_USER_INIT_INO`: the inode number of the first user namespace, part of the kernel's interface.
 const INITIAL_USER_NAMESPACE: u64 = 0xEFFF_FFFD;
 
-/// Mounts the tree of a specification over its own upper folder, in the mount namespace of this process.
+/// The folders that make a tree.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Folders<'a> {
+    /// The layers below, lowest first.
+    pub(super) lowers: &'a [PathBuf],
+    /// Where changes go.
+    pub(super) upper: &'a Path,
+    /// For overlayfs' own use, on the file system of `upper`.
+    pub(super) work: &'a Path,
+}
+
+/// Mounts a tree over its own upper folder, in the mount namespace of this process.
 ///
 /// That place is taken because it is sure to exist and to belong to nobody else; the overlay itself has opened the
 /// folder before.
-pub(super) fn mount_root(spec: &Spec) -> Result<Mount, Failure> {
-    let upper = open(&spec.upper)?;
-    if spec.lowers.is_empty() {
-        return Mount::of_host(&spec.upper, false)?.attach(upper.as_fd());
+pub(super) fn mount_tree(folders: Folders<'_>) -> Result<Mount, Failure> {
+    let upper = open(folders.upper)?;
+    if folders.lowers.is_empty() {
+        return Mount::of_host(folders.upper, false)?.attach(upper.as_fd());
     }
     let in_user_namespace = !is_initial_user_namespace()?;
-    let overlay = configure(spec, in_user_namespace)?;
+    let overlay = configure(folders, in_user_namespace)?;
     match overlay.map(|overlay| overlay.try_mount(Attributes::empty())) {
         Some(Ok(overlay)) => overlay.attach(upper.as_fd()),
         // Before Linux 6.5 an overlay keeps options as text, and refuses what it does not know only here.
-        None | Some(Err(Errno::INVAL)) => mount_by_option_string(spec, in_user_namespace, &upper),
+        None | Some(Err(Errno::INVAL)) => mount_by_option_string(folders, in_user_namespace, &upper),
         Some(Err(error)) => Err(error)
             .doing(|| "mount the tree".to_owned())
             .map_err(|failure| failure.hint("the work folder must be empty; the kernel log may say more")),
@@ -57,16 +67,16 @@ pub(super) fn is_initial_user_namespace() -> Result<bool, Failure> {
 }
 
 /// An overlay ready to be mounted, or `None` if the kernel cannot append layers.
-fn configure(spec: &Spec, in_user_namespace: bool) -> Result<Option<FileSystem>, Failure> {
+fn configure(folders: Folders<'_>, in_user_namespace: bool) -> Result<Option<FileSystem>, Failure> {
     let mut overlay = FileSystem::open("overlay")?;
     // The first layer named is the topmost.
-    for lower in spec.lowers.iter().rev() {
+    for lower in folders.lowers.iter().rev() {
         match overlay.try_set("lowerdir+", lower) {
             Err(Errno::INVAL) => return Ok(None),
             other => other.doing(|| format!("use the layer {}", lower.display()))?,
         }
     }
-    for (option, folder) in [("upperdir", &spec.upper), ("workdir", &spec.work)] {
+    for (option, folder) in [("upperdir", folders.upper), ("workdir", folders.work)] {
         overlay.try_set(option, folder).doing(|| format!("use {} as {option}", folder.display()))?;
     }
     for (option, value) in OPTIONS {
@@ -80,9 +90,13 @@ fn configure(spec: &Spec, in_user_namespace: bool) -> Result<Option<FileSystem>,
 }
 
 /// The third row of the table above.
-pub(super) fn mount_by_option_string(spec: &Spec, in_user_namespace: bool, upper: &OwnedFd) -> Result<Mount, Failure> {
-    let work = open(&spec.work)?;
-    let lowers = spec.lowers.iter().rev().map(|lower| open(lower)).collect::<Result<Vec<_>, _>>()?;
+pub(super) fn mount_by_option_string(
+    folders: Folders<'_>,
+    in_user_namespace: bool,
+    upper: &OwnedFd,
+) -> Result<Mount, Failure> {
+    let work = open(folders.work)?;
+    let lowers = folders.lowers.iter().rev().map(|lower| open(lower)).collect::<Result<Vec<_>, _>>()?;
     let options = option_string(&lowers, upper, &work, in_user_namespace);
     if options.len() > OPTIONS_MAX {
         let cause = format!("{} layers are too many for a kernel older than Linux 6.7", lowers.len());
@@ -91,10 +105,10 @@ pub(super) fn mount_by_option_string(spec: &Spec, in_user_namespace: bool, upper
     let options = CString::new(options).expect("numbers and words hold no NUL");
     // Names of descriptors are relative to this folder.
     rustix::process::chdir("/proc/self/fd").doing(|| "enter /proc/self/fd".to_owned())?;
-    rustix::mount::mount("overlay", &spec.upper, "overlay", MountFlags::empty(), options.as_c_str())
+    rustix::mount::mount("overlay", folders.upper, "overlay", MountFlags::empty(), options.as_c_str())
         .doing(|| "mount the tree".to_owned())?;
     // The descriptor of the folder is still that of the folder; what covers it has to be opened anew.
-    open(&spec.upper).map(Mount::from_root)
+    open(folders.upper).map(Mount::from_root)
 }
 
 fn option_string(lowers: &[OwnedFd], upper: &OwnedFd, work: &OwnedFd, in_user_namespace: bool) -> String {

@@ -3,6 +3,8 @@
 use super::binfmt::Emulator;
 use super::failure::Failure;
 use super::limits::Limits;
+use super::mount::{Appended, StepMount};
+use super::overlay::Folders;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -34,6 +36,10 @@ pub struct Spec {
     pub network: Network,
     /// Files shown over the tree while the process runs; they are never part of `upper`.
     pub files: Vec<ShownFile>,
+    /// Text appended to files of the tree, to be taken out of `upper` by the caller.
+    pub appended: Vec<Appended>,
+    /// What else is mounted over the tree, in this order; never part of `upper`.
+    pub mounts: Vec<StepMount>,
     /// How to run programs of a foreign architecture, if the tree holds such and the host cannot run them itself.
     pub emulator: Option<Emulator>,
     /// What it may do to the machine.
@@ -47,6 +53,11 @@ pub struct Spec {
 impl Spec {
     /// As many lower layers as overlayfs takes (`OVL_MAX_STACK`).
     pub const MAX_LOWERS: usize = 500;
+
+    /// The folders of the tree.
+    pub(super) fn folders(&self) -> Folders<'_> {
+        Folders { lowers: &self.lowers, upper: &self.upper, work: &self.work }
+    }
 }
 
 /// Numeric identity of a process.

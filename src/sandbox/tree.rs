@@ -71,6 +71,23 @@ impl Tree {
         }
     }
 
+    /// A folder to mount on, made if absent.
+    pub(super) fn folder_to_cover(&mut self, path: &Path) -> Result<OwnedFd, Failure> {
+        self.resolve(path, Kind::Folder, Made::Stub)
+    }
+
+    /// What is at a path, which must be there.
+    pub(super) fn existing(&self, path: &Path) -> Result<OwnedFd, Failure> {
+        // The kernel gives up on `..` when something is renamed meanwhile, which another step may do all the time.
+        let mut patience = 10_000;
+        loop {
+            match openat2(&self.root, path) {
+                Err(Errno::AGAIN) if patience > 0 => patience -= 1,
+                found => return found.doing(|| format!("open {}", path.display())),
+            }
+        }
+    }
+
     /// A file to mount on, made if absent.
     pub(super) fn file_to_cover(&mut self, path: &Path) -> Result<OwnedFd, Failure> {
         self.resolve(path, Kind::File, Made::Stub)
@@ -82,9 +99,7 @@ impl Tree {
     }
 
     fn resolve(&mut self, path: &Path, kind: Kind, made: Made) -> Result<OwnedFd, Failure> {
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        let found = match rustix::fs::openat2(&self.root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
-        {
+        let found = match openat2(&self.root, path) {
             Ok(found) => found,
             // The kernel gives up on `..` when anything on the machine was renamed or mounted meanwhile; we need not.
             Err(Errno::NOENT | Errno::AGAIN) => {
@@ -147,6 +162,12 @@ impl Tree {
     }
 }
 
+/// What is at a path that exists, links followed inside the tree.
+fn openat2(root: &OwnedFd, path: &Path) -> rustix::io::Result<OwnedFd> {
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    rustix::fs::openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+}
+
 /// The names of a path, the first one last; `..` is kept, because it is resolved after the links before it.
 fn names_reversed(path: &Path) -> Vec<OsString> {
     let name = |component| match component {
@@ -164,7 +185,11 @@ fn open_entry(folder: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<OwnedF
 fn make(folder: BorrowedFd<'_>, name: &OsStr, kind: Kind, made: Made) -> rustix::io::Result<()> {
     let before = rustix::fs::statat(folder, "", AtFlags::EMPTY_PATH)?;
     match kind {
-        Kind::Folder => rustix::fs::mkdirat(folder, name, Mode::from_raw_mode(0o755))?,
+        Kind::Folder => match rustix::fs::mkdirat(folder, name, Mode::from_raw_mode(0o755)) {
+            // Made meanwhile by another step, in a cache that both use; it is looked at next.
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error),
+        },
         Kind::File => {
             let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
             rustix::fs::openat(folder, name, flags, Mode::from_raw_mode(0o644))?;

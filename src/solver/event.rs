@@ -170,6 +170,9 @@ impl Step {
 
     /// Its process wrote something.
     pub fn output(&self, stream: Stream, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         self.events.send(EventKind::Output { step: self.id, stream, bytes: bytes.to_vec() });
     }
 

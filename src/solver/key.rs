@@ -8,11 +8,14 @@
 //! | files selected from the context: name, type, mode, link, bytes | yes | yes | in place of the context's own key |
 //! | digest of a downloaded file, its name; commit of a repository, what is kept of it | yes | yes | found out before keys are made |
 //! | modification times | no | no | a checkout changes them without changing anything |
-//! | layers of inputs | no | yes, for `Exec` | what a process sees |
+//! | layers of the first input | no | yes, for `Exec` | what a process sees |
+//! | mounted files of the other inputs: name, type, mode, owner, link, bytes | no | yes | what a process sees of them |
+//! | id, target and permissions of caches, secrets and agents | yes | yes | they are parameters |
+//! | what caches hold, secrets' values, agents | no | no | a cache must not matter; secrets change and are nobody's business |
 //! | entries that a `File` operation makes | no | yes | they are the result; the base matters only where it shows in them |
 //! | `SOURCE_DATE_EPOCH` | yes | yes | it is in the times of the layer; in that of packages only if it is before 1980 |
 //! | addresses of packages, their index, the stage below them | no | no | their hashes say what they hold |
-//! | proxy variables, display names, spans, number of jobs | no | no | they do not change the result |
+//! | proxy variables, certificates of private authorities, display names, spans, number of jobs | no | no | they do not change the result |
 
 use flashbuild_frontend::{
     graph::{Node, Op},

@@ -8,6 +8,7 @@
 //!   layers/<2>/<hex>/        unpacked layers, by DiffId                               (layer_dir)
 //!   cache-mounts/            RUN --mount=type=cache
 //!   apt/                     apt's lists, and what it answered (packages::apt); may be removed at any time
+//!   cache-mounts/<name>/     RUN --mount=type=cache                                   (cache_mount)
 //!   tmp/<process>/           what a process is making                                 (scratch)
 //!   locks/                   files that exist to be locked: names, processes, leases  (lock, lease)
 //! ```
@@ -30,6 +31,7 @@
 //! waiting for a lock. Not kept here: how the layers' contents are made or read, and what the records' values mean.
 
 mod blob;
+mod cache_mount;
 mod collect;
 mod durable;
 mod error;
@@ -52,6 +54,7 @@ mod usage;
 mod crash_tests;
 
 pub use blob::BlobWriter;
+pub use cache_mount::{CacheIdentity, CacheMount, CacheMountRow, CacheUse};
 pub use collect::{Collected, GcPolicy};
 pub use error::StoreError;
 pub use image_ref::ImageRow;
@@ -117,7 +120,7 @@ impl Store {
         &self.shared.root
     }
 
-    /// The folder below which `RUN --mount=type=cache` keeps its folders. What is in it is the caller's affair.
+    /// The folder below which `RUN --mount=type=cache` keeps its folders; see [`Store::try_cache_mount`].
     pub fn cache_mounts(&self) -> PathBuf {
         self.shared.root.join("cache-mounts")
     }

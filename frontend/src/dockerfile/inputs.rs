@@ -4,6 +4,7 @@ use super::{Dockerfile, instruction::Kind, plan::Plan};
 use crate::{
     config::ImageConfig,
     diagnostic::{Diagnostic, Span, sorted},
+    graph::Network,
     package::{DepsPlan, DepsRequest},
     platform::Platform,
     reference::Reference,
@@ -30,6 +31,8 @@ pub struct Options {
     pub target: Option<String>,
     /// Whether every stage is looked at, those that the target does not need too: for [checking](super::lint) a file.
     pub whole_file: bool,
+    /// What processes reach of the network where the file does not say.
+    pub network: Network,
     /// Values of `ARG`s.
     pub build_args: BTreeMap<String, String>,
     /// Labels to put on the images, over those of the file.
@@ -48,6 +51,7 @@ impl Options {
             build_platform: platform,
             target: None,
             whole_file: false,
+            network: Network::Default,
             build_args: BTreeMap::new(),
             labels: BTreeMap::new(),
             ignore: Vec::new(),

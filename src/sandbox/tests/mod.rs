@@ -7,6 +7,7 @@ mod foreign;
 mod hardening;
 mod hostile;
 mod lifetime;
+mod mount;
 mod network;
 mod oci_runtime;
 mod old_kernel;
@@ -93,6 +94,8 @@ impl Image {
             hosts: Vec::new(),
             network: Network::Host,
             files: Vec::new(),
+            mounts: Vec::new(),
+            appended: Vec::new(),
             emulator: None,
             hardening: Hardening::default(),
             limits: Limits::default(),

@@ -20,7 +20,7 @@ fn five_hundred_layers_fit_a_page_of_options() {
         nix::sched::unshare(CloneFlags::CLONE_NEWNS).unwrap();
         rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
         let upper = rustix::fs::open(&image.spec.upper, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
-        let root = overlay::mount_by_option_string(&image.spec, false, &upper).unwrap();
+        let root = overlay::mount_by_option_string(image.spec.folders(), false, &upper).unwrap();
         let number = rustix::fs::openat(root.root(), Path::new("number"), OFlags::RDONLY, Mode::empty()).unwrap();
         std::io::read_to_string(fs::File::from(number)).unwrap()
     });

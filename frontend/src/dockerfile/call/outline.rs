@@ -15,7 +15,7 @@ use crate::{
         Dockerfile,
         expand::Expander,
         inputs::{Inputs, Options},
-        instruction::{ArgDeclaration, From, Instruction, Kind, Run, Word},
+        instruction::{ArgDeclaration, From, Instruction, Kind, MountKey, Run, Word},
         lower::{Sight, Watch},
         plan::{Origin, Plan},
         scope::Variables,
@@ -90,7 +90,7 @@ impl Dockerfile {
                 let stage = &plan.stages[index];
                 let used = seen.stages.get(&index).unwrap_or(&nothing);
                 found.gather(used, &self.words_of(stage.from), &globals);
-                let used = stage.steps.iter().filter_map(|step| step.from.as_ref());
+                let used = stage.steps.iter().flat_map(|step| step.from.iter().chain(step.mounts.iter().flatten()));
                 // The base last, so that it comes first from the stack: its arguments win over those of others.
                 waiting.extend(used.chain([&stage.base]).filter_map(|origin| match origin {
                     Origin::Stage(index) => Some(*index),
@@ -250,25 +250,21 @@ fn declare(
 
 impl StageUse {
     fn mounts(&mut self, run: &Run, span: Span, visible: &Variables, escape: char) {
-        for word in &run.mounts {
-            let value = |key: &str| {
-                let field = word.value.split(',').find_map(|field| field.strip_prefix(key)?.strip_prefix('='))?;
-                visible.expand(&Word::new(field.to_owned(), word.span), escape).ok().filter(|value| !value.is_empty())
-            };
-            let required = word.value.split(',').any(|field| field == "required")
-                || value("required").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        for flag in &run.mounts {
+            let value = |key| visible.expand(flag.value(key)?, escape).ok().filter(|value| !value.is_empty());
+            let alone = flag.has(MountKey::Required) && flag.value(MountKey::Required).is_none();
+            let required = alone || value(MountKey::Required).is_some_and(|value| value.eq_ignore_ascii_case("true"));
             let mount = Mount { required, span };
-            match value("type").as_deref() {
+            match value(MountKey::Type).as_deref() {
                 Some("secret") => {
-                    let target = || ["target", "dst", "destination"].into_iter().find_map(value);
                     let last = |path: String| path.rsplit('/').next().map(str::to_owned);
-                    let id = value("source").or_else(|| value("src")).or_else(|| value("id"));
-                    if let Some(id) = id.or_else(|| target().and_then(last)) {
+                    let id = value(MountKey::Source).or_else(|| value(MountKey::Id));
+                    if let Some(id) = id.or_else(|| value(MountKey::Target).and_then(last)) {
                         self.secrets.entry(id).or_insert(mount);
                     }
                 }
                 Some("ssh") => {
-                    self.ssh.entry(value("id").unwrap_or_else(|| "default".to_owned())).or_insert(mount);
+                    self.ssh.entry(value(MountKey::Id).unwrap_or_else(|| "default".to_owned())).or_insert(mount);
                 }
                 Some(_) | None => {}
             }

@@ -1,6 +1,6 @@
 //! `RUN`.
 
-use super::{Command, Deps, Heredoc, Word};
+use super::{Command, Deps, Heredoc, MountFlag, Word, mount};
 use crate::{
     diagnostic::Diagnostic,
     dockerfile::flags::{FlagSpec, Flags, Shape},
@@ -9,8 +9,8 @@ use crate::{
 /// `RUN`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// `--mount`, each as written.
-    pub mounts: Vec<Word>,
+    /// `--mount`
+    pub mounts: Vec<MountFlag>,
     /// `--network`
     pub network: Option<Word>,
     /// `--security`
@@ -52,7 +52,7 @@ pub(super) fn read(
         return Err(missing());
     }
     Ok(Run {
-        mounts: flags.list("mount"),
+        mounts: flags.list("mount").iter().map(mount::read).collect::<Result<_, _>>()?,
         network: flags.text("network"),
         security: flags.text("security"),
         devices: flags.list("device"),

@@ -17,6 +17,7 @@ mod deps;
 mod environment;
 mod fetch;
 pub(super) mod go;
+mod mount;
 mod permission;
 mod port;
 mod progress;

@@ -9,6 +9,7 @@ use crate::dockerfile::{
 };
 
 /// Counts the steps of one stage.
+#[derive(Clone)]
 pub(super) struct Progress {
     label: Option<String>,
     total: usize,
@@ -34,6 +35,11 @@ impl Progress {
         }
         self.done += 1;
         self.name(text)
+    }
+
+    /// The name of a node that the step is made of which [`Progress::next`] will name.
+    pub(super) fn upcoming(&self, text: &str) -> String {
+        Self { done: self.done + 1, ..self.clone() }.name(text)
     }
 
     /// The name of another node of the step that [`Progress::next`] named.

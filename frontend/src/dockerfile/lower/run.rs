@@ -12,23 +12,26 @@
 //!
 //! No variable is expanded: the process has them in its environment.
 
-use super::{StageBuild, command::with_shell, stage::not_yet};
+use super::{StageBuild, command::with_shell, mount};
 use crate::{
     diagnostic::Diagnostic,
     dockerfile::{
         instruction::{Command, Heredoc, Run, Word},
         plan::Step,
     },
-    graph::{ExecOp, Network, Op, ScriptFile},
+    graph::{Device, ExecOp, Network, Op, ScriptFile, Security},
 };
 
 /// Where scripts are put while they run.
 const SCRIPTS: &str = "/dev/pipes";
 
 pub(super) fn run(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, run: &Run) -> Result<(), Diagnostic> {
-    refuse_unsupported(run)?;
-    let network = network(run.network.as_ref())?;
+    let network = network(run.network.as_ref(), stage.target.options.network)?;
+    let security = security(run.security.as_ref())?;
+    let devices = run.devices.iter().map(|word| device(stage, word)).collect::<Result<_, _>>()?;
     let (args, files) = command_line(stage, run)?;
+    let mut inputs = vec![stage.state.root];
+    let mounts = mount::mounts(stage, step, run, &mut inputs)?;
     let mut title = stage.title(step);
     if let Some(script) = run.script() {
         title.push_str(&summary(&script.content.value));
@@ -41,36 +44,48 @@ pub(super) fn run(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, run: &Run) ->
         cwd: stage.working_dir(),
         user: stage.state.config.config.user.clone(),
         network,
+        security,
+        devices,
+        mounts,
         files,
     };
-    let root = stage.state.root;
-    let ran = stage.add_on_platform(Op::Exec(Box::new(op)), vec![root], name, step);
+    let ran = stage.add_on_platform(Op::Exec(Box::new(op)), inputs, name, step);
     stage.push_layer(ran, created_by);
     Ok(())
 }
 
-fn refuse_unsupported(run: &Run) -> Result<(), Diagnostic> {
-    if let Some(mount) = run.mounts.first() {
-        return Err(not_yet("RUN --mount", mount.span, "bring files in with COPY, and run without the mount"));
-    }
-    if let Some(device) = run.devices.first() {
-        return Err(not_yet("RUN --device", device.span, "run the step without the device"));
-    }
-    match &run.security {
-        Some(security) if security.value == "insecure" => {
-            Err(not_yet("RUN --security=insecure", security.span, "run the step in the sandbox"))
-        }
-        Some(security) if security.value != "sandbox" => {
-            Err(Diagnostic::error(format!("`{}` is no security mode", security.value), security.span)
-                .with_hint("the modes are sandbox and insecure"))
-        }
-        Some(_) | None => Ok(()),
+fn security(word: Option<&Word>) -> Result<Security, Diagnostic> {
+    match word.map(|word| (word, word.value.as_str())) {
+        None | Some((_, "sandbox")) => Ok(Security::Sandbox),
+        Some((_, "insecure")) => Ok(Security::Insecure),
+        Some((word, other)) => Err(Diagnostic::error(format!("`{other}` is no security mode"), word.span)
+            .with_hint("the modes are sandbox and insecure")),
     }
 }
 
-fn network(word: Option<&Word>) -> Result<Network, Diagnostic> {
+/// `NAME`, or `NAME,required`.
+fn device(stage: &StageBuild<'_, '_>, word: &Word) -> Result<Device, Diagnostic> {
+    let text = stage.expand(word)?;
+    let (name, rest) = text.split_once(',').map_or((text.as_str(), None), |(name, rest)| (name, Some(rest)));
+    let required = match rest {
+        None | Some("required=false") => false,
+        Some("required" | "required=true") => true,
+        Some(other) => {
+            return Err(Diagnostic::error(format!("a device has no field `{other}`"), word.span)
+                .with_hint("write `NAME` or `NAME,required`"));
+        }
+    };
+    let name = name.strip_prefix("name=").unwrap_or(name);
+    if name.is_empty() {
+        return Err(Diagnostic::error("the device has no name", word.span));
+    }
+    Ok(Device { name: name.to_owned(), required })
+}
+
+fn network(word: Option<&Word>, default: Network) -> Result<Network, Diagnostic> {
     match word.map(|word| (word, word.value.as_str())) {
-        None | Some((_, "default")) => Ok(Network::Default),
+        None => Ok(default),
+        Some((_, "default")) => Ok(Network::Default),
         Some((_, "none")) => Ok(Network::None),
         Some((_, "host")) => Ok(Network::Host),
         Some((word, other)) => Err(Diagnostic::error(format!("`{other}` is no network mode"), word.span)

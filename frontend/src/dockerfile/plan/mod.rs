@@ -57,6 +57,8 @@ pub(super) struct Step<'a> {
     pub(super) instruction: Cow<'a, Instruction>,
     /// What its `--from` means.
     pub(super) from: Option<Origin>,
+    /// What the `from` of each of its mounts means.
+    pub(super) mounts: Vec<Option<Origin>>,
     /// Whether it is a trigger.
     pub(super) trigger: bool,
     /// The `FROM` to blame, if the instruction is not from this file.
@@ -126,14 +128,22 @@ impl Step<'_> {
         self.foreign.unwrap_or(self.instruction.span)
     }
 
-    /// Where the file has its `--from`.
-    fn span_of_from(&self) -> Span {
-        if let (None, Kind::Copy(copy)) = (self.foreign, &self.instruction.kind)
-            && let Some(from) = &copy.from
-        {
-            return from.span;
+    /// What it takes from elsewhere, and where the file says so.
+    fn origins(&self) -> Vec<(&Origin, Span)> {
+        let span = |span: Span| self.foreign.unwrap_or(span);
+        if let Kind::Run(run) = &self.instruction.kind {
+            let mounts = run.mounts.iter().zip(&self.mounts);
+            return mounts.filter_map(|(flag, origin)| Some((origin.as_ref()?, span(flag.written.span)))).collect();
         }
-        self.span()
+        let mut written = self.span();
+        if let Kind::Copy(copy) = &self.instruction.kind {
+            written = copy.from.as_ref().map_or(written, |from| span(from.span));
+        }
+        self.from.iter().map(|origin| (origin, written)).collect()
+    }
+
+    fn takes(&self) -> &'static str {
+        if matches!(self.instruction.kind, Kind::Run(_)) { "mounts" } else { "copies from" }
     }
 }
 
@@ -172,7 +182,8 @@ impl Planner<'_, '_> {
         let mut steps = Vec::with_capacity(stage.body.len());
         for instruction in stage.body {
             let from = self.or_note(self.names.origin(instruction, index), None);
-            steps.push(Step { instruction: Cow::Borrowed(instruction), from, trigger: false, foreign: None });
+            let mounts = self.or_note(self.names.mounts(instruction, index), Vec::new());
+            steps.push(Step { instruction: Cow::Borrowed(instruction), from, mounts, trigger: false, foreign: None });
         }
         let label = self.names.stages.label(index);
         self.stages.push(PlannedStage { from: stage.instruction, label, base, platform, steps, needed: false });
@@ -181,49 +192,40 @@ impl Planner<'_, '_> {
     /// Refuses what takes from its own stage or one below.
     fn refuse_downward(&mut self) {
         let mut found = Vec::new();
+        let needs = self.needs();
         for (index, stage) in self.stages.iter().enumerate() {
             for step in &stage.steps {
-                let thorough = found.len() < MAX_HINTS;
-                found.extend(self.check_upward(step, index, thorough).err());
+                let needs = (found.len() < MAX_HINTS).then_some(needs.as_slice());
+                found.extend(self.check_upward(step, index, needs).err());
             }
         }
         self.errors.extend(found);
     }
 
-    /// `thorough` tells a circle from a mere disorder.
-    fn check_upward(&self, step: &Step<'_>, index: usize, thorough: bool) -> Result<(), Diagnostic> {
-        let used = match step.from {
-            Some(Origin::Stage(used)) if used >= index => used,
-            Some(Origin::Stage(_) | Origin::Scratch | Origin::Image(_)) | None => return Ok(()),
-        };
-        let span = step.span_of_from();
-        let (taker, giver) = (&self.stages[index].label, &self.stages[used].label);
-        Err(if index == used {
-            Diagnostic::error(format!("the stage `{taker}` copies from itself"), span)
-                .with_hint("its files are there already: use `RUN cp`")
-        } else if thorough && self.reaches(used, index) {
-            Diagnostic::error(
-                format!("circular dependency: `{taker}` copies from `{giver}`, which needs `{taker}`"),
-                span,
-            )
-        } else {
-            Diagnostic::error(format!("the stage `{giver}` is defined below its use"), span)
-                .with_hint(format!("move `{giver}` above `{taker}`"))
+    /// What each stage takes from.
+    fn needs(&self) -> Vec<Vec<usize>> {
+        self.stages.iter().map(|stage| used_stages(stage).collect()).collect()
+    }
+
+    /// `needs` is what each stage takes from; without it, circles are not told from mere disorder.
+    fn check_upward(&self, step: &Step<'_>, index: usize, needs: Option<&[Vec<usize>]>) -> Result<(), Diagnostic> {
+        step.origins().into_iter().try_for_each(|(origin, span)| match origin {
+            Origin::Stage(used) if *used >= index => Err(self.downward(step.takes(), *used, index, needs, span)),
+            Origin::Stage(_) | Origin::Scratch | Origin::Image(_) => Ok(()),
         })
     }
 
-    fn reaches(&self, start: usize, goal: usize) -> bool {
-        let mut seen = vec![false; self.stages.len()];
-        let mut waiting = vec![start];
-        while let Some(index) = waiting.pop() {
-            if index == goal {
-                return true;
-            }
-            if !std::mem::replace(&mut seen[index], true) {
-                waiting.extend(used_stages(&self.stages[index]));
-            }
+    fn downward(&self, verb: &str, used: usize, index: usize, needs: Option<&[Vec<usize>]>, span: Span) -> Diagnostic {
+        let (taker, giver) = (&self.stages[index].label, &self.stages[used].label);
+        if index == used {
+            Diagnostic::error(format!("the stage `{taker}` {verb} itself"), span)
+                .with_hint("its files are there already: use `RUN cp`")
+        } else if needs.is_some_and(|needs| reaches(needs, used, index)) {
+            Diagnostic::error(format!("circular dependency: `{taker}` {verb} `{giver}`, which needs `{taker}`"), span)
+        } else {
+            Diagnostic::error(format!("the stage `{giver}` is defined below its use"), span)
+                .with_hint(format!("move `{giver}` above `{taker}`"))
         }
-        false
     }
 
     /// Marks what the stages in `waiting` need, adds triggers, and returns the images to be looked at.
@@ -255,8 +257,8 @@ impl Planner<'_, '_> {
     fn unknown_images(&self, index: usize, inputs: &Inputs, hints: usize) -> Vec<Missing> {
         let stage = &self.stages[index];
         let base = (&stage.base, &stage.platform, self.names.stages.list[index].from.base.span);
-        let copied =
-            stage.steps.iter().filter_map(|step| Some((step.from.as_ref()?, self.names.target, step.span_of_from())));
+        let origins = stage.steps.iter().flat_map(Step::origins);
+        let copied = origins.map(|(origin, span)| (origin, self.names.target, span));
         let mut missing = Vec::new();
         for (origin, platform, span) in std::iter::once(base).chain(copied) {
             if let Origin::Image(reference) = origin
@@ -280,8 +282,24 @@ impl Planner<'_, '_> {
     }
 }
 
+/// Whether `start` needs `goal`, by way of others or not.
+fn reaches(needs: &[Vec<usize>], start: usize, goal: usize) -> bool {
+    let mut seen = vec![false; needs.len()];
+    let mut waiting = vec![start];
+    while let Some(index) = waiting.pop() {
+        if index == goal {
+            return true;
+        }
+        if !std::mem::replace(&mut seen[index], true) {
+            waiting.extend(&needs[index]);
+        }
+    }
+    false
+}
+
 fn used_stages(stage: &PlannedStage<'_>) -> impl Iterator<Item = usize> {
-    let origins = std::iter::once(&stage.base).chain(stage.steps.iter().filter_map(|step| step.from.as_ref()));
+    let origins = std::iter::once(&stage.base)
+        .chain(stage.steps.iter().flat_map(|step| step.from.iter().chain(step.mounts.iter().flatten())));
     origins.filter_map(|origin| match origin {
         Origin::Stage(index) => Some(*index),
         Origin::Scratch | Origin::Image(_) => None,

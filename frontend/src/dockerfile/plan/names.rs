@@ -4,7 +4,7 @@ use super::Origin;
 use crate::{
     diagnostic::{Diagnostic, Span},
     dockerfile::{
-        instruction::{Instruction, Kind, Word},
+        instruction::{Instruction, Kind, MountFlag, MountKey, Word},
         scope::Variables,
         stage::Stages,
     },
@@ -67,6 +67,15 @@ impl Names<'_, '_> {
             return Ok(None);
         };
         copy.from.as_ref().map(|word| self.named(word, index)).transpose()
+    }
+
+    /// What the `from` of each mount of an instruction of stage `index` means.
+    pub(super) fn mounts(&self, instruction: &Instruction, index: usize) -> Result<Vec<Option<Origin>>, Diagnostic> {
+        let Kind::Run(run) = &instruction.kind else {
+            return Ok(Vec::new());
+        };
+        let from = |mount: &MountFlag| mount.value(MountKey::From).filter(|word| !word.value.is_empty()).cloned();
+        run.mounts.iter().map(|mount| from(mount).map(|word| self.named(&word, index)).transpose()).collect()
     }
 
     fn named(&self, word: &Word, index: usize) -> Result<Origin, Diagnostic> {

@@ -41,9 +41,12 @@ impl<'a> Planner<'a, '_> {
         index: usize,
         foreign: Option<Span>,
     ) -> Result<Step<'a>, Diagnostic> {
-        let mut step = Step { instruction, from: None, trigger: true, foreign };
+        let mut step = Step { instruction, from: None, mounts: Vec::new(), trigger: true, foreign };
         step.from = self.names.origin(&step.instruction, index).map_err(|error| step.blame(error))?;
-        self.check_upward(&step, index, true).map_err(|error| step.blame(error))?;
+        step.mounts = self.names.mounts(&step.instruction, index).map_err(|error| step.blame(error))?;
+        if !step.origins().is_empty() {
+            self.check_upward(&step, index, Some(&self.needs())).map_err(|error| step.blame(error))?;
+        }
         Ok(step)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::dockerfile::{
     Dockerfile,
-    instruction::{Command, Healthcheck, Instruction, Kind, Source, Word},
+    instruction::{Command, Healthcheck, Instruction, Kind, MountKey, Source, Word},
 };
 
 const TEXT: &str = r#"# syntax=docker/dockerfile:1
@@ -51,8 +51,9 @@ fn spans_lead_back_to_the_text() {
     let name = from.name.as_ref().unwrap();
     assert_eq!((name.value.as_str(), slice(name)), ("build", "Build"));
     let Kind::Run(run) = &dockerfile.instructions[2].kind else { panic!() };
-    assert_eq!(run.mounts[0].value, "type=cache,target=/c d");
-    assert_eq!(slice(&run.mounts[0]), "type=cache,target=\"/c d\"");
+    let target = run.mounts[0].value(MountKey::Target).unwrap();
+    assert_eq!(target.value, "/c d");
+    assert_eq!(slice(&run.mounts[0].written), "type=cache,target=\"/c d\"");
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn words(kind: &Kind) -> Vec<Expanded<'_>> {
         Kind::Deps(deps) => {
             deps.flags.iter().map(|(_, word)| word).chain(&deps.arguments).map(Expanded::Word).collect()
         }
-        Kind::Run(run) => run.mounts.iter().map(Expanded::Word).collect(),
+        Kind::Run(run) => run.mounts.iter().map(|mount| Expanded::Word(&mount.written)).collect(),
         Kind::Stopsignal(word) | Kind::User(word) | Kind::Workdir(word) => vec![Expanded::Word(word)],
         Kind::Volume(paths) => paths.iter().map(Expanded::Word).collect(),
         Kind::Cmd(_)

@@ -3,7 +3,7 @@
 use super::asked::Lowered;
 use crate::graph::{
     CopyAction, CopySource, ExecOp, FileAction, FileOp, GitOp, Graph, HttpOp, Id, MakeDir, MakeFile, Mode, Network,
-    Node, Op, Output, Owner,
+    Node, Op, Output, Owner, Security,
 };
 use crate::package::{Package, PackageOp};
 use std::fmt::Write as _;
@@ -89,7 +89,7 @@ fn package_details(op: &PackageOp) -> Vec<String> {
 }
 
 fn exec_details(exec: &ExecOp) -> Vec<String> {
-    let ExecOp { args, env, cwd, user, network, files } = exec;
+    let ExecOp { args, env, cwd, user, network, security, devices, mounts, files } = exec;
     let mut lines = vec![format!("args {args:?}"), format!("env {env:?}")];
     let mut place = format!("in {cwd}");
     if !user.is_empty() {
@@ -101,6 +101,15 @@ fn exec_details(exec: &ExecOp) -> Vec<String> {
         Network::Host => place.push_str(" on the host's network"),
     }
     lines.push(place);
+    if *security == Security::Insecure {
+        lines.push("insecure".to_owned());
+    }
+    for device in devices {
+        lines.push(format!("device {}{}", device.name, if device.required { ", required" } else { "" }));
+    }
+    for mount in mounts {
+        lines.push(format!("mount {mount:?}"));
+    }
     for file in files {
         lines.push(format!("file {} {:o} {:?}", file.path, file.mode, file.content));
     }

@@ -1,0 +1,109 @@
+//! `--ca-certificates`: a step trusts a private authority, and its layer never hears of it.
+
+use crate::harness::{BUSYBOX, Workspace, native_platform, peer};
+use std::{
+    fs,
+    net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt as _,
+    process::{Child, Stdio},
+    thread,
+    time::Duration,
+};
+
+/// A TLS server on the loopback of this machine, with a certificate that nobody but its maker trusts.
+struct Server {
+    process: Child,
+    port: u16,
+}
+
+impl Server {
+    fn start(work: &Workspace) -> Option<Self> {
+        let (key, certificate) = (work.path("home/key.pem"), work.path("home/ca.pem"));
+        let made = peer("openssl")?
+            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+            .args(["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"])
+            .arg("-keyout")
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate)
+            .stderr(Stdio::null())
+            .status();
+        assert!(made.unwrap().success());
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let process = peer("openssl")?
+            .args(["s_server", "-quiet", "-www", "-accept", &format!("127.0.0.1:{port}"), "-key"])
+            .arg(&key)
+            .arg("-cert")
+            .arg(&certificate)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            thread::sleep(Duration::from_millis(20));
+        }
+        Some(Self { process, port })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Brings curl of this machine, and its libraries, into the context's folder `root`.
+fn bring_curl(work: &Workspace) -> Option<()> {
+    let program = peer("curl")?.get_program().to_owned();
+    let libraries = peer("ldd")?.arg(&program).output().unwrap().stdout;
+    let libraries = String::from_utf8(libraries).unwrap();
+    let paths = libraries.split_whitespace().filter(|word| word.starts_with('/'));
+    for path in paths.chain([program.to_str().unwrap()]) {
+        work.file(&format!("root{path}"), fs::read(path).unwrap());
+        fs::set_permissions(work.path(format!("context/root{path}")), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    Some(())
+}
+
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+#[test]
+fn a_step_trusts_what_its_layer_does_not_have() {
+    let Some(work) = Workspace::with_busybox(&[native_platform()], "") else { return };
+    let (Some(server), Some(())) = (Server::start(&work), bring_curl(&work)) else { return };
+    let url = format!("https://127.0.0.1:{}/", server.port);
+    work.file("bundle", "# of the distribution\n");
+    work.file(
+        "Dockerfile",
+        format!(
+            "{BUSYBOX}FROM busybox\nCOPY root /\nCOPY bundle {BUNDLE}\nENV PATH=/bin:/usr/bin\n\
+             RUN curl -sS -o /said {url}\n\
+             RUN curl -sS --cacert {BUNDLE} -o /said-too {url}\n\
+             RUN [ ! -e /dev/certificates/key ] && echo own >> {BUNDLE}\n\
+             RUN rm {BUNDLE} && echo new > {BUNDLE}\n"
+        ),
+    );
+    let untrusted = work.build(&["--network", "host"]).exits_with(1);
+    assert!(untrusted.raw.contains("certificate"), "{}", untrusted.raw);
+    let certificate = work.path("home/ca.pem").display().to_string();
+    let out = format!("type=local,dest={}", work.path("out").display());
+    let oci = format!("type=oci,dest={},tar=false", work.path("oci").display());
+    work.build(&["--network", "host", "--ca-certificates", &certificate, "-o", &out, "-o", &oci]).succeeds();
+    assert_eq!(work.read(&format!("out{BUNDLE}")), "new\n");
+    let second_line = fs::read_to_string(&certificate).unwrap().lines().nth(1).unwrap().to_owned();
+    let found = peer("grep")
+        .unwrap()
+        .args(["-rlF", &second_line])
+        .arg(work.path("out"))
+        .arg(work.path("store/layers"))
+        .output();
+    let found = String::from_utf8(found.unwrap().stdout).unwrap();
+    // What the server said is a page about its connection; it holds no certificate of its own.
+    assert_eq!(found, "", "the certificate is in a layer");
+    // The certificates are in no key: without them, nothing runs again.
+    let again = work.build(&["--network", "host"]).succeeds();
+    assert!(again.vertices().all(|(_, outcome)| matches!(outcome, flashbuild::solver::event::Outcome::Cached(_))));
+    work.build(&["--ca-certificates", "nowhere.pem"]).exits_with(2);
+}

@@ -1,0 +1,4 @@
+FROM debian AS one
+RUN --mount=from=two,target=/a x
+FROM one AS two
+RUN --mount=from=two,target=/a x
