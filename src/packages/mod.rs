@@ -50,7 +50,6 @@ pub struct Packages {
     store: Store,
     client: Client,
     /// Where the lock files are.
-    #[expect(dead_code, reason = "the first ecosystem reads it")]
     files: Arc<ContextFiles>,
     lock: Arc<Lock>,
     /// Whether indexes are asked again for what is known already.
@@ -119,7 +118,8 @@ impl Packages {
 async fn plan_of(packages: &Packages, request: &DepsRequest) -> Result<Planned, PackageError> {
     match request.ecosystem {
         Ecosystem::Apt => apt::plan(packages, request).await,
-        Ecosystem::Node | Ecosystem::Python => Err(PackageError::NotYet(request.ecosystem.name())),
+        Ecosystem::Python => python::plan(packages, request).await,
+        Ecosystem::Node => Err(PackageError::NotYet(request.ecosystem.name())),
     }
 }
 
