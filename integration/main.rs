@@ -12,6 +12,7 @@ mod concurrency;
 mod copy;
 mod crash;
 mod deps_apt;
+mod deps_python;
 mod differential;
 mod direction;
 mod emulation;

@@ -241,7 +241,6 @@ impl Client {
     }
 
     /// A page of at most `limit` bytes, where it came from, and its content type.
-    #[expect(dead_code, reason = "apt reads no pages; indexes of languages are pages")]
     pub(super) async fn page(
         &self,
         what: &str,

@@ -120,7 +120,7 @@ async fn plan_of(packages: &Packages, request: &DepsRequest) -> Result<Planned, 
     match request.ecosystem {
         Ecosystem::Apt => apt::plan(packages, request).await,
         Ecosystem::Node => node::plan(packages, request).await,
-        Ecosystem::Python => Err(PackageError::NotYet(request.ecosystem.name())),
+        Ecosystem::Python => python::plan(packages, request).await,
     }
 }
 

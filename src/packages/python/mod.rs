@@ -1,11 +1,168 @@
-//! Python: wheels.
+//! `DEPS python`: wheels of a lock file become layers.
+//!
+//! 1. [`Target`]: for which Python on which platform, and where packages go.
+//! 2. [`lock`]: which packages of which version, with which hashes; markers, extras and groups are decided here.
+//! 3. [`choose`]: the best wheel of each, from what the lock, folders and indexes offer ([`config`] says which).
+//! 4. [`wheel`]: a wheel's files, when the layer is made.
+//!
+//! Nothing of it runs Python or looks at the image's files.
 
-use super::PackageError;
-use crate::layer::Item;
-use flashbuild_frontend::package::{Package, WheelLayout};
-use std::fs::File;
-
+mod bins;
+mod choose;
+mod config;
+mod index;
+mod lock;
+mod memory;
+mod tags;
+mod target;
 mod wheel;
+
+use super::{PackageError, Packages, Planned};
+use crate::layer::Item;
+use choose::{Chosen, Shelves};
+use config::Sources;
+use flashbuild_frontend::package::{DepsRequest, Package, PackageLayout, PackageOp, WheelLayout};
+use lock::{Format, Locked, Requirements, Wanted};
+use std::{collections::BTreeMap, fs::File};
+use tags::normalised;
+use target::Target;
+use url::Url;
+
+/// Which wheels a lock file means.
+pub(super) async fn plan(packages: &Packages, request: &DepsRequest) -> Result<Planned, PackageError> {
+    let [file] = request.arguments.as_slice() else {
+        let problem = "DEPS python takes one lock file; write another DEPS for another file".to_owned();
+        return Err(PackageError::Lock { file: request.arguments.join(" "), problem });
+    };
+    if request.flag("build-sdist").is_some() {
+        let problem = "building source distributions is not supported yet".to_owned();
+        return Err(PackageError::Flag { flag: "build-sdist", problem });
+    }
+    let target = Target::of(request)?;
+    let wanted = Wanted {
+        extras: request.flags("extra").map(normalised).collect(),
+        groups: request.flags("group").map(str::to_owned).collect(),
+    };
+    let mut sources = Sources::of_this_machine();
+    sources.find_links.splice(0..0, request.flags("find-links").map(str::to_owned));
+    let locked = without_doubles(read_lock(packages, file, &target, &wanted, &mut sources)?)?;
+    if locked.iter().any(Locked::needs_index) {
+        tokio::task::block_in_place(|| sources.complete());
+    }
+    let key = memory::key(request, &locked, &sources);
+    // Trusts the indexes, whether they are asked or not: artifacts come from there.
+    let shelves = shelves(packages, sources)?;
+    let chosen = if let Some(chosen) = memory::recall(&packages.store, key)? {
+        chosen
+    } else {
+        let chosen = shelves.choose(locked, &target, &request.platform).await?;
+        memory::remember(&packages.store, key, &chosen)?;
+        chosen
+    };
+    Ok(planned(chosen, &target))
+}
+
+/// The packages of the lock, and where else it says that wheels are.
+fn read_lock(
+    packages: &Packages,
+    file: &str,
+    target: &Target,
+    wanted: &Wanted,
+    sources: &mut Sources,
+) -> Result<Vec<Locked>, PackageError> {
+    match Format::of(file)? {
+        format @ (Format::Pylock | Format::Uv | Format::Pipfile | Format::Poetry) => {
+            lock::read(format, file, &packages.files.read(file)?, target, wanted)
+        }
+        Format::Requirements => {
+            let mut open = |file: &str| packages.files.read(file);
+            let Requirements { locked, unpinned, indexes, find_links } = Requirements::read(file, target, &mut open)?;
+            if let Some(first) = unpinned.first() {
+                let problem = format!(
+                    "{:?} has no hash: pin it with `uv pip compile --generate-hashes` or `pip-compile --generate-hashes`",
+                    first.requirement
+                );
+                return Err(PackageError::Lock { file: first.at.clone(), problem });
+            }
+            if !wanted.extras.is_empty() || !wanted.groups.is_empty() {
+                let problem = "requirements have no extras or groups to choose from".to_owned();
+                return Err(PackageError::Lock { file: file.to_owned(), problem });
+            }
+            sources.find_links.extend(find_links);
+            let mut indexes = indexes.into_iter();
+            if let Some(first) = indexes.next() {
+                sources.extra.extend(sources.index.replace(first));
+                sources.extra.extend(indexes);
+            }
+            Ok(locked)
+        }
+    }
+}
+
+/// One entry a package. Two versions of one package cannot be in one folder.
+fn without_doubles(locked: Vec<Locked>) -> Result<Vec<Locked>, PackageError> {
+    let mut by_name: BTreeMap<String, Locked> = BTreeMap::new();
+    for package in locked {
+        match by_name.get_mut(&package.name) {
+            None => {
+                by_name.insert(package.name.clone(), package);
+            }
+            Some(known) if known.version == package.version => {
+                known.requested |= package.requested;
+                known.files.extend(package.files);
+                known.hashes.extend(package.hashes);
+            }
+            Some(known) => {
+                let problem = format!("it needs {} {} and {} at once", known.name, known.version, package.version);
+                return Err(PackageError::Lock { file: package.at, problem });
+            }
+        }
+    }
+    Ok(by_name.into_values().collect())
+}
+
+/// Opens folders and trusts indexes.
+fn shelves(packages: &Packages, sources: Sources) -> Result<Shelves, PackageError> {
+    let mut shelves = Shelves { client: packages.client.clone(), indexes: Vec::new(), folders: Vec::new() };
+    for folder in sources.find_links {
+        if folder.starts_with("http:") || folder.starts_with("https:") {
+            let problem = format!("{folder} is a page: give a folder, or configure an index");
+            return Err(PackageError::Flag { flag: "find-links", problem });
+        }
+        let path = packages.files.root().join(folder.strip_prefix("file://").unwrap_or(&folder));
+        // A folder of somebody's configuration need not exist.
+        if path.is_dir() {
+            shelves.folders.extend(index::in_folder(&path)?);
+        }
+    }
+    if !sources.no_index {
+        for text in sources.index.into_iter().chain(sources.extra) {
+            let url = Url::parse(&text).map_err(|error| PackageError::Flag {
+                flag: "index-url",
+                problem: format!("the index that is configured is no address: {error}"),
+            })?;
+            shelves.indexes.push(packages.client.configure(url));
+        }
+    }
+    Ok(shelves)
+}
+
+/// Wheels to layers.
+fn planned(chosen: Vec<Chosen>, target: &Target) -> Planned {
+    let mut planned = Planned::default();
+    let mut wheels = Vec::with_capacity(chosen.len());
+    for Chosen { name, version, requested, hash, addresses } in chosen {
+        planned.addresses.extend(addresses.into_iter().map(|address| (hash.clone(), address)));
+        let layout = PackageLayout::Wheel(target.layout(requested));
+        wheels.push(Package { name, version, artifact: hash, layout });
+    }
+    let files = target.files();
+    if !files.is_empty() {
+        planned.plan.layers.push(PackageOp { packages: Vec::new(), files });
+    }
+    planned.plan.layers.extend(bins::pack(wheels));
+    planned
+}
 
 /// The files of a wheel.
 pub(super) fn unpack(

@@ -1,0 +1,288 @@
+//! `DEPS python`: wheels of a lock become layers, the same files as pip installs.
+
+use crate::harness::{Run, Workspace, skip};
+use flashbuild::solver::event::{Hit, Outcome};
+use sha2::{Digest as _, Sha256};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    io::{Cursor, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+use zip::{ZipWriter, write::SimpleFileOptions};
+
+/// A wheel of one module whose answer is `answer`, as bytes.
+fn wheel(name: &str, version: &str, answer: &str) -> Vec<u8> {
+    let info = format!("{name}-{version}.dist-info");
+    let files = [
+        (format!("{name}.py"), format!("answer = {answer:?}\n\n\ndef main():\n    print(answer)\n")),
+        (format!("{info}/METADATA"), format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")),
+        (format!("{info}/WHEEL"), "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n".to_owned()),
+        (format!("{info}/entry_points.txt"), format!("[console_scripts]\n{name} = {name}:main\n")),
+        (format!("{info}/RECORD"), format!("{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")),
+    ];
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (path, content) in files {
+        zip.start_file(path, SimpleFileOptions::default()).unwrap();
+        zip.write_all(content.as_bytes()).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+}
+
+/// A context with wheels in `wheels/`, by the tags of their names, and a lock of all of them.
+struct Project {
+    work: Workspace,
+    lock: BTreeMap<String, String>,
+}
+
+impl Project {
+    fn new(dockerfile: &str) -> Self {
+        Self { work: Workspace::new(dockerfile), lock: BTreeMap::new() }
+    }
+
+    /// Adds a wheel, or another one of a package that is there.
+    fn wheel(&mut self, name: &str, version: &str, tags: &str) -> &mut Self {
+        let bytes = wheel(name, version, tags);
+        let hash = format!(" --hash=sha256:{}", sha256(&bytes));
+        self.work.file(&format!("wheels/{name}-{version}-{tags}.whl"), bytes);
+        let entry = self.lock.entry(name.to_owned()).or_default();
+        if !entry.starts_with(&format!("{name}=={version} ")) {
+            *entry = format!("{name}=={version} ");
+        }
+        entry.push_str(&hash);
+        let lines: Vec<&str> = self.lock.values().map(String::as_str).collect();
+        self.work.file("requirements.txt", lines.join("\n"));
+        self
+    }
+}
+
+/// Names of packages whose layers were made, and of those that were found.
+fn layers(run: &Run) -> (Vec<String>, Vec<String>) {
+    let named = |wanted: fn(&Outcome) -> bool| {
+        let found = run.vertices().filter(|(_, outcome)| wanted(outcome)).filter_map(|(name, _)| {
+            let (_, package) = name.split_once("DEPS python ")?;
+            let (name, version) = package.split_once(' ')?;
+            version.starts_with(|first: char| first.is_ascii_digit()).then(|| format!("{name} {version}"))
+        });
+        let mut found: Vec<String> = found.collect();
+        found.sort();
+        found
+    };
+    (
+        named(|outcome| matches!(outcome, Outcome::Ran)),
+        named(|outcome| matches!(outcome, Outcome::Cached(Hit::Definition | Hit::Content))),
+    )
+}
+
+const DOCKERFILE: &str = "\
+FROM scratch
+DEPS python --python=/usr/bin/python3.11 --find-links=wheels requirements.txt
+";
+
+#[test]
+fn each_package_is_a_layer_that_platforms_and_builds_share() {
+    let mut project = Project::new(DOCKERFILE);
+    project.wheel("pure", "1.0", "py3-none-any").wheel("native", "1.0", "cp311-cp311-manylinux_2_17_x86_64").wheel(
+        "native",
+        "1.0",
+        "cp311-cp311-manylinux_2_17_aarch64",
+    );
+    let both = ["--platform", "linux/amd64,linux/arm64", "-o", "type=local,dest=../out"];
+    let first = project.work.build(&both).succeeds();
+    assert_eq!(layers(&first), (vec!["native 1.0".to_owned(), "native 1.0".into(), "pure 1.0".into()], vec![]));
+    let module =
+        |platform: &str| project.work.read(&format!("out/{platform}/opt/venv/lib/python3.11/site-packages/native.py"));
+    assert!(module("linux_amd64").contains("x86_64") && module("linux_arm64").contains("aarch64"));
+    let launcher = project.work.read("out/linux_amd64/opt/venv/bin/pure");
+    assert!(launcher.starts_with("#!/opt/venv/bin/python\n"), "{launcher}");
+    let python = fs::read_link(project.work.path("out/linux_amd64/opt/venv/bin/python")).unwrap();
+    assert_eq!(python, Path::new("/usr/bin/python3.11"));
+
+    let again = project.work.build(&both).succeeds();
+    assert_eq!(layers(&again).0, Vec::<String>::new());
+    assert_eq!(again.digest(), first.digest());
+
+    project.wheel("pure", "1.1", "py3-none-any");
+    let bumped = project.work.build(&both).succeeds();
+    assert_eq!(layers(&bumped), (vec!["pure 1.1".to_owned()], vec!["native 1.0".to_owned(), "native 1.0".into()]));
+}
+
+#[test]
+fn code_is_on_top_of_packages() {
+    let mut project = Project::new(&format!("{DOCKERFILE}COPY app.py /app/\nENV PATH=/opt/venv/bin\n"));
+    project.wheel("pure", "1.0", "py3-none-any").work.file("app.py", "import pure\n");
+    project.work.build(&["-o", "type=local,dest=../out"]).succeeds();
+    project.work.file("app.py", "import pure, sys\n");
+    let changed = project.work.build(&["-o", "type=local,dest=../out"]).succeeds();
+    assert_eq!(layers(&changed).0, Vec::<String>::new());
+    assert_eq!(project.work.read("out/app/app.py"), "import pure, sys\n");
+    assert!(project.work.path("out/opt/venv/lib/python3.11/site-packages/pure.py").exists());
+}
+
+#[test]
+fn markers_are_decided_for_the_target() {
+    let mut project = Project::new(DOCKERFILE);
+    project.wheel("pure", "1.0", "py3-none-any").wheel("arm", "1.0", "py3-none-any");
+    let lock = fs::read_to_string(project.work.path("context/requirements.txt")).unwrap();
+    let lock = lock.replace("arm==1.0 ", "arm==1.0 ; platform_machine == 'aarch64' and python_version < '3.12' \\\n ");
+    project.work.file("requirements.txt", lock);
+    assert_eq!(layers(&project.work.build(&["--platform", "linux/amd64"]).succeeds()).0, ["pure 1.0"]);
+    assert_eq!(layers(&project.work.build(&["--platform", "linux/arm64"]).succeeds()).0, ["arm 1.0"]);
+}
+
+#[test]
+fn all_packages_without_a_wheel_are_named_at_once() {
+    let mut project = Project::new(DOCKERFILE);
+    project
+        .wheel("one", "1.0", "cp311-cp311-manylinux_2_17_x86_64")
+        .wheel("two", "2.0", "cp312-cp312-manylinux_2_17_s390x")
+        .wheel("three", "3.0", "py3-none-any");
+    let refused = project.work.build(&["--platform", "linux/s390x"]).exits_with(1);
+    for part in [
+        "no wheel for Python 3.11 on linux/s390x:",
+        "one 1.0: wheels for cp311-cp311-manylinux_2_17_x86_64",
+        "two 2.0: wheels for cp312-cp312-manylinux_2_17_s390x",
+        "Dockerfile:2:1",
+    ] {
+        assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+    }
+    assert!(!refused.stderr.contains("three 3.0"), "{}", refused.stderr);
+}
+
+#[test]
+fn another_artifact_than_the_locked_one_is_refused() {
+    let mut project = Project::new(DOCKERFILE);
+    project.wheel("pure", "1.0", "py3-none-any");
+    let bytes = wheel("pure", "1.0", "evil");
+    let name = "pure-1.0-py3-none-any.whl";
+    project.work.file(
+        "pylock.toml",
+        format!(
+            "lock-version = \"1.0\"\ncreated-by = \"test\"\n[[packages]]\nname = \"pure\"\nversion = \"1.0\"\n\
+             [[packages.wheels]]\nname = {name:?}\nhashes = {{ sha256 = \"{}\" }}\n",
+            sha256(&bytes)
+        ),
+    );
+    project.work.file("Dockerfile", DOCKERFILE.replace("requirements.txt", "pylock.toml"));
+    let refused = project.work.build(&[]).exits_with(1);
+    assert!(refused.stderr.contains("pure: the artifact is not the one that the lock names"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_lock_that_leads_into_this_machine_is_refused() {
+    let work =
+        Workspace::new(&DOCKERFILE.replace("requirements.txt", "pylock.toml").replace(" --find-links=wheels", ""));
+    for (url, problem) in [
+        ("http://169.254.169.254/latest/pure-1.0-py3-none-any.whl", "it leads into a private network"),
+        ("http://localhost:1/pure-1.0-py3-none-any.whl", "it leads to this machine"),
+        ("file:///etc/pure-1.0-py3-none-any.whl", "artifacts come from https"),
+    ] {
+        let package = "lock-version = \"1.0\"\n[[packages]]\nname = \"pure\"\nversion = \"1.0\"\n[[packages.wheels]]\n";
+        work.file("pylock.toml", format!("{package}url = {url:?}\nhashes = {{ sha256 = \"{}\" }}\n", "0".repeat(64)));
+        let refused = work.build(&[]).exits_with(1);
+        assert!(refused.stderr.contains(problem), "{problem}: {}", refused.stderr);
+    }
+}
+
+/// What a tree holds, as far as a package may depend on it. Launchers are told by their names: each installer has its
+/// own text for them.
+fn installed(root: &Path) -> BTreeMap<String, String> {
+    fn visit(root: &Path, folder: &Path, found: &mut BTreeMap<String, String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            if path.is_dir() {
+                visit(root, &path, found);
+                continue;
+            }
+            let last = path.file_name().unwrap().to_str().unwrap();
+            // Who installed it, what was asked for, and headers, for which each installer has another folder.
+            if matches!(last, "INSTALLER" | "REQUESTED" | "direct_url.json") || name.starts_with("include/") {
+                continue;
+            }
+            let bytes = fs::read(&path).unwrap();
+            let is_launcher = name.starts_with("bin/") && String::from_utf8_lossy(&bytes).contains("sys.exit(");
+            let content = if is_launcher { "launcher".to_owned() } else { sha256(&bytes) };
+            let content = if last == "RECORD" { record(&bytes) } else { content };
+            let executable = fs::metadata(&path).unwrap().permissions().mode() & 0o111 != 0;
+            found.insert(name, format!("{content} {executable}"));
+        }
+    }
+    let mut found = BTreeMap::new();
+    visit(root, root, &mut found);
+    found
+}
+
+/// A `RECORD` without the rows of what is left out of the comparison.
+fn record(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let left_out = ["INSTALLER", "REQUESTED", "direct_url.json", "bin/", "include/"];
+    let mut rows: Vec<&str> = text.lines().map(str::trim_end).collect();
+    rows.retain(|row| !left_out.iter().any(|part| row.contains(part)));
+    rows.sort_unstable();
+    rows.join("\n")
+}
+
+/// Wheels that `integration/setup` fetched for a machine.
+fn fetched(machine: &str) -> Option<Vec<PathBuf>> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wheels").join(machine);
+    let Ok(entries) = fs::read_dir(&folder) else {
+        skip(&format!("no wheels were fetched for {machine}"));
+        return None;
+    };
+    Some(entries.map(|entry| entry.unwrap().path()).collect())
+}
+
+#[test]
+fn popular_packages_are_what_pip_installs() {
+    for (machine, platform) in [("x86_64", "linux/amd64"), ("aarch64", "linux/arm64")] {
+        let Some(wheels) = fetched(machine) else { return };
+        assert!(wheels.len() >= 15, "{wheels:?}");
+        let folder = wheels[0].parent().unwrap().to_str().unwrap().to_owned();
+        let work = Workspace::new(&format!(
+            "FROM scratch\nDEPS python --python=3.11 --target=/app --libc=glibc-2.28 --find-links={folder} requirements.txt\n"
+        ));
+        let mut lock = String::new();
+        for wheel in &wheels {
+            let name = wheel.file_name().unwrap().to_str().unwrap();
+            let mut parts = name.split('-');
+            let (name, version) = (parts.next().unwrap(), parts.next().unwrap());
+            let hash = sha256(&fs::read(wheel).unwrap());
+            writeln!(lock, "{name}=={version} --hash=sha256:{hash}").unwrap();
+        }
+        work.file("requirements.txt", &lock);
+        let theirs = work.path("theirs");
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--no-compile", "--no-deps", "--no-index", "--require-hashes"]);
+        pip.args([
+            "--only-binary=:all:",
+            "--python-version=3.11",
+            "--disable-pip-version-check",
+            "--root-user-action=ignore",
+        ]);
+        for old in ["manylinux_2_28", "manylinux_2_17", "manylinux2014"] {
+            pip.arg(format!("--platform={old}_{machine}"));
+        }
+        pip.args(["--find-links", &folder, "--target"])
+            .arg(&theirs)
+            .arg("-r")
+            .arg(work.path("context/requirements.txt"));
+        if !pip.status().is_ok_and(|status| status.success()) {
+            skip("pip is not installed, or refuses");
+            return;
+        }
+        work.build(&["--platform", platform, "-o", "type=local,dest=../ours"]).succeeds();
+        let (ours, theirs) = (installed(&work.path("ours/app")), installed(&theirs));
+        assert!(ours.len() > 500);
+        for name in ours.keys().chain(theirs.keys()) {
+            assert_eq!(ours.get(name), theirs.get(name), "{machine}: {name}");
+        }
+    }
+}

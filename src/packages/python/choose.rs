@@ -1,0 +1,189 @@
+//! Which wheel of each locked package: the best for the target, among those whose hashes the lock has.
+//!
+//! What the lock itself says of files is enough where it names them. Where it has hashes only, folders and indexes are asked
+//! which files they are. All packages are looked at before one that has no wheel is complained about.
+
+use super::{
+    index::{self, Offer},
+    lock::Locked,
+    tags::WheelName,
+    target::Target,
+};
+use crate::packages::{Address, Client, PackageError};
+use flashbuild_frontend::{package::ArtifactHash, platform::Platform};
+use futures_util::future::join_all;
+use std::{fmt::Write as _, path::PathBuf};
+use url::Url;
+
+/// Where wheels are looked for.
+pub(super) struct Shelves {
+    pub(super) client: Client,
+    /// Without credentials.
+    pub(super) indexes: Vec<Url>,
+    /// Wheels in folders: name and path.
+    pub(super) folders: Vec<(String, PathBuf)>,
+}
+
+/// A wheel that was chosen.
+#[derive(Debug, Clone)]
+pub(super) struct Chosen {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) requested: bool,
+    pub(super) hash: ArtifactHash,
+    /// The best first.
+    pub(super) addresses: Vec<Address>,
+}
+
+/// Why a package has no wheel.
+enum Lack {
+    /// There are wheels, but for others.
+    NoneFits { name: String, version: String, others: Vec<String> },
+    /// Something else.
+    Error(PackageError),
+}
+
+impl Shelves {
+    /// The best wheel of each package.
+    pub(super) async fn choose(
+        &self,
+        locked: Vec<Locked>,
+        target: &Target,
+        platform: &Platform,
+    ) -> Result<Vec<Chosen>, PackageError> {
+        let chosen = join_all(locked.into_iter().map(|package| self.choose_one(package, target))).await;
+        let mut wheels = Vec::with_capacity(chosen.len());
+        let mut lacking = Vec::new();
+        for chosen in chosen {
+            match chosen {
+                Ok(chosen) => wheels.push(chosen),
+                Err(Lack::Error(error)) => return Err(error),
+                Err(Lack::NoneFits { name, version, others }) => lacking.push((name, version, others)),
+            }
+        }
+        if lacking.is_empty() { Ok(wheels) } else { Err(unavailable(&lacking, target, platform)) }
+    }
+
+    async fn choose_one(&self, package: Locked, target: &Target) -> Result<Chosen, Lack> {
+        let offers = self.offers(&package).await.map_err(Lack::Error)?;
+        let rank = |offer: &Offer| {
+            let wheel = WheelName::parse(&offer.file)?;
+            Some((target.tags.rank(&wheel)?, std::cmp::Reverse(wheel.build)))
+        };
+        let best = offers.iter().filter_map(|offer| Some((rank(offer)?, offer))).min_by(|(a, _), (b, _)| a.cmp(b));
+        let Some((_, best)) = best else {
+            let mut others: Vec<String> = offers.into_iter().map(|offer| offer.file).collect();
+            others.dedup();
+            return Err(Lack::NoneFits { name: package.name, version: package.version, others });
+        };
+        let Some(hash) = best.hash.clone() else {
+            return Err(Lack::Error(PackageError::Lock {
+                file: package.at,
+                problem: format!("{} {} has no hash", package.name, package.version),
+            }));
+        };
+        // The same file may be had elsewhere.
+        let local =
+            self.folders.iter().filter(|(name, _)| *name == best.file).map(|(_, path)| Address::File(path.clone()));
+        let mut addresses: Vec<Address> = local.collect();
+        for offer in offers.iter().filter(|offer| offer.file == best.file) {
+            if !addresses.contains(&offer.address) {
+                addresses.push(offer.address.clone());
+            }
+        }
+        Ok(Chosen { name: package.name, version: package.version, requested: package.requested, hash, addresses })
+    }
+
+    /// All wheels of the locked version that the lock vouches for.
+    async fn offers(&self, package: &Locked) -> Result<Vec<Offer>, PackageError> {
+        let mut offers = Vec::new();
+        let mut without_address = false;
+        for file in package.files.iter().filter(|file| WheelName::parse(&file.name).is_some()) {
+            let folder = self.folders.iter().find(|(name, _)| *name == file.name);
+            let address = match (&file.url, folder) {
+                (_, Some((_, path))) => Address::File(path.clone()),
+                (Some(url), None) => Address::Web(self.checked(url)?),
+                (None, None) => {
+                    without_address = true;
+                    continue;
+                }
+            };
+            offers.push(Offer { file: file.name.clone(), hash: Some(file.hash.clone()), address });
+        }
+        if !package.hashes.is_empty() {
+            // The file's bytes decide; a version in its name keeps us from reading them all.
+            for (name, path) in &self.folders {
+                if index::is_of(name, &package.name)
+                    && let Some(hash) = hash_of_file(path, &package.hashes)
+                {
+                    offers.push(Offer { file: name.clone(), hash: Some(hash), address: Address::File(path.clone()) });
+                }
+            }
+        }
+        if offers.is_empty() || without_address || !package.hashes.is_empty() {
+            offers.extend(self.at_indexes(package).await?);
+        }
+        Ok(offers)
+    }
+
+    /// An address that a lock names, its credentials taken off.
+    fn checked(&self, url: &Url) -> Result<Url, PackageError> {
+        self.client.check(url)?;
+        let mut url = url.clone();
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        Ok(url)
+    }
+
+    async fn at_indexes(&self, package: &Locked) -> Result<Vec<Offer>, PackageError> {
+        let pages = join_all(self.indexes.iter().map(|at| index::at_index(&self.client, at, &package.name))).await;
+        let mut offers = Vec::new();
+        for page in pages {
+            offers.extend(page?.into_iter().filter_map(|offer| vouched(offer, package)));
+        }
+        Ok(offers)
+    }
+}
+
+/// The offer with the hash that the lock has for it, if it has one.
+fn vouched(offer: Offer, package: &Locked) -> Option<Offer> {
+    let named = package.files.iter().find(|file| file.name == offer.file).map(|file| file.hash.clone());
+    let listed = || offer.hash.clone().filter(|hash| package.hashes.contains(hash));
+    let hash = named.or_else(listed)?;
+    Some(Offer { hash: Some(hash), ..offer })
+}
+
+/// The hash among `wanted` that a file has.
+fn hash_of_file(path: &std::path::Path, wanted: &[ArtifactHash]) -> Option<ArtifactHash> {
+    let mut hash = crate::image::Sha256::default();
+    std::io::copy(&mut std::fs::File::open(path).ok()?, &mut hash).ok()?;
+    let hash: ArtifactHash = hash.finish().to_string().parse().ok()?;
+    wanted.contains(&hash).then_some(hash)
+}
+
+/// Names all packages without a wheel, and the choices.
+fn unavailable(lacking: &[(String, String, Vec<String>)], target: &Target, platform: &Platform) -> PackageError {
+    let mut text = format!("no wheel for {} on {platform}:", target.python_name());
+    for (name, version, others) in lacking {
+        let there = match others.as_slice() {
+            [] => "only a source distribution, or nothing that the lock vouches for".to_owned(),
+            others => {
+                let tags = |file: &String| {
+                    let tags = file.trim_end_matches(".whl").rsplitn(4, '-').take(3).collect::<Vec<_>>();
+                    tags.into_iter().rev().collect::<Vec<_>>().join("-")
+                };
+                let mut tags: Vec<String> = others.iter().map(tags).collect();
+                tags.sort();
+                let more = tags.len().saturating_sub(6);
+                tags.truncate(6);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                format!("wheels for {}{more}", tags.join(", "))
+            }
+        };
+        let _ = write!(text, "\n  {name} {version}: {there}");
+    }
+    text.push_str(
+        "\nChoose: build them in a stage with RUN pip wheel and give the folder with --find-links, take them from a distribution's packages, or leave the platform out",
+    );
+    PackageError::Unavailable(text)
+}

@@ -1,0 +1,65 @@
+//! `Pipfile.lock`: pinned packages by section, with hashes.
+
+use super::{
+    super::{super::PackageError, tags::normalised, target::Target},
+    Locked, Wanted, marker, problem, refuse_source, strong,
+};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+#[derive(Deserialize)]
+struct Entry {
+    version: Option<String>,
+    markers: Option<String>,
+    #[serde(default)]
+    hashes: Vec<String>,
+    path: Option<String>,
+    file: Option<String>,
+    git: Option<String>,
+}
+
+/// `_meta` is the one section that holds no packages.
+type Document = BTreeMap<String, serde_json::Value>;
+
+pub(super) fn read(file: &str, text: &str, target: &Target, wanted: &Wanted) -> Result<Vec<Locked>, PackageError> {
+    if !wanted.extras.is_empty() {
+        return Err(problem(file, "a Pipfile has no extras: name its sections with --group"));
+    }
+    let mut document: Document = serde_json::from_str(text).map_err(|error| problem(file, error.to_string()))?;
+    let sections = std::iter::once("default").chain(wanted.groups.iter().map(String::as_str));
+    let mut locked: BTreeMap<String, Locked> = BTreeMap::new();
+    for section in sections {
+        // `--group=dev` is what pipenv calls it on the command line.
+        let section = if section == "dev" { "develop" } else { section };
+        let Some(packages) = document.remove(section) else {
+            return Err(problem(file, format!("it has no section {section:?}")));
+        };
+        let packages: BTreeMap<String, Entry> =
+            serde_json::from_value(packages).map_err(|error| problem(file, error.to_string()))?;
+        for (name, entry) in packages {
+            if let Some(condition) = &entry.markers
+                && !target.fits(&marker(file, condition)?, &[])
+            {
+                continue;
+            }
+            let source = [(entry.path, "a folder"), (entry.file, "an address"), (entry.git, "a repository")];
+            if let Some((_, source)) = source.into_iter().find(|(given, _)| given.is_some()) {
+                return Err(refuse_source(file, &name, source));
+            }
+            let version = entry.version.as_deref().and_then(|version| version.strip_prefix("=="));
+            let Some(version) = version else { return Err(problem(file, format!("{name} has no version"))) };
+            let name = normalised(&name);
+            let hashes = entry.hashes.iter().filter_map(|hash| strong(hash)).collect();
+            let package = Locked {
+                name: name.clone(),
+                version: version.to_owned(),
+                requested: false,
+                files: Vec::new(),
+                hashes,
+                at: file.to_owned(),
+            };
+            locked.insert(name, package);
+        }
+    }
+    Ok(locked.into_values().collect())
+}
