@@ -41,11 +41,11 @@ pub(super) fn login(args: &LoginArgs) -> Result<(), Failed> {
     let options = registry::Options { insecure, ..registry::Options::default() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failed::environment)?;
     let checked = runtime.block_on(check_password(options, &args.registry, &args.username, &password));
-    checked.map_err(|error| match error {
-        RegistryError::Unauthorized { host, .. } => {
-            Failed::build(format!("registry {host} does not take this user name and password"))
+    checked.map_err(|error| {
+        if let RegistryError::Unauthorized { host, .. } = error {
+            return Failed::build(format!("registry {host} does not take this user name and password"));
         }
-        other => Failed::environment(other),
+        Failed::environment(error)
     })?;
     let file = credential_file()?;
     let at = |error: io::Error| Failed::environment(format!("{}: {error}", file.display()));

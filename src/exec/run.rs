@@ -11,7 +11,7 @@ use flashbuild_frontend::{
     graph::{self, ExecOp, NodeId},
     platform::Platform,
 };
-use std::time::Instant;
+use std::{path::PathBuf, time::Instant};
 
 /// Runs `op` on the first input and makes the layer of what it changed.
 pub(super) async fn run(
@@ -45,21 +45,9 @@ pub(super) async fn run(
     let trust = tokio::task::block_in_place(|| exec.grants.certificates.trust(exec, base))?;
     let spec = tokio::task::block_in_place(|| -> Result<Spec, ExecError> {
         let (user, home) = users::process(exec, &op.user, base)?;
-        let mut env = op.env.clone();
-        let has = |env: &[String], name: &str| env.iter().any(|pair| pair.split('=').next() == Some(name));
-        if !has(&env, "HOME") {
-            env.push(format!("HOME={home}"));
-        }
-        for own in &ready.env {
-            let name = own.split('=').next();
-            env.retain(|pair| pair.split('=').next() != name);
-            env.push(own.clone());
-        }
-        for extra in exec.proxies.iter().chain(trust.iter().flat_map(|trust| &trust.env)).cloned().chain(emulated_env) {
-            if !has(&env, extra.split('=').next().unwrap_or_default()) {
-                env.push(extra);
-            }
-        }
+        let trusting = trust.iter().flat_map(|trust| &trust.env);
+        let extra = exec.proxies.iter().chain(trusting).cloned().chain(emulated_env);
+        let env = environment(&op.env, &home, &ready.env, extra);
         let shown = |file: &graph::ScriptFile| ShownFile {
             path: file.path.clone().into(),
             content: file.content.clone().into_bytes(),
@@ -120,19 +108,45 @@ pub(super) async fn run(
         }
         return Err(ExecError::Exit { command: op.args.join(" "), code: exit.status.code() });
     }
-    tokio::task::block_in_place(|| {
-        certificates::forget(&spec.appended, &upper)
-            .map_err(|error| ExecError::Context { path: upper.clone(), error })?;
-        let made = exec.layers.from_upper(&UpperDir {
-            path: &upper,
-            lower: &exec.view(base)?,
-            stubs: &exit.stubs,
-            epoch: exec.graph.epoch,
-            owners: if exec.single_id { Owners::Single } else { Owners::Real },
-        })?;
-        for notice in &made.notices {
-            step.notice(notice.to_string());
+    tokio::task::block_in_place(|| keep(exec, base, &spec, &exit.stubs, step))
+}
+
+/// What the process finds in its environment: what the Dockerfile says, what its mounts bring over that, and `extra`
+/// where nobody else says anything.
+fn environment(own: &[String], home: &str, mounted: &[String], extra: impl Iterator<Item = String>) -> Vec<String> {
+    fn name(pair: &str) -> &str {
+        pair.split('=').next().unwrap_or_default()
+    }
+    let mut env = own.to_vec();
+    let add = |env: &mut Vec<String>, pair: String| {
+        if !env.iter().any(|known| name(known) == name(&pair)) {
+            env.push(pair);
         }
-        Ok(made.diff_id)
-    })
+    };
+    add(&mut env, format!("HOME={home}"));
+    for pair in mounted {
+        env.retain(|known| name(known) != name(pair));
+        env.push(pair.clone());
+    }
+    for pair in extra {
+        add(&mut env, pair);
+    }
+    env
+}
+
+/// Makes the layer of what the process changed.
+fn keep(exec: &Exec, base: &Product, spec: &Spec, stubs: &[PathBuf], step: &Step) -> Result<DiffId, ExecError> {
+    certificates::forget(&spec.appended, &spec.upper)
+        .map_err(|error| ExecError::Context { path: spec.upper.clone(), error })?;
+    let made = exec.layers.from_upper(&UpperDir {
+        path: &spec.upper,
+        lower: &exec.view(base)?,
+        stubs,
+        epoch: exec.graph.epoch,
+        owners: if exec.single_id { Owners::Single } else { Owners::Real },
+    })?;
+    for notice in &made.notices {
+        step.notice(notice.to_string());
+    }
+    Ok(made.diff_id)
 }

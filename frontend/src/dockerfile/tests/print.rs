@@ -136,7 +136,7 @@ fn print_check(check: &Healthcheck) -> String {
 fn print_run(run: &Run, escape: char) -> String {
     format!(
         "RUN {}{}{}{}{}",
-        flags("mount", &run.mounts, escape),
+        flags("mount", run.mounts.iter().map(|mount| &mount.written), escape),
         flag("network", run.network.as_ref(), escape),
         flag("security", run.security.as_ref(), escape),
         flags("device", &run.devices, escape),
