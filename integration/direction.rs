@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the top floor down.
-const ROOMS: [&str; 18] = [
-    "main", "cli", "pipeline", "exec", "cache", "export", "resolve", "packages", "optimize", "registry", "http", "git",
-    "layer", "progress", "store", "solver", "image", "sandbox",
+const ROOMS: [&str; 19] = [
+    "main", "cli", "pipeline", "exec", "cache", "export", "context", "resolve", "packages", "optimize", "registry",
+    "http", "git", "layer", "progress", "store", "solver", "image", "sandbox",
 ];
 
 /// The only rooms of the frontend that the solver knows, and it knows no room of ours.

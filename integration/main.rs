@@ -5,9 +5,11 @@
 
 mod harness;
 
+mod arguments;
 mod cache;
 mod check;
 mod concurrency;
+mod contexts;
 mod copy;
 mod crash;
 mod deps_apt;

@@ -18,6 +18,7 @@ pub(crate) struct Invocation<'a> {
     user: Option<u32>,
     wrapper: Vec<String>,
     path: Option<&'a str>,
+    stdin: Vec<u8>,
     number: u32,
 }
 
@@ -46,6 +47,7 @@ impl<'a> Invocation<'a> {
             user: None,
             wrapper: Vec::new(),
             path: None,
+            stdin: Vec::new(),
             number,
         }
     }
@@ -70,6 +72,12 @@ impl<'a> Invocation<'a> {
     /// With another `PATH`.
     pub(crate) fn path(mut self, path: &'a str) -> Self {
         self.path = Some(path);
+        self
+    }
+
+    /// With something on standard input.
+    pub(crate) fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
         self
     }
 
@@ -139,7 +147,7 @@ impl<'a> Invocation<'a> {
         if self.command == "build" {
             process.args(["--progress", "rawjson", "--metadata-file"]).arg(self.metadata_file());
         }
-        process.args(&self.arguments).current_dir(self.work.path("context")).stdin(Stdio::null());
+        process.args(&self.arguments).current_dir(self.work.path("context")).stdin(self.standard_input());
         process
             .env_clear()
             .env("PATH", self.path.map_or_else(|| std::env::var_os("PATH").unwrap_or_default(), Into::into))
@@ -147,6 +155,16 @@ impl<'a> Invocation<'a> {
             .env("FLASHBUILD_ROOT", self.work.path(self.store))
             .envs(self.variables.iter().copied());
         process
+    }
+
+    /// From a file, so that nobody has to write while the command runs.
+    fn standard_input(&self) -> Stdio {
+        if self.stdin.is_empty() {
+            return Stdio::null();
+        }
+        let path = self.work.path(format!("home/stdin-{}", self.number));
+        fs::write(&path, &self.stdin).unwrap();
+        Stdio::from(fs::File::open(path).unwrap())
     }
 
     fn metadata_file(&self) -> PathBuf {

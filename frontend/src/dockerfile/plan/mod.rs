@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostic, Span},
+    graph::LocalOp,
     platform::Platform,
     reference::Reference,
 };
@@ -48,6 +49,8 @@ pub(super) struct PlannedStage<'a> {
     pub(super) platform: Platform,
     /// What is done in it, triggers first; complete only if the stage is needed.
     pub(super) steps: Vec<Step<'a>>,
+    /// Whether a context took its place, so that nothing is done in it.
+    pub(super) is_replaced: bool,
     /// Whether the target needs it.
     pub(super) needed: bool,
 }
@@ -72,6 +75,8 @@ pub(super) enum Origin {
     Stage(usize),
     /// An image.
     Image(Reference),
+    /// Files of a context that has a name.
+    Files(LocalOp),
 }
 
 impl<'a> Plan<'a> {
@@ -87,7 +92,7 @@ impl<'a> Plan<'a> {
         }
         let escape = file.directives.escape;
         let globals = global_variables(options, target, &stages, escape).map_err(|error| vec![error])?;
-        let names = Names { stages, globals, escape, target };
+        let names = Names { stages, globals, escape, target, options };
         let mut planner = Planner { names, stages: Vec::new(), errors: Vec::new() };
         for index in 0..planner.names.stages.list.len() {
             planner.plan_stage(index);
@@ -154,20 +159,35 @@ impl Planner<'_, '_> {
 
     fn plan_stage(&mut self, index: usize) {
         let stage = self.names.stages.list[index];
-        let base = self.or_note(self.names.base(index), Origin::Scratch);
         let asked = self.or_note(self.names.platform(index), None);
+        let place = asked.as_ref().unwrap_or(self.names.target);
+        let replaced = stage.name().and_then(|name| self.names.context(name, place));
+        let is_replaced = replaced.is_some();
+        let base = match replaced {
+            Some(context) => context,
+            None => self.or_note(self.names.base(index), Origin::Scratch),
+        };
         // A stage on a stage has that one's platform, whatever it asks for.
         let platform = match &base {
             Origin::Stage(base) => self.stages[*base].platform.clone(),
-            Origin::Scratch | Origin::Image(_) => asked.unwrap_or_else(|| self.names.target.clone()),
+            Origin::Scratch | Origin::Image(_) | Origin::Files(_) => asked.unwrap_or_else(|| self.names.target.clone()),
         };
         let mut steps = Vec::with_capacity(stage.body.len());
-        for instruction in stage.body {
+        // A context in place of a stage is all of it.
+        for instruction in stage.body.iter().filter(|_| !is_replaced) {
             let from = self.or_note(self.names.origin(instruction, index), None);
             steps.push(Step { instruction: Cow::Borrowed(instruction), from, trigger: false, foreign: None });
         }
         let label = self.names.stages.label(index);
-        self.stages.push(PlannedStage { from: stage.instruction, label, base, platform, steps, needed: false });
+        self.stages.push(PlannedStage {
+            from: stage.instruction,
+            label,
+            base,
+            platform,
+            steps,
+            is_replaced,
+            needed: false,
+        });
     }
 
     /// Refuses what takes from its own stage or one below.
@@ -182,7 +202,7 @@ impl Planner<'_, '_> {
     fn check_upward(&self, step: &Step<'_>, index: usize) -> Result<(), Diagnostic> {
         let used = match step.from {
             Some(Origin::Stage(used)) if used >= index => used,
-            Some(Origin::Stage(_) | Origin::Scratch | Origin::Image(_)) | None => return Ok(()),
+            Some(Origin::Stage(_) | Origin::Scratch | Origin::Image(_) | Origin::Files(_)) | None => return Ok(()),
         };
         let span = step.span_of_from();
         let (taker, giver) = (&self.stages[index].label, &self.stages[used].label);
@@ -221,7 +241,9 @@ impl Planner<'_, '_> {
             if std::mem::replace(&mut self.stages[index].needed, true) {
                 continue;
             }
-            let triggers = self.or_note(self.triggers(index, inputs), Vec::new());
+            let is_replaced = self.stages[index].is_replaced;
+            let triggers = if is_replaced { Ok(Vec::new()) } else { self.triggers(index, inputs) };
+            let triggers = self.or_note(triggers, Vec::new());
             self.stages[index].steps.splice(0..0, triggers);
             waiting.extend(used_stages(&self.stages[index]));
             wanted.extend(self.unknown_images(index, inputs).into_iter().map(|missing| (index, missing)));
@@ -258,6 +280,6 @@ fn used_stages(stage: &PlannedStage<'_>) -> impl Iterator<Item = usize> {
     let origins = std::iter::once(&stage.base).chain(stage.steps.iter().filter_map(|step| step.from.as_ref()));
     origins.filter_map(|origin| match origin {
         Origin::Stage(index) => Some(*index),
-        Origin::Scratch | Origin::Image(_) => None,
+        Origin::Scratch | Origin::Image(_) | Origin::Files(_) => None,
     })
 }
