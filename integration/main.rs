@@ -5,10 +5,12 @@
 
 mod harness;
 
+mod arguments;
 mod cache;
 mod certificates;
 mod check;
 mod concurrency;
+mod contexts;
 mod copy;
 mod crash;
 mod deps_apt;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! main -> cli -> pipeline                       the only place that wires concrete types together
-//! pipeline -> resolve, solver, image, export, progress
+//! pipeline -> context, resolve, solver, image, export, progress
 //! exec (one file per op) -> sandbox, layer, registry, packages, http, git
 //! export -> registry, layer
 //! serve -> store, image                         the store as a registry for others
@@ -36,6 +36,7 @@
 //! ecosystems of packages, lint rules) are a small trait, a file each, and a row in a table.
 
 pub mod cli;
+pub mod context;
 pub mod exec;
 pub mod export;
 pub mod git;

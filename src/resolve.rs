@@ -90,7 +90,8 @@ fn local(store: &Store, reference: &Reference, platform: &Platform) -> Result<Op
     Ok(None)
 }
 
-fn pin(
+/// An image of these layers, pinned.
+pub fn pin(
     reference: &Reference,
     digest: String,
     layers: &[Descriptor],

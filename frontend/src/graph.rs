@@ -18,7 +18,7 @@ mod mount;
 
 pub use mount::{BindMount, CacheMount, Mount, SecretMount, Sharing, SshMount, TmpfsMount};
 
-use crate::{config::ImageConfig, diagnostic::Span, package::PackageOp, platform::Platform};
+use crate::{config::ImageConfig, diagnostic::Span, package::PackageOp, platform::Platform, remote::shown};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -337,7 +337,7 @@ pub struct HistoryStep {
 impl HttpOp {
     /// The address for people, without a password.
     pub fn shown(&self) -> String {
-        without_user(&self.url)
+        shown(&self.url)
     }
 }
 
@@ -345,15 +345,8 @@ impl GitOp {
     /// The address for people, without a password, and the reference.
     pub fn shown(&self) -> String {
         let reference = self.reference.as_ref().map(|reference| format!("#{reference}")).unwrap_or_default();
-        without_user(&self.remote) + &reference
+        shown(&self.remote) + &reference
     }
-}
-
-/// A URL without the user and password in it.
-fn without_user(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    format!("{scheme}://{}{path}", authority.rsplit('@').next().unwrap_or_default())
 }
 
 impl Graph {

@@ -19,6 +19,7 @@ pub(crate) struct Invocation<'a> {
     wrapper: Vec<String>,
     path: Option<&'a str>,
     environment: Vec<(&'a str, String)>,
+    stdin: Vec<u8>,
     number: u32,
 }
 
@@ -50,6 +51,7 @@ impl<'a> Invocation<'a> {
             wrapper: Vec::new(),
             path: None,
             environment: Vec::new(),
+            stdin: Vec::new(),
             number,
         }
     }
@@ -80,6 +82,12 @@ impl<'a> Invocation<'a> {
     /// With another variable of the environment.
     pub(crate) fn environment(mut self, name: &'a str, value: String) -> Self {
         self.environment.push((name, value));
+        self
+    }
+
+    /// With something on standard input.
+    pub(crate) fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
         self
     }
 
@@ -150,7 +158,7 @@ impl<'a> Invocation<'a> {
         if self.command == "build" {
             process.args(["--progress", "rawjson", "--metadata-file"]).arg(self.metadata_file());
         }
-        process.args(&self.arguments).current_dir(self.work.path("context")).stdin(Stdio::null());
+        process.args(&self.arguments).current_dir(self.work.path("context")).stdin(self.standard_input());
         process
             .env_clear()
             .env("PATH", self.path.map_or_else(|| std::env::var_os("PATH").unwrap_or_default(), Into::into))
@@ -159,6 +167,16 @@ impl<'a> Invocation<'a> {
             .envs(self.variables.iter().copied());
         process.envs(self.environment.iter().map(|(name, value)| (name, value)));
         process
+    }
+
+    /// From a file, so that nobody has to write while the command runs.
+    fn standard_input(&self) -> Stdio {
+        if self.stdin.is_empty() {
+            return Stdio::null();
+        }
+        let path = self.work.path(format!("home/stdin-{}", self.number));
+        fs::write(&path, &self.stdin).unwrap();
+        Stdio::from(fs::File::open(path).unwrap())
     }
 
     fn metadata_file(&self) -> PathBuf {

@@ -6,6 +6,7 @@ use super::{
     interruption,
 };
 use crate::{
+    context::{Given, Main, Named},
     exec::{Grants, StepOptions},
     export::ImageOptions,
     pipeline::{self, Answer, Built, Request},
@@ -17,7 +18,9 @@ use crate::{
 };
 use clap::Args;
 use flashbuild_frontend::{dockerfile::Options, graph::Network, platform::Platform};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
+
+const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 #[derive(Debug, Args)]
 pub(super) struct BuildArgs {
@@ -49,12 +52,16 @@ pub(super) struct BuildArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Definition")]
 pub(super) struct DefinitionArgs {
-    /// Folder with the files to copy
+    /// Files to copy: a folder, the URL of an archive or a repository (#REF:DIR), or - for an archive on standard input
     #[arg(default_value = ".")]
-    context: PathBuf,
-    /// The Dockerfile [default: CONTEXT/Dockerfile]
+    context: String,
+    /// The Dockerfile, or - for standard input [default: CONTEXT/Dockerfile]
     #[arg(short, long, value_name = "FILE")]
-    file: Option<PathBuf>,
+    file: Option<String>,
+    /// What a name means in FROM and --from: a folder, a URL, a repository, `docker-image://IMAGE` or
+    /// `oci-layout://DIR[:TAG]` (repeatable)
+    #[arg(long, value_name = "NAME[::PLATFORM]=SOURCE")]
+    build_context: Vec<String>,
     /// Platforms to build for, such as linux/amd64,linux/arm64
     #[arg(long, value_delimiter = ',', value_name = "PLATFORM")]
     platform: Vec<Platform>,
@@ -140,10 +147,39 @@ async fn build_or_call(
 }
 
 impl DefinitionArgs {
+    /// The files, the Dockerfile, and what it may name.
+    fn given(&self) -> Result<Given, Failed> {
+        let build_args = pairs("--build-arg", &self.build_arg, true)?;
+        let keep_git_dir = match build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR").map(String::as_str) {
+            None | Some("") => None,
+            Some("1" | "true") => Some(true),
+            Some("0" | "false") => Some(false),
+            Some(other) => {
+                let text = format!("BUILDKIT_CONTEXT_KEEP_GIT_DIR is {other:?}, but must be true or false");
+                return Err(Failed::usage(text));
+            }
+        };
+        Ok(Given {
+            main: Main::read(&self.context).map_err(Failed::usage)?,
+            file: self.file.clone(),
+            named: self
+                .build_context
+                .iter()
+                .map(|text| Named::read(text))
+                .collect::<Result<_, _>>()
+                .map_err(Failed::usage)?,
+            keep_git_dir,
+        })
+    }
+
     /// What lowering needs of it.
     fn options(&self, network: Network) -> Result<Options, Failed> {
         let mut build_args = pairs("--build-arg", &self.build_arg, true)?;
-        let epoch = epoch(build_args.remove("SOURCE_DATE_EPOCH"))?;
+        let asked = build_args.remove(EPOCH).or_else(|| std::env::var(EPOCH).ok()).filter(|text| !text.is_empty());
+        if asked.as_deref() == Some("context") {
+            build_args.insert(EPOCH.to_owned(), "context".to_owned());
+        }
+        let epoch = epoch(asked)?;
         let host = Platform::host();
         Ok(Options {
             platforms: if self.platform.is_empty() { vec![host.clone()] } else { self.platform.clone() },
@@ -159,8 +195,7 @@ impl DefinitionArgs {
     /// A request to look into it, from which nothing comes out.
     pub(super) fn request(&self) -> Result<Request, Failed> {
         Ok(Request {
-            context: self.context.clone(),
-            file: self.file.clone(),
+            given: self.given()?,
             options: self.options(Network::Default)?,
             tags: Vec::new(),
             outputs: Vec::new(),
@@ -180,8 +215,7 @@ fn request(args: &BuildArgs, privilege: Privilege) -> Result<Request, Failed> {
     let definition = &args.definition;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Request {
-        context: definition.context.clone(),
-        file: definition.file.clone(),
+        given: definition.given()?,
         options: definition.options(args.grants.network())?,
         tags: args.output.tags()?,
         outputs: args.output.destinations()?,
@@ -196,12 +230,12 @@ fn request(args: &BuildArgs, privilege: Privilege) -> Result<Request, Failed> {
     })
 }
 
-/// Reads `SOURCE_DATE_EPOCH`, from the argument of that name or from the environment.
-fn epoch(argument: Option<String>) -> Result<Option<i64>, Failed> {
-    match argument.or_else(|| std::env::var("SOURCE_DATE_EPOCH").ok()).filter(|text| !text.is_empty()) {
+/// Reads `SOURCE_DATE_EPOCH`. `context` is left to lowering: what it means is known when the context is here.
+fn epoch(asked: Option<String>) -> Result<Option<i64>, Failed> {
+    match asked.filter(|text| text != "context") {
         None => Ok(None),
         Some(text) => text.parse().map(Some).map_err(|_| {
-            Failed::usage(format!("SOURCE_DATE_EPOCH is {text:?}, but must be a number of seconds since 1970"))
+            Failed::usage(format!("{EPOCH} is {text:?}, but must be a number of seconds since 1970, or `context`"))
         }),
     }
 }

@@ -6,6 +6,7 @@
 
 use super::ExecError;
 use crate::{
+    context::Folder,
     image::ContentDigest,
     layer::{Entry, EntryKind, Toc},
     store::{FileStamp, StageDir, Store},
@@ -40,6 +41,15 @@ pub struct Context {
 }
 
 impl Context {
+    /// Lists the files of a context but for what `exclude` matches.
+    pub fn of_folder(folder: &Folder, exclude: &[String]) -> Result<Self, ExecError> {
+        let mut context = Self::list(&folder.path, exclude)?;
+        if let Some(time) = folder.commit_time {
+            context.as_of_commit(time)?;
+        }
+        Ok(context)
+    }
+
     /// Lists the folder `path` but for what `exclude` matches.
     pub fn list(path: &Path, exclude: &[String]) -> Result<Self, ExecError> {
         let at = |path: &Path| {
@@ -112,10 +122,24 @@ impl Context {
         Self { _stage: Some(stage), ..self }
     }
 
-    /// Changes what is said about the entries; not their paths.
-    pub fn change(&mut self, change: impl Fn(&mut Entry)) -> Result<(), ExecError> {
+    /// Says of the files of a checkout what their commit says: its time, and whether they can be executed. The rest is this
+    /// machine's idea of permissions.
+    pub fn as_of_commit(&mut self, time: i64) -> Result<(), ExecError> {
         let mut entries = self.toc.entries().to_vec();
-        entries.iter_mut().for_each(change);
+        for entry in &mut entries {
+            entry.mtime = time;
+            entry.mode = match entry.kind {
+                EntryKind::File { .. } if entry.mode & 0o100 == 0 => 0o644,
+                EntryKind::Symlink { .. } => 0o777,
+                EntryKind::File { .. }
+                | EntryKind::Dir { .. }
+                | EntryKind::HardLink { .. }
+                | EntryKind::CharDevice { .. }
+                | EntryKind::BlockDevice { .. }
+                | EntryKind::Fifo
+                | EntryKind::Whiteout => 0o755,
+            };
+        }
         self.toc = Arc::new(Toc::new(entries).map_err(|error| ExecError::Path(error.to_string()))?);
         Ok(())
     }

@@ -47,6 +47,7 @@ pub use options::StepOptions;
 pub use secret::{SECRET_MAX, SecretSource, SecretValue, Secrets};
 
 use crate::{
+    context::Folder,
     git::Commit,
     http::{Download, Web},
     image::DiffId,
@@ -62,7 +63,6 @@ use context::Context;
 use flashbuild_frontend::graph::{FileOp, Graph, NodeId, Op};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    path::PathBuf,
     sync::{Arc, Mutex},
 };
 
@@ -105,8 +105,8 @@ pub struct Exec {
     pub events: Events,
     /// Where the artifacts of packages come from.
     pub packages: Packages,
-    /// Folders of the person who builds, by name.
-    pub contexts: BTreeMap<String, PathBuf>,
+    /// Folders of files to copy, by name.
+    pub contexts: BTreeMap<String, Folder>,
     /// How layers that nothing runs on are compressed at once.
     pub compression: Compression,
     /// `NAME=value` for processes, in no key and no layer.
@@ -137,7 +137,7 @@ impl Exec {
             return Err(ExecError::Internal("only a Local operation has a listing"));
         };
         let root = self.contexts.get(&local.name).ok_or_else(|| ExecError::NoContext(local.name.clone()))?;
-        let context = Arc::new(Context::list(root, &local.exclude)?);
+        let context = Arc::new(Context::of_folder(root, &local.exclude)?);
         listed.insert(id, Arc::clone(&context));
         Ok(context)
     }

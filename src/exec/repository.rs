@@ -4,7 +4,7 @@
 //! before a step really needs files.
 
 use super::{Exec, ExecError, context::Context};
-use crate::{git::Repository, layer::EntryKind, solver::event::Step};
+use crate::{git::Repository, solver::event::Step};
 use flashbuild_frontend::graph::{GitOp, NodeId};
 
 /// Finds out which commit is meant; what the key depends on.
@@ -33,21 +33,7 @@ pub(super) async fn listing(exec: &Exec, id: NodeId, op: &GitOp, _: &Step) -> Re
     let time = repository(op).check_out(&commit, &checkout).await?;
     tokio::task::block_in_place(|| {
         let mut context = Context::list(&checkout, &[])?.held_by(stage);
-        context.change(|entry| {
-            entry.mtime = time;
-            // Git knows of one permission only, and the checkout has this machine's idea of the others.
-            entry.mode = match entry.kind {
-                EntryKind::File { .. } if entry.mode & 0o100 == 0 => 0o644,
-                EntryKind::Symlink { .. } => 0o777,
-                EntryKind::File { .. }
-                | EntryKind::Dir { .. }
-                | EntryKind::HardLink { .. }
-                | EntryKind::CharDevice { .. }
-                | EntryKind::BlockDevice { .. }
-                | EntryKind::Fifo
-                | EntryKind::Whiteout => 0o755,
-            };
-        })?;
+        context.as_of_commit(time)?;
         Ok(context)
     })
 }

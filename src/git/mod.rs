@@ -163,7 +163,7 @@ impl<'a> Repository<'a> {
     }
 
     /// The address for people and for images, without a password.
-    fn shown(&self) -> String {
+    pub fn shown(&self) -> String {
         match self.remote.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.split_once('@')?))) {
             Some((scheme, (user, rest))) if user.contains(':') && !user.contains('/') => format!("{scheme}://{rest}"),
             Some(_) | None => self.remote.to_owned(),

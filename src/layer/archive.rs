@@ -31,7 +31,7 @@ pub struct Unpacked {
 #[derive(Debug)]
 struct Stage {
     root: Arc<OwnedFd>,
-    _folder: StageDir,
+    folder: StageDir,
 }
 
 /// A regular file of an archive.
@@ -63,12 +63,17 @@ impl Layers {
         Ok(Unpacked {
             toc: packed.toc,
             notices: packed.notices.into_vec(),
-            stage: Arc::new(Stage { root: target.root, _folder: stage }),
+            stage: Arc::new(Stage { root: target.root, folder: stage }),
         })
     }
 }
 
 impl Unpacked {
+    /// Where its files lie, for as long as this lives.
+    pub fn path(&self) -> &std::path::Path {
+        self.stage.folder.path()
+    }
+
     /// What was in the archive; the folders on the way to its files are there too.
     pub fn toc(&self) -> &Toc {
         &self.toc

@@ -1,66 +1,25 @@
-//! The Dockerfile and its `.dockerignore`: read, and quoted in errors.
+//! The Dockerfile, quoted in errors.
 
-use super::{BuildError, Request, inputs::Unanswered};
+use super::{BuildError, inputs::Unanswered};
 use crate::{exec::ExecError, git::GitError, http::HttpError, registry::RegistryError, resolve::ResolveError};
 use flashbuild_frontend::{
     diagnostic::{Diagnostic, Span, render_all},
     dockerfile::Missing,
     ignore::IgnoreRules,
 };
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 /// The text of the build, and how to talk about it.
 pub(super) struct BuildFile {
     pub(super) name: String,
     pub(super) text: String,
-    /// Where it is.
+    /// Where it is, or where it would be.
     pub(super) folder: PathBuf,
+    /// The patterns of files that the build does not see.
     pub(super) ignore: Vec<String>,
 }
 
 impl BuildFile {
-    pub(super) fn read(request: &Request) -> Result<Self, BuildError> {
-        if !request.context.is_dir() {
-            return Err(BuildError::NoDockerfile(format!(
-                "the build context {} is not a folder",
-                request.context.display()
-            )));
-        }
-        let path = match &request.file {
-            Some(path) => path.clone(),
-            None => ["Dockerfile", "dockerfile"]
-                .map(|name| request.context.join(name))
-                .into_iter()
-                .find(|path| path.is_file())
-                .ok_or_else(|| {
-                    BuildError::NoDockerfile(format!(
-                        "no Dockerfile in {}: write one, or name it with --file",
-                        request.context.display()
-                    ))
-                })?,
-        };
-        let at = |path: &Path, error: &dyn std::fmt::Display| {
-            BuildError::NoDockerfile(format!("cannot read {}: {error}", path.display()))
-        };
-        let text = fs::read_to_string(&path).map_err(|error| at(&path, &error))?;
-        let mut beside = path.clone().into_os_string();
-        beside.push(".dockerignore");
-        let candidates = [PathBuf::from(beside), request.context.join(".dockerignore")];
-        let ignore = match candidates.iter().find(|path| path.is_file()) {
-            None => Vec::new(),
-            Some(path) => {
-                let text = fs::read_to_string(path).map_err(|error| at(path, &error))?;
-                IgnoreRules::parse(&text).map_err(|error| at(path, &error))?
-            }
-        };
-        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-        Ok(Self { name, text, folder, ignore })
-    }
-
     pub(super) fn refuse(&self, errors: &[Diagnostic]) -> BuildError {
         BuildError::Dockerfile(render_all(errors, &self.name, &self.text, false))
     }

@@ -1,6 +1,11 @@
 //! Questions about a Dockerfile, answered without building it.
 
-use super::{BuildError, Request, build_file::BuildFile, inputs};
+use super::{
+    BuildError, Request,
+    begin::{Begun, begin},
+    build_file::BuildFile,
+    inputs,
+};
 use crate::{registry::Client, solver::event::Events, store::Store};
 use flashbuild_frontend::{
     diagnostic::{Diagnostic, LineIndex},
@@ -52,8 +57,7 @@ pub async fn call(
     format: AnswerFormat,
     events: &Events,
 ) -> Result<Answer, BuildError> {
-    let source = BuildFile::read(&request)?;
-    request.options.ignore = source.ignore.clone();
+    let Begun { prepared, source, .. } = begin(store, client, &mut request, events).await?;
     let (file, errors) = Dockerfile::read(&source.text);
     let known = match question {
         Question::Targets => Ok(Inputs::default()),
@@ -61,7 +65,9 @@ pub async fn call(
         Question::Outline | Question::Check => {
             // Without a target, all of the file is looked at.
             request.options.whole_file = question == Question::Check && request.options.target.is_none();
-            inputs::resolve(store, client, None, &request, &file, events).await.map(|(inputs, _)| inputs)
+            inputs::resolve(store, client, None, &request, &prepared.layouts, &file, events)
+                .await
+                .map(|(inputs, _)| inputs)
         }
     };
     match question {

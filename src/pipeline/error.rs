@@ -1,6 +1,8 @@
 //! Why there is no image.
 
-use crate::{export::ExportError, packages::PackageError, registry::RegistryError, store::StoreError};
+use crate::{
+    context::ContextError, export::ExportError, packages::PackageError, registry::RegistryError, store::StoreError,
+};
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +16,16 @@ pub enum BuildError {
     /// The machine, the disk or a registry.
     #[error("{0}")]
     Environment(String),
+}
+
+impl From<ContextError> for BuildError {
+    fn from(error: ContextError) -> Self {
+        if error.is_environment() {
+            Self::Environment(error.to_string())
+        } else {
+            Self::NoDockerfile(error.to_string())
+        }
+    }
 }
 
 impl From<StoreError> for BuildError {

@@ -2,6 +2,7 @@
 
 use super::{BuildError, Request, build_file::BuildFile};
 use crate::{
+    context::Layouts,
     packages::{PackageError, Packages},
     registry::Client,
     resolve::{self, Pinned, ResolveError, Source},
@@ -66,6 +67,7 @@ pub(super) async fn resolve(
     client: &Client,
     packages: Option<&Packages>,
     request: &Request,
+    layouts: &Layouts,
     dockerfile: &Dockerfile,
     events: &Events,
 ) -> Result<(Inputs, BTreeMap<String, Source>), Unknown> {
@@ -79,7 +81,7 @@ pub(super) async fn resolve(
         }
         let ask = missing.into_iter().map(|missing| async move {
             let step = events.step(question(&missing));
-            let answer = answer(store, client, packages, request, &missing).await;
+            let answer = answer(store, client, packages, request, layouts, &missing).await;
             match &answer {
                 Ok(_) => step.ran(),
                 Err(error) => step.failed(error.to_string()),
@@ -112,11 +114,15 @@ async fn answer(
     client: &Client,
     packages: Option<&Packages>,
     request: &Request,
+    layouts: &Layouts,
     missing: &Missing,
 ) -> Result<Answer, Unanswered> {
     match (missing, packages) {
         (Missing::ImageConfig { reference, platform, .. }, _) => {
-            let pinned = resolve::resolve(store, client, reference, platform, request.pull).await?;
+            let pinned = match layouts.resolve(store, reference, platform) {
+                Some(pinned) => pinned?,
+                None => resolve::resolve(store, client, reference, platform, request.pull).await?,
+            };
             Ok(Answer::Image(Box::new(pinned)))
         }
         (Missing::Deps { request, .. }, Some(packages)) => {

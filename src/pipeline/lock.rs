@@ -1,6 +1,6 @@
 //! `flashbuild lock`: what a Dockerfile's names of packages mean now, written down.
 
-use super::{BuildError, Request, inputs, packages, read};
+use super::{BuildError, Request, begin::Begun, inputs, packages, read};
 use crate::{
     packages::{LOCK_FILE_NAME, Lock},
     registry::Client,
@@ -17,10 +17,10 @@ pub async fn lock(
     mut request: Request,
     events: &Events,
 ) -> Result<Option<(PathBuf, usize)>, BuildError> {
-    let (source, dockerfile) = read(&mut request, events)?;
+    let (Begun { prepared, source, .. }, dockerfile) = read(store, client, &mut request, events).await?;
     let lock = Arc::new(Lock::open(source.folder.join(LOCK_FILE_NAME), true)?);
-    let packages = packages(store, &request, Arc::clone(&lock))?;
-    inputs::resolve(store, client, Some(&packages), &request, &dockerfile, events)
+    let packages = packages(store, &request, &prepared, Arc::clone(&lock))?;
+    inputs::resolve(store, client, Some(&packages), &request, &prepared.layouts, &dockerfile, events)
         .await
         .map_err(|unknown| unknown.into_error(&source))?;
     Ok(lock.write()?)

@@ -1,5 +1,6 @@
 //! The story of a build: parse, resolve, lower, solve, assemble, export.
 
+mod begin;
 mod build_file;
 mod call;
 mod deliver;
@@ -25,17 +26,16 @@ pub use outcome::StepOutcome;
 pub use request::Request;
 
 use crate::{
+    context::Prepared,
     exec::{EmulatedSteps, Exec, Need, Sources, StepGroups, StepNetworks},
     export::{self, BuiltIndex, ImageOptions},
-    http::Web,
     image::DiffId,
-    layer::{Layers, OverlayXattrs},
     packages::{self, ContextFiles, LOCK_FILE_NAME, Lock, Packages},
     registry::Client,
     solver::{self, Solved, event::Events},
     store::Store,
 };
-use build_file::BuildFile;
+use begin::{Begun, begin};
 use deliver::Delivery;
 use flashbuild_frontend::{
     config::{History, ImageConfig},
@@ -43,7 +43,6 @@ use flashbuild_frontend::{
     graph::Output,
 };
 use std::{
-    collections::BTreeMap,
     fs,
     sync::{Arc, Mutex},
 };
@@ -67,31 +66,29 @@ pub async fn build(store: &Store, client: &Client, request: Request, events: &Ev
 }
 
 async fn run(store: &Store, client: &Client, mut request: Request, events: &Events) -> Result<Built, BuildError> {
-    let (source, dockerfile) = read(&mut request, events)?;
+    let (Begun { layers, web, prepared, source }, dockerfile) = read(store, client, &mut request, events).await?;
     let lock = Lock::open(source.folder.join(LOCK_FILE_NAME), false)?;
-    let packages = packages(store, &request, Arc::new(lock))?;
-    let (inputs, images) = inputs::resolve(store, client, Some(&packages), &request, &dockerfile, events)
-        .await
-        .map_err(|unknown| unknown.into_error(&source))?;
+    let packages = packages(store, &request, &prepared, Arc::new(lock))?;
+    let (inputs, images) =
+        inputs::resolve(store, client, Some(&packages), &request, &prepared.layouts, &dockerfile, events)
+            .await
+            .map_err(|unknown| unknown.into_error(&source))?;
     let graph = Arc::new(dockerfile.lower(&request.options, &inputs).map_err(|errors| source.refuse(&errors))?);
     entitlements::check(&graph, &request.allow).map_err(|errors| source.refuse(&errors))?;
     call::warn(&dockerfile, &request.options, &inputs, &source, events)?;
 
-    let overlay =
-        if request.single_id || !initial_user_namespace() { OverlayXattrs::User } else { OverlayXattrs::Trusted };
-    let layers = Layers::new(store.clone(), overlay);
     let proxies = request.options.proxy_variables();
     let exec = Arc::new(Exec {
         graph: Arc::clone(&graph),
         layers: layers.clone(),
         store: store.clone(),
         sources: Sources::new(client.clone(), images, &layers).map_err(|error| source.failed(&error, None))?,
-        web: Web::new(store.clone(), client.ca_certificates()).map_err(|error| source.failed(&error.into(), None))?,
+        web,
         downloads: Mutex::default(),
         commits: Mutex::default(),
         events: events.clone(),
         packages,
-        contexts: BTreeMap::from([("context".to_owned(), request.context.clone())]),
+        contexts: prepared.folders.clone(),
         compression: request.image.compression,
         proxies: proxies.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
         options: request.steps.clone(),
@@ -149,18 +146,22 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
     Ok(Built { image, steps })
 }
 
-fn read(request: &mut Request, events: &Events) -> Result<(BuildFile, Dockerfile), BuildError> {
+async fn read(
+    store: &Store,
+    client: &Client,
+    request: &mut Request,
+    events: &Events,
+) -> Result<(Begun, Dockerfile), BuildError> {
     let step = events.step("load build definition");
-    let source = BuildFile::read(request)?;
-    request.options.ignore.clone_from(&source.ignore);
-    let dockerfile = Dockerfile::parse(&source.text).map_err(|errors| source.refuse(&errors))?;
+    let begun = begin(store, client, request, events).await?;
+    let dockerfile = Dockerfile::parse(&begun.source.text).map_err(|errors| begun.source.refuse(&errors))?;
     step.ran();
-    Ok((source, dockerfile))
+    Ok((begun, dockerfile))
 }
 
-fn packages(store: &Store, request: &Request, lock: Arc<Lock>) -> Result<Packages, BuildError> {
+fn packages(store: &Store, request: &Request, prepared: &Prepared, lock: Arc<Lock>) -> Result<Packages, BuildError> {
     let client = packages::Client::new(&packages::Options::default())?;
-    let files = ContextFiles::new(&request.context);
+    let files = ContextFiles::new(&prepared.folders[Prepared::MAIN].path);
     Ok(Packages::new(store.clone(), client, files, lock, request.pull))
 }
 

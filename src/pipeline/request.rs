@@ -2,20 +2,18 @@
 
 use super::{Destination, Entitlement};
 use crate::{
+    context::Given,
     exec::{Grants, StepOptions},
     export::ImageOptions,
 };
 use flashbuild_frontend::{dockerfile::Options, reference::Reference};
-use std::path::PathBuf;
 
 /// What was asked for.
 #[derive(Debug)]
 pub struct Request {
-    /// The folder whose files `COPY` takes.
-    pub context: PathBuf,
-    /// The Dockerfile; `None` looks for one in the context.
-    pub file: Option<PathBuf>,
-    /// What lowering needs, but for the ignore patterns.
+    /// The files, the Dockerfile and the contexts that it may name.
+    pub given: Given,
+    /// What lowering needs, but for what is found out about these.
     pub options: Options,
     /// Names of the image.
     pub tags: Vec<Reference>,

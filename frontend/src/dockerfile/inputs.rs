@@ -4,7 +4,7 @@ use super::{Dockerfile, instruction::Kind, plan::Plan};
 use crate::{
     config::ImageConfig,
     diagnostic::{Diagnostic, Span, sorted},
-    graph::Network,
+    graph::{LocalOp, Network},
     package::{DepsPlan, DepsRequest},
     platform::Platform,
     reference::Reference,
@@ -41,6 +41,22 @@ pub struct Options {
     pub ignore: Vec<String>,
     /// `SOURCE_DATE_EPOCH`; none means that of the build arguments or of the file, if any.
     pub epoch: Option<i64>,
+    /// What `SOURCE_DATE_EPOCH=context` means: the time of the context, if it has one.
+    pub context_epoch: Option<i64>,
+    /// What names mean in this build, before they mean a stage or an image: `--build-context`. A name may have
+    /// `::PLATFORM` behind it, and counts for that platform alone then.
+    pub contexts: BTreeMap<String, NamedContext>,
+}
+
+/// What a name means that was given a context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NamedContext {
+    /// The empty tree.
+    Scratch,
+    /// An image.
+    Image(Reference),
+    /// Files that are in no layer yet.
+    Files(LocalOp),
 }
 
 impl Options {
@@ -56,7 +72,28 @@ impl Options {
             labels: BTreeMap::new(),
             ignore: Vec::new(),
             epoch: None,
+            context_epoch: None,
+            contexts: BTreeMap::new(),
         }
+    }
+
+    /// What `name` means as a context for `platform`, if it is one.
+    pub(super) fn context(&self, name: &str, platform: &Platform) -> Option<&NamedContext> {
+        let name = familiar(name);
+        let mut found = None;
+        for (key, context) in &self.contexts {
+            let (known, suffix) =
+                key.split_once("::").map_or((key.as_str(), None), |(name, platform)| (name, Some(platform)));
+            if familiar(known) != name {
+                continue;
+            }
+            match suffix.map(str::parse::<Platform>) {
+                None => found = found.or(Some(context)),
+                Some(Ok(only)) if only == *platform => return Some(context),
+                Some(_) => {}
+            }
+        }
+        found
     }
 
     /// The proxy variables among the build arguments, in both spellings that programs look for. Processes see them,
@@ -79,7 +116,17 @@ impl Options {
     pub(super) fn build_arg(&self, name: &str) -> Option<Cow<'_, str>> {
         match (self.build_args.get(name), self.epoch) {
             (_, Some(epoch)) if name == EPOCH_ARG => Some(Cow::Owned(epoch.to_string())),
+            (Some(value), None) if name == EPOCH_ARG => Some(self.epoch_text(value)),
             (value, _) => value.map(|value| Cow::Borrowed(value.as_str())),
+        }
+    }
+
+    /// A value of `SOURCE_DATE_EPOCH` in digits; empty for the time of a context that has none.
+    pub(super) fn epoch_text<'t>(&self, value: &'t str) -> Cow<'t, str> {
+        match (value, self.context_epoch) {
+            ("context", Some(epoch)) => Cow::Owned(epoch.to_string()),
+            ("context", None) => Cow::Borrowed(""),
+            (value, _) => Cow::Borrowed(value),
         }
     }
 }
@@ -100,6 +147,18 @@ pub struct ResolvedImage {
     pub digest: String,
     /// Its configuration.
     pub config: ImageConfig,
+}
+
+/// A name as people write it, so that all ways to write it are one. What is no name of an image stays as it is.
+fn familiar(name: &str) -> String {
+    let parsed: Result<Reference, _> = name.parse();
+    parsed.map_or_else(
+        |_| name.to_lowercase(),
+        |reference| {
+            let name = reference.familiar();
+            name.strip_suffix(":latest").unwrap_or(&name).to_owned()
+        },
+    )
 }
 
 impl Inputs {

@@ -139,7 +139,10 @@ pub(super) fn global_variables(
         if let Some(value) = options.build_arg(&name.value) {
             globals.set(&name.value, &value);
         } else if let Some(default) = default {
-            let value = globals.expand(default, escape)?;
+            let mut value = globals.expand(default, escape)?;
+            if name.value == EPOCH_ARG {
+                value = options.epoch_text(&value).into_owned();
+            }
             globals.set(&name.value, &value);
         }
     }

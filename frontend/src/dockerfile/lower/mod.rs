@@ -41,7 +41,9 @@ use super::{
 use crate::{
     config::ImageConfig,
     diagnostic::{Diagnostic, Span, sorted},
-    graph::{Graph, HistoryStep, ImageOp, LocalOp, Node, NodeId, Op, Output},
+    graph::{
+        CopyAction, CopySource, FileAction, FileOp, Graph, HistoryStep, ImageOp, LocalOp, Node, NodeId, Op, Output,
+    },
     platform::Platform,
 };
 use budget::Budget;
@@ -170,6 +172,7 @@ impl TargetBuild<'_> {
                 }
                 Origin::Scratch => self.empty_state(planned),
                 Origin::Image(_) => self.image_state(planned, &mut progress),
+                Origin::Files(files) => self.files_state(planned, files, &mut progress),
             };
             let mut build = StageBuild {
                 target: &mut self,
@@ -230,6 +233,12 @@ impl TargetBuild<'_> {
         self.add(Op::Local(op), Vec::new(), "load build context".to_owned(), Placement::default())
     }
 
+    /// The files of a context that has a name.
+    fn files(&mut self, files: &LocalOp) -> NodeId {
+        let name = format!("load build context {}", files.name);
+        self.add(Op::Local(files.clone()), Vec::new(), name, Placement::default())
+    }
+
     /// The tree and the configuration of an image that the plan has seen.
     fn image(
         &mut self,
@@ -253,6 +262,28 @@ impl TargetBuild<'_> {
         let mut config = ImageConfig::for_platform(&planned.platform);
         "/".clone_into(&mut config.config.working_dir);
         State::start(self.empty_tree(), planned.platform.clone(), config, None)
+    }
+
+    /// A tree of the files of a context, as one layer.
+    fn files_state(&mut self, planned: &PlannedStage<'_>, files: &LocalOp, progress: &mut Progress) -> State {
+        let mut state = self.empty_state(planned);
+        let copy = CopyAction {
+            from: 1,
+            sources: vec![CopySource::Flat("/".to_owned())],
+            exclude: Vec::new(),
+            dest: "/".to_owned(),
+            into_dir: true,
+            owner: None,
+            mode: None,
+            unpack: false,
+        };
+        let inputs = vec![state.root, self.files(files)];
+        let op = Op::File(FileOp { actions: vec![FileAction::Copy(copy)] });
+        let name = progress.next(&format!("FROM context {}", files.name));
+        let at = Placement { platform: None, span: Some(planned.from.span) };
+        state.root = self.add(op, inputs, name, at);
+        state.steps.push(HistoryStep { created_by: format!("COPY / / # context {}", files.name), layer: true });
+        state
     }
 
     fn image_state(&mut self, planned: &PlannedStage<'_>, progress: &mut Progress) -> State {

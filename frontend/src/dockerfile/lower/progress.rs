@@ -18,7 +18,7 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(label: Option<String>, stage: &PlannedStage<'_>) -> Self {
-        let base = usize::from(matches!(stage.base, Origin::Image(_)));
+        let base = usize::from(matches!(stage.base, Origin::Image(_) | Origin::Files(_)));
         let counted = stage.steps.iter().filter(|step| counts(&step.instruction)).count();
         Self { label, total: base + counted, done: 0 }
     }

@@ -107,6 +107,7 @@ impl StageBuild<'_, '_> {
             None => self.target.context(),
             Some(Origin::Scratch) => self.target.empty_tree(),
             Some(Origin::Stage(index)) => self.roots[*index].expect("a stage is lowered before those that use it"),
+            Some(Origin::Files(files)) => self.target.files(files),
             Some(origin @ Origin::Image(_)) => {
                 let platform: &Platform = self.target.target;
                 self.target.image(origin, platform, step.span(), &mut Progress::unnumbered()).0

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Diagnostic, Span},
+    graph::LocalOp,
     platform::Platform,
     reference::Reference,
 };
@@ -48,6 +49,8 @@ pub(super) struct PlannedStage<'a> {
     pub(super) platform: Platform,
     /// What is done in it, triggers first; complete only if the stage is needed.
     pub(super) steps: Vec<Step<'a>>,
+    /// Whether a context took its place, so that nothing is done in it.
+    pub(super) is_replaced: bool,
     /// Whether the target needs it.
     pub(super) needed: bool,
 }
@@ -74,6 +77,8 @@ pub(super) enum Origin {
     Stage(usize),
     /// An image.
     Image(Reference),
+    /// Files of a context that has a name.
+    Files(LocalOp),
 }
 
 impl<'a> Plan<'a> {
@@ -89,7 +94,7 @@ impl<'a> Plan<'a> {
         }
         let escape = file.directives.escape;
         let globals = global_variables(options, target, &stages, escape).map_err(|error| vec![error])?;
-        let names = Names { stages, globals, escape, target };
+        let names = Names { stages, globals, escape, target, options };
         let mut planner = Planner { names, stages: Vec::new(), errors: Vec::new(), triggered: 0 };
         for index in 0..planner.names.stages.list.len() {
             planner.plan_stage(index);
@@ -172,21 +177,36 @@ impl Planner<'_, '_> {
 
     fn plan_stage(&mut self, index: usize) {
         let stage = self.names.stages.list[index];
-        let base = self.or_note(self.names.base(index), Origin::Scratch);
         let asked = self.or_note(self.names.platform(index), None);
+        let place = asked.as_ref().unwrap_or(self.names.target);
+        let replaced = stage.name().and_then(|name| self.names.context(name, place));
+        let is_replaced = replaced.is_some();
+        let base = match replaced {
+            Some(context) => context,
+            None => self.or_note(self.names.base(index), Origin::Scratch),
+        };
         // A stage on a stage has that one's platform, whatever it asks for.
         let platform = match &base {
             Origin::Stage(base) => self.stages[*base].platform.clone(),
-            Origin::Scratch | Origin::Image(_) => asked.unwrap_or_else(|| self.names.target.clone()),
+            Origin::Scratch | Origin::Image(_) | Origin::Files(_) => asked.unwrap_or_else(|| self.names.target.clone()),
         };
         let mut steps = Vec::with_capacity(stage.body.len());
-        for instruction in stage.body {
+        // A context in place of a stage is all of it.
+        for instruction in stage.body.iter().filter(|_| !is_replaced) {
             let from = self.or_note(self.names.origin(instruction, index), None);
             let mounts = self.or_note(self.names.mounts(instruction, index), Vec::new());
             steps.push(Step { instruction: Cow::Borrowed(instruction), from, mounts, trigger: false, foreign: None });
         }
         let label = self.names.stages.label(index);
-        self.stages.push(PlannedStage { from: stage.instruction, label, base, platform, steps, needed: false });
+        self.stages.push(PlannedStage {
+            from: stage.instruction,
+            label,
+            base,
+            platform,
+            steps,
+            is_replaced,
+            needed: false,
+        });
     }
 
     /// Refuses what takes from its own stage or one below.
@@ -211,7 +231,7 @@ impl Planner<'_, '_> {
     fn check_upward(&self, step: &Step<'_>, index: usize, needs: Option<&[Vec<usize>]>) -> Result<(), Diagnostic> {
         step.origins().into_iter().try_for_each(|(origin, span)| match origin {
             Origin::Stage(used) if *used >= index => Err(self.downward(step.takes(), *used, index, needs, span)),
-            Origin::Stage(_) | Origin::Scratch | Origin::Image(_) => Ok(()),
+            Origin::Stage(_) | Origin::Scratch | Origin::Image(_) | Origin::Files(_) => Ok(()),
         })
     }
 
@@ -235,7 +255,9 @@ impl Planner<'_, '_> {
             if std::mem::replace(&mut self.stages[index].needed, true) {
                 continue;
             }
-            let triggers = self.or_note(self.triggers(index, inputs), Vec::new());
+            let is_replaced = self.stages[index].is_replaced;
+            let triggers = if is_replaced { Ok(Vec::new()) } else { self.triggers(index, inputs) };
+            let triggers = self.or_note(triggers, Vec::new());
             self.triggered += triggers.len();
             if self.triggered > MAX_TRIGGERS {
                 let span = self.names.stages.list[index].from.base.span;
@@ -302,6 +324,6 @@ fn used_stages(stage: &PlannedStage<'_>) -> impl Iterator<Item = usize> {
         .chain(stage.steps.iter().flat_map(|step| step.from.iter().chain(step.mounts.iter().flatten())));
     origins.filter_map(|origin| match origin {
         Origin::Stage(index) => Some(*index),
-        Origin::Scratch | Origin::Image(_) => None,
+        Origin::Scratch | Origin::Image(_) | Origin::Files(_) => None,
     })
 }

@@ -4,6 +4,7 @@ use super::Origin;
 use crate::{
     diagnostic::{Diagnostic, Span},
     dockerfile::{
+        inputs::{NamedContext, Options},
         instruction::{Instruction, Kind, MountFlag, MountKey, Word},
         scope::Variables,
         stage::Stages,
@@ -18,6 +19,7 @@ pub(super) struct Names<'a, 't> {
     pub(super) globals: Variables,
     pub(super) escape: char,
     pub(super) target: &'t Platform,
+    pub(super) options: &'t Options,
 }
 
 impl Names<'_, '_> {
@@ -32,7 +34,20 @@ impl Names<'_, '_> {
         if let Some(stage) = self.stages.above(&base, index) {
             return Ok(Origin::Stage(stage));
         }
+        let asked = self.platform(index).ok().flatten();
+        if let Some(context) = self.context(&base, asked.as_ref().unwrap_or(self.target)) {
+            return Ok(context);
+        }
         self.image_or_scratch(&base, word.span, index)
+    }
+
+    /// What `name` means as a context, if it is one.
+    pub(super) fn context(&self, name: &str, platform: &Platform) -> Option<Origin> {
+        Some(match self.options.context(name, platform)? {
+            NamedContext::Scratch => Origin::Scratch,
+            NamedContext::Image(reference) => Origin::Image(reference.clone()),
+            NamedContext::Files(files) => Origin::Files(files.clone()),
+        })
     }
 
     fn image_or_scratch(&self, name: &str, span: Span, index: usize) -> Result<Origin, Diagnostic> {
@@ -95,7 +110,10 @@ impl Names<'_, '_> {
         }
         match self.stages.above(&name, index).or_else(|| self.stages.last(&name)) {
             Some(stage) => Ok(Origin::Stage(stage)),
-            None => self.image_or_scratch(&name, word.span, index),
+            None => match self.context(&name, self.target) {
+                Some(context) => Ok(context),
+                None => self.image_or_scratch(&name, word.span, index),
+            },
         }
     }
 }

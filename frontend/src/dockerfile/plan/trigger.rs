@@ -19,7 +19,7 @@ impl<'a> Planner<'a, '_> {
     pub(super) fn triggers(&self, index: usize, inputs: &Inputs) -> Result<Vec<Step<'a>>, Diagnostic> {
         let stage = &self.stages[index];
         match &stage.base {
-            Origin::Scratch => Ok(Vec::new()),
+            Origin::Scratch | Origin::Files(_) => Ok(Vec::new()),
             Origin::Stage(base) => {
                 let triggers = self.names.stages.list[*base].body.iter().filter_map(|instruction| {
                     if let Kind::Onbuild(onbuild) = &instruction.kind { Some(&onbuild.instruction) } else { None }

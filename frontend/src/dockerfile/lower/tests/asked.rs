@@ -7,6 +7,8 @@
 //! #: label NAME=VALUE
 //! #: ignore PATTERN
 //! #: epoch 1700000000
+//! #: context-epoch 1700000000               what SOURCE_DATE_EPOCH=context means
+//! #: context NAME files | scratch | IMAGE    what a name means
 //! #: whole-file true
 //! #: image-platform NAME linux/arm64         of the image, if it is not the one asked for
 //! #: image NAME {"Env": ["A=b"]}             the container configuration of an image; others have only a PATH
@@ -15,8 +17,8 @@
 use crate::{
     config::{History, ImageConfig},
     diagnostic::Diagnostic,
-    dockerfile::{Dockerfile, Inputs, Missing, Options, ResolvedImage},
-    graph::Graph,
+    dockerfile::{Dockerfile, Inputs, Missing, NamedContext, Options, ResolvedImage},
+    graph::{Graph, LocalOp},
     package::{DepsPlan, DepsRequest, Package, PackageContent, PackageFile, PackageLayout, PackageOp, WheelLayout},
     platform::Platform,
     reference::Reference,
@@ -54,6 +56,16 @@ impl Asked {
                 "build-arg" => options.build_args.extend([pair()]),
                 "label" => options.labels.extend([pair()]),
                 "ignore" => options.ignore.push(value.to_owned()),
+                "context-epoch" => options.context_epoch = Some(value.parse().unwrap()),
+                "context" => {
+                    let (name, source) = value.split_once(' ').expect(line);
+                    let context = match source {
+                        "files" => NamedContext::Files(LocalOp { name: name.to_owned(), exclude: Vec::new() }),
+                        "scratch" => NamedContext::Scratch,
+                        image => NamedContext::Image(image.parse().unwrap()),
+                    };
+                    options.contexts.insert(name.to_owned(), context);
+                }
                 "epoch" => options.epoch = Some(value.parse().unwrap()),
                 "whole-file" => options.whole_file = value == "true",
                 "image-platform" => {

@@ -1,0 +1,46 @@
+//! What a request is given, made ready: folders, a Dockerfile, and what they mean for lowering.
+
+use super::{BuildError, Request, build_file::BuildFile, initial_user_namespace};
+use crate::{
+    context::{Prepared, Tools},
+    http::Web,
+    layer::{Layers, OverlayXattrs},
+    registry::Client,
+    solver::event::Events,
+    store::Store,
+};
+
+/// A build that can begin.
+pub(super) struct Begun {
+    pub(super) layers: Layers,
+    pub(super) web: Web,
+    pub(super) prepared: Prepared,
+    /// The Dockerfile.
+    pub(super) source: BuildFile,
+}
+
+/// Fetches contexts, finds the Dockerfile, and tells lowering about them.
+pub(super) async fn begin(
+    store: &Store,
+    client: &Client,
+    request: &mut Request,
+    events: &Events,
+) -> Result<Begun, BuildError> {
+    let overlay =
+        if request.single_id || !initial_user_namespace() { OverlayXattrs::User } else { OverlayXattrs::Trusted };
+    let layers = Layers::new(store.clone(), overlay);
+    let web = Web::new(store.clone(), client.ca_certificates())
+        .map_err(|error| BuildError::Environment(error.to_string()))?;
+    let tools = Tools { store, layers: &layers, web: &web, events };
+    let prepared = request.given.prepare(tools).await?;
+    request.options.ignore.clone_from(&prepared.ignore);
+    request.options.contexts.clone_from(&prepared.named);
+    request.options.context_epoch = prepared.epoch;
+    let source = BuildFile {
+        name: prepared.name.clone(),
+        text: prepared.text.clone(),
+        folder: prepared.folder.clone(),
+        ignore: prepared.ignore.clone(),
+    };
+    Ok(Begun { layers, web, prepared, source })
+}

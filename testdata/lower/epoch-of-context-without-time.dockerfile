@@ -1,0 +1,4 @@
+#: build-arg SOURCE_DATE_EPOCH=context
+FROM scratch
+ARG SOURCE_DATE_EPOCH
+LABEL epoch=$SOURCE_DATE_EPOCH
