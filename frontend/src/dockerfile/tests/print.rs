@@ -134,8 +134,10 @@ fn print_check(check: &Healthcheck) -> String {
 }
 
 fn print_run(run: &Run, escape: char) -> String {
+    let comment = run.deps.as_ref().map(|deps| print_deps(deps, escape).replacen("DEPS", "# deps:", 1) + "\n");
     format!(
-        "RUN {}{}{}{}{}",
+        "{}RUN {}{}{}{}{}",
+        comment.unwrap_or_default(),
         flags("mount", run.mounts.iter().map(|mount| &mount.written), escape),
         flag("network", run.network.as_ref(), escape),
         flag("security", run.security.as_ref(), escape),
