@@ -176,7 +176,8 @@ fn a_comment_spells_it_for_dockerfiles_that_others_build_too() {
         "Dockerfile",
         "FROM scratch\n# deps: node --prefix=/srv package-lock.json\nRUN npm ci && npm run build\n",
     );
-    let run = work.build(&["-o", &format!("type=local,dest={}", work.path("out").display())]).succeeds();
+    let out = format!("type=local,dest={}", work.path("out").display());
+    let run = work.build(&["--progress", "plain", "-o", &out]).succeeds();
     assert_eq!(work.read("out/srv/node_modules/plain/index.js"), "1");
     assert!(run.stderr.contains("RUN also runs `npm run build`, which DEPS does not"), "{}", run.stderr);
 }
