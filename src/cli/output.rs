@@ -27,7 +27,7 @@ pub(super) struct OutputArgs {
     /// Load into dockerd or Podman; short for --output=type=docker
     #[arg(long)]
     load: bool,
-    /// Annotation of the manifest, or of [manifest|index|manifest-descriptor|index-descriptor][[PLATFORM]]: (repeatable)
+    /// Annotation of the manifest, or of [manifest|index|manifest-descriptor|index-descriptor]PLATFORM: (repeatable)
     #[arg(long, value_name = "[LEVEL:]KEY=VALUE")]
     annotation: Vec<String>,
     /// Compression of layers: gzip, zstd or uncompressed, with an optional :LEVEL

@@ -3,7 +3,7 @@
 //! 1. [`Project::read`] reads what there is to know: names at the top of the folder, and manifests.
 //! 2. [`propose`] decides, and says for each decision why. It does no I/O.
 //!
-//! A language is a file here and a row in [`LANGUAGES`]; the first that knows the project decides.
+//! A language is a file here and a row in `LANGUAGES`; the first that knows the project decides.
 
 mod ignored;
 mod node;

@@ -1,7 +1,7 @@
 //! Packages: lock file -> artifacts -> layers, without running an installer and for any platform.
 //!
 //! 1. [`Packages::plan`] answers what a `DEPS` asks for one platform: which artifacts, by hash, and how each is laid out. That
-//!    is the ecosystem's own business (a module each, one row in [`plan_of`] and in [`items_of`]). Where an artifact can be
+//!    is the ecosystem's own business (a module each, one row in `plan_of` and in `items_of`). Where an artifact can be
 //!    fetched from is remembered beside the plan, because no key may depend on it.
 //! 2. [`Packages::fetch`] brings one artifact into the store's blobs, checked against its hash, unless it is there.
 //! 3. [`Packages::unpack`] lists the files of the layer that a [`PackageOp`] is: `exec` makes the layer of them.

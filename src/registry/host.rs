@@ -13,7 +13,7 @@
 //! | never from `https` to `http` | anybody on the way would see and change it |
 //! | never to a link-local address | clouds hand out a machine's credentials there |
 //! | to loopback only from loopback | services of this machine trust who is on it |
-//! | credentials only to the same [`Origin`] | scheme, host and port (RFC 6454); CVE-2020-15157 |
+//! | credentials only to the same `Origin` | scheme, host and port (RFC 6454); CVE-2020-15157 |
 //!
 //! Addresses are judged as they are written. A name that resolves to a forbidden address is not caught here; over
 //! HTTPS such a server would have to prove that the name is its own.

@@ -14,7 +14,7 @@
 //! - A document is taken only if it is one and all that it points at is here; a blob only if it has its digest.
 //! - Referrers are kept as the index under the tag `sha256-…` that the specification describes for registries without
 //!   them ("Referrers Tag Schema"), so that they are an image like others: listed, kept, removable.
-//! - What is uploaded stays, also before it has a name, for as long as the server's lease ([`lease`]).
+//! - What is uploaded stays, also before it has a name, for as long as the server's lease (`lease`).
 
 mod auth;
 mod blob;

@@ -4,7 +4,7 @@
 //! 2. `resolve` asks the host's `apt-get`, in a private root, which packages a request means for an architecture: exact
 //!    versions, addresses, SHA-256 from signed indexes (`root`).
 //! 3. Whoever runs the build fetches the files, by their hashes.
-//! 4. [`unpack`] reads a file (`ar`), puts its content at its place in a merged `/usr`, notes the package for scanners
+//! 4. [`mod@unpack`] reads a file (`ar`), puts its content at its place in a merged `/usr`, notes the package for scanners
 //!    (`var/lib/dpkg/status.d/`), and adds what its scripts would have made where that matters (`scripts`).
 //!
 //! Nothing that a package says is believed before its hash was right, and little of it after: names are checked,

@@ -2,11 +2,11 @@
 //!
 //! | phase | sees | rules |
 //! |---|---|---|
-//! | [`Check::Line`] | one instruction, as written | casing, comments, `MAINTAINER`, blank continuations |
-//! | [`Check::File`] | all stages, as written | names of stages, casing, defaults of `FROM` |
-//! | [`Check::From`] | a `FROM`, and the arguments that it sees | undeclared arguments, platforms |
-//! | [`Check::Image`] | a base image that was looked at | its platform |
-//! | [`Check::Step`] | an instruction at the moment at which it is [lowered](super::lower), variables known | all others |
+//! | `Check::Line` | one instruction, as written | casing, comments, `MAINTAINER`, blank continuations |
+//! | `Check::File` | all stages, as written | names of stages, casing, defaults of `FROM` |
+//! | `Check::From` | a `FROM`, and the arguments that it sees | undeclared arguments, platforms |
+//! | `Check::Image` | a base image that was looked at | its platform |
+//! | `Check::Step` | an instruction at the moment at which it is lowered, variables known | all others |
 //!
 //! One rule is our own, `DepsDifferFromRun`; it has no page. Of the others, names, descriptions, details and pages are those of moby/buildkit (`frontend/dockerfile/linter`), because people search
 //! for them and skip rules by them. Deliberate differences:
