@@ -16,9 +16,12 @@
 //! | room | what happens there |
 //! |---|---|
 //! | [`cli`] | what was typed, to the pipeline, to an exit code; one file a command |
+//! | [`init`] | a Dockerfile for a project that has none |
 //! | [`pipeline`] | the story of a build |
 //! | [`exec`] | how each operation runs: the solver's executor |
 //! | [`export`] | where images go |
+//! | [`serve`] | the store as a registry for others |
+//! | [`context`] | folders, archives, repositories and addresses to the files of a build |
 //! | [`resolve`] | names to digests and configurations |
 //! | [`packages`] | names and lock files to artifacts, artifacts to the files of layers; one folder an ecosystem |
 //! | [`optimize`] | what is in an image |
