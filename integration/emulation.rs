@@ -69,7 +69,7 @@ fn without_an_emulator_the_package_that_has_one_is_named() {
     let platform = "linux/mips64le";
     let dockerfile = "FROM scratch\nCOPY Dockerfile /\nRUN [\"/none\"]\n";
     let work = Workspace::new(dockerfile);
-    let run = work.build(&["--platform", platform]).path("/no/such/folder").exits_with(3);
+    let run = work.build(&["--platform", platform]).variable("PATH", "/no/such/folder").exits_with(3);
     let part =
         "cannot run programs for linux/mips64le here: install qemu-user-static, or name an emulator with --emulator";
     assert!(run.stderr.contains(part), "{}", run.stderr);

@@ -59,7 +59,7 @@ fn an_archive_of_dockers_kind_is_read_by_others() {
     succeeds(docker.client().args(["load", "-i"]).arg(&archive));
     assert_eq!(label("app:1"), "me");
     // The same without a client: into the socket.
-    work.build(&["-t", "app:2", "--load"]).environment("DOCKER_HOST", docker.host()).succeeds();
+    work.build(&["-t", "app:2", "--load"]).variable("DOCKER_HOST", docker.host()).succeeds();
     assert_eq!(label("app:2"), "me");
 }
 

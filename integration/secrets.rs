@@ -230,7 +230,7 @@ fn agents_and_keys_reach_the_step_that_asks_for_them() {
     let Some(agent) = Agent::start(&work.path("home/agent")) else { return };
     let out = format!("type=local,dest={}", work.path("out").display());
     let key = format!("deploy={}", work.path("home/deploy").display());
-    work.build(&["--ssh", "default", "--ssh", &key, "-o", &out]).variable("SSH_AUTH_SOCK", &agent.socket()).succeeds();
+    work.build(&["--ssh", "default", "--ssh", &key, "-o", &out]).variable("SSH_AUTH_SOCK", agent.socket()).succeeds();
     let keys = work.read("out/keys");
     let lines: Vec<&str> = keys.lines().collect();
     assert!(lines[0].contains(&of_agent) && lines[2].contains(&of_file), "{keys}");

@@ -14,11 +14,9 @@ pub(crate) struct Invocation<'a> {
     command: String,
     arguments: Vec<String>,
     store: &'a str,
-    variables: Vec<(&'a str, &'a str)>,
+    variables: Vec<(&'a str, String)>,
     user: Option<u32>,
     wrapper: Vec<String>,
-    path: Option<&'a str>,
-    environment: Vec<(&'a str, String)>,
     stdin: Vec<u8>,
     number: u32,
 }
@@ -49,8 +47,6 @@ impl<'a> Invocation<'a> {
             variables: Vec::new(),
             user: None,
             wrapper: Vec::new(),
-            path: None,
-            environment: Vec::new(),
             stdin: Vec::new(),
             number,
         }
@@ -68,20 +64,8 @@ impl<'a> Invocation<'a> {
     }
 
     /// With a variable of the environment set.
-    pub(crate) fn variable(mut self, name: &'a str, value: &'a str) -> Self {
-        self.variables.push((name, value));
-        self
-    }
-
-    /// With another `PATH`.
-    pub(crate) fn path(mut self, path: &'a str) -> Self {
-        self.path = Some(path);
-        self
-    }
-
-    /// With another variable of the environment.
-    pub(crate) fn environment(mut self, name: &'a str, value: String) -> Self {
-        self.environment.push((name, value));
+    pub(crate) fn variable(mut self, name: &'a str, value: impl Into<String>) -> Self {
+        self.variables.push((name, value.into()));
         self
     }
 
@@ -161,11 +145,10 @@ impl<'a> Invocation<'a> {
         process.args(&self.arguments).current_dir(self.work.path("context")).stdin(self.standard_input());
         process
             .env_clear()
-            .env("PATH", self.path.map_or_else(|| std::env::var_os("PATH").unwrap_or_default(), Into::into))
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.work.path("home"))
             .env("FLASHBUILD_ROOT", self.work.path(self.store))
-            .envs(self.variables.iter().copied());
-        process.envs(self.environment.iter().map(|(name, value)| (name, value)));
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
         process
     }
 

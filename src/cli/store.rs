@@ -1,7 +1,7 @@
 //! Which store a command works on.
 
 use super::Failed;
-use crate::{pipeline::initial_user_namespace, store::Store};
+use crate::{sandbox::is_initial_user_namespace, store::Store};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ impl StoreArgs {
 
 /// `/var/lib/flashbuild` for root, else a folder of the user's.
 fn default_root() -> Option<PathBuf> {
-    if nix::unistd::geteuid().is_root() && initial_user_namespace() {
+    if nix::unistd::geteuid().is_root() && is_initial_user_namespace() {
         return Some("/var/lib/flashbuild".into());
     }
     let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);

@@ -4,7 +4,7 @@ use reqwest::Url;
 use std::net::IpAddr;
 
 /// Scheme, host and port (RFC 6454).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin(String, String, Option<u16>);
 
 impl Origin {

@@ -35,6 +35,11 @@ pub enum OverlayXattrs {
 }
 
 impl OverlayXattrs {
+    /// Those that mounts of this process read. A namespace with a single id is never the initial one.
+    pub fn of_this_process() -> Self {
+        if crate::sandbox::is_initial_user_namespace() { Self::Trusted } else { Self::User }
+    }
+
     fn opaque(self) -> &'static str {
         match self {
             Self::Trusted => "trusted.overlay.opaque",

@@ -5,6 +5,7 @@
 //! an index. `file:` never comes from a lock: folders are given with `--find-links`.
 
 use super::PackageError;
+use crate::http::{Origin, shown};
 use std::{collections::BTreeSet, fmt, net::IpAddr, path::PathBuf};
 use url::{Host, Url};
 
@@ -24,28 +25,6 @@ impl fmt::Debug for Address {
             Self::File(path) => path.fmt(f),
         }
     }
-}
-
-/// Scheme, host and port.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Origin(String);
-
-impl Origin {
-    /// Of an address.
-    pub(super) fn of(url: &Url) -> Self {
-        let port = url.port_or_known_default().unwrap_or(0);
-        Self(format!("{}://{}:{port}", url.scheme(), url.host_str().unwrap_or_default()))
-    }
-}
-
-/// An address for messages: no credentials, no query (which may be a signature).
-pub(super) fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.set_query(None);
-    url.set_fragment(None);
-    url.to_string()
 }
 
 /// `//host[:port]/path/`: an address as npm's configuration spells what credentials are for.

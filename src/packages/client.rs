@@ -6,16 +6,13 @@
 //! - Failures that may pass (no connection, 408, 429, 5xx) are tried again, with growing pauses. Silence ends a request, its
 //!   length does not.
 
-use super::{
-    PackageError,
-    address::{self, Origin, shown},
-    netrc::Netrc,
-};
+use super::{PackageError, address, netrc::Netrc};
+use crate::http::{Origin, innermost, is_loopback, shown};
 use bytes::Bytes;
 use reqwest::{Certificate, StatusCode, header, redirect};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    fs, io,
+    fs,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -199,8 +196,7 @@ impl Client {
             let of_netrc = || trust.netrc.of(url.host_str().unwrap_or_default());
             (trust.credentials.get(&origin).cloned().or_else(of_netrc), authorization)
         };
-        let is_loopback = url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127."));
-        let client = if is_loopback { &self.shared.direct } else { &self.shared.proxied };
+        let client = if is_loopback(url) { &self.shared.direct } else { &self.shared.proxied };
         let mut request = client.get(url.clone());
         if let Some(header) = authorization {
             request = request.header(header::AUTHORIZATION, header);
@@ -296,22 +292,6 @@ pub(super) async fn pause(failed: u32, asked: Duration) {
 
 fn locked(trust: &Mutex<Trust>) -> MutexGuard<'_, Trust> {
     trust.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The last of a chain of causes, which is the one that tells a person something. It never holds the address, which may
-/// hold credentials.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut last: &dyn std::error::Error = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    match last.downcast_ref::<reqwest::Error>() {
-        Some(_) => "the connection failed".to_owned(),
-        None => match last.downcast_ref::<io::Error>() {
-            Some(error) => error.to_string(),
-            None => last.to_string(),
-        },
-    }
 }
 
 fn percent_decoded(text: &str) -> String {

@@ -95,9 +95,6 @@ pub enum PackageError {
     /// An artifact that was fetched and is not in the store any more.
     #[error("the artifact of {0} is no longer in the store: build again")]
     Gone(String),
-    /// An ecosystem whose packages cannot be unpacked yet.
-    #[error("DEPS {0} is not supported yet")]
-    NotYet(&'static str),
 }
 
 impl PackageError {
@@ -117,8 +114,7 @@ impl PackageError {
             | Self::NoAddress { .. }
             | Self::Mismatch { .. }
             | Self::Artifact { .. }
-            | Self::Gone(_)
-            | Self::NotYet(_) => false,
+            | Self::Gone(_) => false,
         }
     }
 
@@ -139,8 +135,7 @@ impl PackageError {
             | Self::Fetch { .. }
             | Self::Mismatch { .. }
             | Self::Artifact { .. }
-            | Self::Gone(_)
-            | Self::NotYet(_) => false,
+            | Self::Gone(_) => false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a request is given, made ready: folders, a Dockerfile, and what they mean for lowering.
 
-use super::{BuildError, Request, build_file::BuildFile, initial_user_namespace};
+use super::{BuildError, Request, build_file::BuildFile};
 use crate::{
     context::{Prepared, Tools},
     http::Web,
@@ -26,9 +26,7 @@ pub(super) async fn begin(
     request: &mut Request,
     events: &Events,
 ) -> Result<Begun, BuildError> {
-    let overlay =
-        if request.single_id || !initial_user_namespace() { OverlayXattrs::User } else { OverlayXattrs::Trusted };
-    let layers = Layers::new(store.clone(), overlay);
+    let layers = Layers::new(store.clone(), OverlayXattrs::of_this_process());
     let web = Web::new(store.clone(), client.ca_certificates())
         .map_err(|error| BuildError::Environment(error.to_string()))?;
     let tools = Tools { store, layers: &layers, web: &web, events };

@@ -42,10 +42,7 @@ use flashbuild_frontend::{
     dockerfile::{Dockerfile, HISTORY_COMMENT},
     graph::Output,
 };
-use std::{
-    fs,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 /// What a build came to.
 #[derive(Debug)]
@@ -179,10 +176,4 @@ fn config(output: &Output, epoch: Option<i64>) -> ImageConfig {
         author: None,
     }));
     config
-}
-
-/// Whether this process is in the machine's first user namespace, where all ids map to themselves.
-pub fn initial_user_namespace() -> bool {
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    map.split_whitespace().collect::<Vec<_>>() == ["0", "0", "4294967295"]
 }

@@ -1,6 +1,6 @@
 //! An image that exists, opened to look into it.
 
-use super::{BuildError, initial_user_namespace};
+use super::BuildError;
 use crate::{
     exec::{Need, Sources},
     image::DiffId,
@@ -33,8 +33,7 @@ pub async fn open(
     let pinned = resolve::resolve(store, client, reference, platform, false).await.map_err(|error| {
         BuildError::Environment(format!("cannot find image {} for {platform}: {error}", reference.familiar()))
     })?;
-    let overlay = if initial_user_namespace() { OverlayXattrs::Trusted } else { OverlayXattrs::User };
-    let layers = Layers::new(store.clone(), overlay);
+    let layers = Layers::new(store.clone(), OverlayXattrs::of_this_process());
     let digest = pinned.image.digest;
     let diff_ids: Vec<DiffId> = pinned.source.layers.iter().map(|(diff_id, _)| *diff_id).collect();
     let broken = |error: &dyn std::fmt::Display| {

@@ -112,7 +112,7 @@ impl ControlGroups {
         let root = root.ok_or_else(|| Failure::new("limit steps", "there are no control groups of version 2"))?;
         let parent = match &limits.parent {
             Some(parent) => Path::new(root).join(parent.strip_prefix("/").unwrap_or(parent)),
-            None if nix::unistd::getuid().is_root() && super::overlay::is_initial_user_namespace()? => {
+            None if nix::unistd::getuid().is_root() && super::overlay::is_initial_user_namespace() => {
                 Path::new(root).join(PARENT)
             }
             None => above_own(Path::new(root))?,

@@ -96,6 +96,7 @@ pub use helper::run_helper_if_asked;
 pub use limits::Limits;
 pub use mount::{Appended, FileSource, FolderSource, MountSource, Sensitive, StepMount, TreeSource};
 pub use outbound::{Lease, OutboundNetworks};
+pub use overlay::is_initial_user_namespace;
 pub use run::run;
 pub use spec::{
     Exit, Hardening, HostEntry, HostEntryError, Network, OutboundNamespace, SandboxError, Security, ShownFile, Spec,

@@ -48,7 +48,7 @@ pub(super) fn mount_tree(folders: Folders<'_>) -> Result<Mount, Failure> {
     if folders.lowers.is_empty() {
         return Mount::of_host(folders.upper, false)?.attach(upper.as_fd());
     }
-    let in_user_namespace = !is_initial_user_namespace()?;
+    let in_user_namespace = !is_initial_user_namespace();
     let overlay = configure(folders, in_user_namespace)?;
     match overlay.map(|overlay| overlay.try_mount(Attributes::empty())) {
         Some(Ok(overlay)) => overlay.attach(upper.as_fd()),
@@ -60,10 +60,10 @@ pub(super) fn mount_tree(folders: Folders<'_>) -> Result<Mount, Failure> {
     }
 }
 
-/// Whether this process is in the user namespace that the machine started with.
-pub(super) fn is_initial_user_namespace() -> Result<bool, Failure> {
-    let namespace = rustix::fs::stat("/proc/self/ns/user").doing(|| "look at /proc/self/ns/user".to_owned())?;
-    Ok(namespace.st_ino == INITIAL_USER_NAMESPACE)
+/// Whether this process is in the user namespace that the machine started with. Where that cannot be seen, it is taken
+/// for another one, which may do less.
+pub fn is_initial_user_namespace() -> bool {
+    rustix::fs::stat("/proc/self/ns/user").is_ok_and(|namespace| namespace.st_ino == INITIAL_USER_NAMESPACE)
 }
 
 /// An overlay ready to be mounted, or `None` if the kernel cannot append layers.

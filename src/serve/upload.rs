@@ -22,7 +22,9 @@ use hyper::{
 };
 use std::{
     collections::HashMap,
-    io::Write as _,
+    fs::File,
+    io::{Read as _, Write as _},
+    path::Path,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -44,7 +46,7 @@ struct Upload {
 
 impl Uploads {
     fn open(&self, writer: BlobWriter) -> Result<String, Refusal> {
-        let id: String = std::iter::repeat_with(fastrand::alphanumeric).take(32).collect();
+        let id = unguessable()?;
         let mut uploads = unpoison(self.0.lock());
         uploads.retain(|_, upload| upload.used.elapsed() < REST);
         if uploads.len() >= MOST_UPLOADS {
@@ -137,6 +139,15 @@ impl Shared {
     pub(super) fn cancel(&self, id: &str) -> Result<Response<Answer>, Refusal> {
         self.uploads.remove(id).map(|_| body::empty(StatusCode::NO_CONTENT))
     }
+}
+
+/// A name that nobody can guess who was not told: 128 bits of the system's.
+fn unguessable() -> Result<String, Refusal> {
+    let source = Path::new("/dev/urandom");
+    let mut bytes = [0; 16];
+    let read = File::open(source).and_then(|mut random| random.read_exact(&mut bytes));
+    read.map_err(|error| StoreError::at(source, error))?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 
 /// Whether a piece is the next one, if it says which it is.

@@ -10,9 +10,7 @@ use super::{
 };
 use crate::{
     image::BlobDigest,
-    packages::{
-        Address, LOCK_FILE_NAME, PackageError, Packages, Planned, lock::LockedPackage, netrc::Netrc, packing::pack,
-    },
+    packages::{Address, LOCK_FILE_NAME, PackageError, Packages, Planned, lock::LockedPackage, netrc::Netrc, packing},
 };
 use flashbuild_frontend::package::{DebLayout, DepsPlan, DepsRequest, Package, PackageLayout};
 use std::{fs, path::Path};
@@ -42,7 +40,7 @@ pub(in crate::packages) async fn plan(packages: &Packages, request: &DepsRequest
         debs
     };
     let layout = DebLayout { docs: !is_on("no-docs") };
-    let mut layers = pack(debs.iter().map(|deb| (package(deb, &layout), deb.size)).collect());
+    let mut layers = packing::by_size(debs.iter().map(|deb| (package(deb, &layout), deb.size)).collect());
     if is_scratch(request) {
         layers.insert(0, base::layer(debian_name(&request.platform)?));
     }

@@ -54,10 +54,9 @@ pub(super) fn layers(
     }
     files.extend(links(lock, kept, &programs, prefix));
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    // Locks of this ecosystem do not have sizes: all packages count as small.
-    let packed = |packages: Vec<Artifact>| packing::pack(packages.into_iter().map(|package| (package, 0)).collect());
-    let mut layers = packed(common);
-    layers.extend(packed(native));
+    // Locks of this ecosystem do not have sizes.
+    let mut layers = packing::by_name(common);
+    layers.extend(packing::by_name(native));
     if !files.is_empty() {
         layers.push(PackageOp { packages: Vec::new(), files });
     }

@@ -7,7 +7,6 @@
 //!
 //! Nothing of it runs Python or looks at the image's files.
 
-mod bins;
 mod choose;
 mod config;
 mod index;
@@ -17,7 +16,7 @@ mod tags;
 mod target;
 mod wheel;
 
-use super::{PackageError, Packages, Planned};
+use super::{PackageError, Packages, Planned, packing};
 use crate::layer::Item;
 use choose::{Chosen, Shelves};
 use config::Sources;
@@ -160,7 +159,7 @@ fn planned(chosen: Vec<Chosen>, target: &Target) -> Planned {
     if !files.is_empty() {
         planned.plan.layers.push(PackageOp { packages: Vec::new(), files });
     }
-    planned.plan.layers.extend(bins::pack(wheels));
+    planned.plan.layers.extend(packing::by_name(wheels));
     planned
 }
 

@@ -1,8 +1,5 @@
-//! Which packages share a layer.
-//!
-//! A package of its own layer is the same layer in every project, and when it changes, nothing else does. But an image may
-//! have some hundred layers at most, and who builds on it needs some of them. So small packages share layers once there are
-//! many: each goes where the hash of its *name* says, so a new version changes one layer, and a new package one more.
+//! Packages whose sizes are known: the smallest share layers. Each goes where the hash of its *name* says, so a new version
+//! changes one layer, and so does a new package.
 
 use flashbuild_frontend::package::{Package, PackageOp};
 
@@ -14,7 +11,7 @@ const SHARED: usize = 12;
 const SMALL: u64 = 64 << 10;
 
 /// The layers of packages, each given with the size of its artifact: those of their own by name, then the shared ones.
-pub(super) fn pack(mut packages: Vec<(Package, u64)>) -> Vec<PackageOp> {
+pub(in crate::packages) fn pack(mut packages: Vec<(Package, u64)>) -> Vec<PackageOp> {
     packages.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
     let small = threshold(&packages);
     let mut layers = Vec::new();

@@ -1,5 +1,4 @@
-//! Many packages into few layers, so that a change of one package changes one layer. Most locks do not say how large an
-//! artifact is, so names have to do.
+//! Packages of locks that do not say how large an artifact is.
 //!
 //! - A package's bin follows from its *name* alone, never from its version, its size or its neighbours: what is around a
 //!   package that changes stays where it is, in this image and in every other.
@@ -96,7 +95,7 @@ const LARGE: &[&str] = &[
 ];
 
 /// One operation a layer.
-pub(super) fn pack(mut packages: Vec<Package>) -> Vec<PackageOp> {
+pub(in crate::packages) fn pack(mut packages: Vec<Package>) -> Vec<PackageOp> {
     packages.sort_by(|a, b| a.name.cmp(&b.name));
     let alone = packages.len() <= MOST_LAYERS;
     let mut bins: BTreeMap<(u64, String), Vec<Package>> = BTreeMap::new();

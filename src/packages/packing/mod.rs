@@ -1,0 +1,14 @@
+//! Which packages share a layer.
+//!
+//! A package of its own layer is the same layer in every project, and when it changes, nothing else does. But an image may
+//! have some hundred layers at most, and who builds on it needs some of them. So once there are many, small packages
+//! share layers, in a way that a change of one package changes one layer. What is small is told
+//!
+//! - by the size of the artifact, where an index says it ([`by_size`]);
+//! - by the name, where a lock says no more ([`by_name`]).
+
+mod by_name;
+mod by_size;
+
+pub(super) use by_name::pack as by_name;
+pub(super) use by_size::pack as by_size;
