@@ -35,7 +35,7 @@ else
 endif
 
 bench: build setup ## measure rebuilds, steps and copies, beside buildah where it is installed
-	integration/bench $(BINARY)
+	integration/bench/run $(BINARY)
 
 fmt: ## format the code
 	$(CARGO) fmt --all
