@@ -6,6 +6,7 @@
 mod harness;
 
 mod arguments;
+mod bench;
 mod cache;
 mod certificates;
 mod check;
