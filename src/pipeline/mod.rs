@@ -39,7 +39,7 @@ use begin::{Begun, begin};
 use deliver::Delivery;
 use flashbuild_frontend::{
     config::{History, ImageConfig},
-    dockerfile::{Dockerfile, HISTORY_COMMENT},
+    dockerfile::{Dockerfile, HISTORY_COMMENT, Inputs},
     graph::Output,
 };
 use std::sync::{Arc, Mutex};
@@ -69,7 +69,7 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
     let (inputs, images) =
         inputs::resolve(store, client, Some(&packages), &request, &prepared.layouts, &dockerfile, events)
             .await
-            .map_err(|unknown| unknown.into_error(&source))?;
+            .map_err(|unknown| unknown.into_error(&dockerfile, &request.options, &source))?;
     let graph = Arc::new(dockerfile.lower(&request.options, &inputs).map_err(|errors| source.refuse(&errors))?);
     entitlements::check(&graph, &request.allow).map_err(|errors| source.refuse(&errors))?;
     call::warn(&dockerfile, &request.options, &inputs, &source, events)?;
@@ -151,7 +151,10 @@ async fn read(
 ) -> Result<(Begun, Dockerfile), BuildError> {
     let step = events.step("load build definition");
     let begun = begin(store, client, request, events).await?;
-    let dockerfile = Dockerfile::parse(&begun.source.text).map_err(|errors| begun.source.refuse(&errors))?;
+    let (dockerfile, errors) = Dockerfile::read(&begun.source.text);
+    if !errors.is_empty() {
+        return Err(begun.source.refuse(&dockerfile.survey(&request.options, &Inputs::default(), errors)));
+    }
     step.ran();
     Ok((begun, dockerfile))
 }
