@@ -32,6 +32,7 @@ mod outputs;
 mod platforms;
 mod registry;
 mod reproducible;
+mod run;
 mod secrets;
 mod serve;
 mod steps;

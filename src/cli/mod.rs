@@ -5,6 +5,7 @@
 mod build;
 mod cache;
 mod call;
+mod console;
 mod diff;
 mod failed;
 mod grants;
@@ -17,6 +18,7 @@ mod on_hand;
 mod output;
 mod output_spec;
 mod registry;
+mod run;
 mod steps;
 mod store;
 
@@ -58,6 +60,8 @@ enum Command {
     Inspect(InspectArgs),
     /// Compare two images, file by file and field by field; exit code 1 if they differ
     Diff(Box<DiffArgs>),
+    /// Run an image's command in the sandbox, for trying it out
+    Run(Box<run::RunArgs>),
     /// Look after the store
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -104,6 +108,9 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => images::inspect(&args),
         Command::Diff(args) => {
             return diff::diff(&args).unwrap_or_else(|failed| failed.tell());
+        }
+        Command::Run(args) => {
+            return run::run(&args).unwrap_or_else(|failed| failed.tell());
         }
         Command::Cache(command) => cache::cache(&command),
         Command::Init(args) => init::init(&args),

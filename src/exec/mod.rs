@@ -37,14 +37,16 @@ mod users;
 
 pub use agent::{AgentSource, Agents};
 pub use certificates::Certificates;
-pub use emulated::{EmulatedRun, EmulatedSteps};
+pub use emulated::{EmulatedRun, EmulatedSteps, ForeignPrograms};
 pub use error::ExecError;
 pub use grants::Grants;
 pub use image::{Need, Sources};
-pub use limits::{MemoryLimit, StepGroups};
+pub use limits::{Measured, MemoryLimit, StepGroups};
 pub use network::StepNetworks;
 pub use options::StepOptions;
+pub use run::environment;
 pub use secret::{SECRET_MAX, SecretSource, SecretValue, Secrets};
+pub use users::process_user;
 
 use crate::{
     context::Folder,

@@ -3,6 +3,7 @@
 mod begin;
 mod build_file;
 mod call;
+mod container;
 mod deliver;
 mod entitlements;
 mod error;
@@ -15,6 +16,7 @@ mod outcome;
 mod request;
 
 pub use call::{Answer, AnswerFormat, Question, call};
+pub use container::{Container, ContainerOptions, Trial, TrialEnd};
 pub use deliver::{Dest, Destination, Target};
 pub use entitlements::Entitlement;
 pub use error::BuildError;
