@@ -16,6 +16,7 @@ mod copy;
 mod crash;
 mod deps_apt;
 mod deps_python;
+mod deps_python_peers;
 mod differential;
 mod direction;
 mod emulation;
