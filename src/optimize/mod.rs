@@ -3,5 +3,7 @@
 //! | file | question |
 //! |---|---|
 //! | [`diff`] | do two images hold the same? |
+//! | [`owner`] | which packages are in it, and whose is a file? |
 
 pub mod diff;
+pub mod owner;
