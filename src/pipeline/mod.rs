@@ -1,5 +1,6 @@
 //! The story of a build: parse, resolve, lower, solve, assemble, export.
 
+mod analyze;
 mod begin;
 mod build_file;
 mod call;
@@ -14,6 +15,7 @@ mod open;
 mod outcome;
 mod request;
 
+pub use analyze::analyze;
 pub use call::{Answer, AnswerFormat, Question, call};
 pub use deliver::{Dest, Destination, Target};
 pub use entitlements::Entitlement;

@@ -27,7 +27,7 @@ impl Elf {
         (magic == *b"\x7fELF").then(|| Self { cache: ReadCache::new(file) })
     }
 
-    /// The bytes of one of several sections, if they are at most `limit`, each as `read` wants it.
+    /// The bytes of a section, if they are at most `limit`.
     pub(in crate::optimize) fn section(&self, name: &str, limit: u64) -> Option<Vec<u8>> {
         let parsed = Parsed::parse(&self.cache).ok()?;
         let section = parsed.sections().take(MOST_SECTIONS).find(|section| section.name() == Ok(name))?;
@@ -35,5 +35,16 @@ impl Elf {
             return None;
         }
         section.data().ok().map(<[u8]>::to_vec)
+    }
+
+    /// Name of each section, and its bytes in the file.
+    pub(in crate::optimize) fn sections(&self) -> Vec<(String, u64)> {
+        let Ok(parsed) = Parsed::parse(&self.cache) else { return Vec::new() };
+        let sections = parsed.sections().take(MOST_SECTIONS);
+        sections
+            .filter_map(|section| {
+                Some((section.name().ok()?.to_owned(), section.file_range().map_or(0, |(_, size)| size)))
+            })
+            .collect()
     }
 }
