@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// The rooms, from the top floor down.
 const ROOMS: [&str; 21] = [
-    "main", "cli", "init", "pipeline", "exec", "cache", "export", "serve", "context", "resolve", "packages",
-    "optimize", "registry", "http", "git", "layer", "progress", "store", "solver", "image", "sandbox",
+    "main", "cli", "init", "pipeline", "exec", "cache", "export", "serve", "context", "resolve", "optimize",
+    "packages", "registry", "http", "git", "layer", "progress", "store", "solver", "image", "sandbox",
 ];
 
 /// The only rooms of the frontend that the solver knows, and it knows no room of ours.

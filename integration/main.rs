@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod analyze;
 mod arguments;
 mod bench;
 mod cache;

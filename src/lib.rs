@@ -23,8 +23,8 @@
 //! | [`serve`] | the store as a registry for others |
 //! | [`context`] | folders, archives, repositories and addresses to the files of a build |
 //! | [`resolve`] | names to digests and configurations |
-//! | [`packages`] | names and lock files to artifacts, artifacts to the files of layers; one folder an ecosystem |
 //! | [`optimize`] | what is in an image |
+//! | [`packages`] | names and lock files to artifacts, artifacts to the files of layers; one folder an ecosystem |
 //! | [`registry`] | the client of the distribution specification |
 //! | [`http`] | files behind addresses, and what every client of the web shares |
 //! | [`git`] | repositories, through the `git` of the machine |

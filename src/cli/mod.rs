@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 the build failed, 2 wrong usage, 3 the environment, 130 interrupted.
 
+mod analyze;
 mod build;
 mod cache;
 mod call;
@@ -23,6 +24,7 @@ mod steps;
 mod store;
 
 use crate::progress::Output;
+use analyze::AnalyzeArgs;
 use build::BuildArgs;
 use cache::CacheCommand;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -58,6 +60,8 @@ enum Command {
     Images(StoreArgs),
     /// Show an image of the local store
     Inspect(InspectArgs),
+    /// Show what is in an image and what of it is wasted
+    Analyze(Box<AnalyzeArgs>),
     /// Compare two images, file by file and field by field; exit code 1 if they differ
     Diff(Box<DiffArgs>),
     /// Run an image's command in the sandbox, for trying it out
@@ -106,6 +110,9 @@ pub fn main() -> ExitCode {
         Command::Lock(args) => lock::lock(&args),
         Command::Images(args) => images::images(&args),
         Command::Inspect(args) => images::inspect(&args),
+        Command::Analyze(args) => {
+            return analyze::analyze(&args).unwrap_or_else(|failed| failed.tell());
+        }
         Command::Diff(args) => {
             return diff::diff(&args).unwrap_or_else(|failed| failed.tell());
         }

@@ -1,5 +1,6 @@
 //! The story of a build: parse, resolve, lower, solve, assemble, export.
 
+mod analyze;
 mod begin;
 mod build_file;
 mod call;
@@ -15,6 +16,7 @@ mod open;
 mod outcome;
 mod request;
 
+pub use analyze::analyze;
 pub use call::{Answer, AnswerFormat, Question, call};
 pub use container::{Container, ContainerOptions, Trial, TrialEnd};
 pub use deliver::{Dest, Destination, Target};
