@@ -10,6 +10,7 @@ mod cache;
 mod certificates;
 mod check;
 mod concurrency;
+mod config;
 mod contexts;
 mod copy;
 mod crash;

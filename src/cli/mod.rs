@@ -5,6 +5,7 @@
 mod build;
 mod cache;
 mod call;
+mod config;
 mod diff;
 mod failed;
 mod grants;
@@ -24,6 +25,7 @@ use crate::progress::Output;
 use build::BuildArgs;
 use cache::CacheCommand;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use config::ConfigArgs;
 use diff::DiffArgs;
 use failed::Failed;
 use grants::GrantArgs;
@@ -61,6 +63,8 @@ enum Command {
     /// Look after the store
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// Show the configuration, and where each value came from
+    Config(ConfigArgs),
     /// Write a Dockerfile and a .dockerignore for a project, and say why
     Init(InitArgs),
     /// Give an image of the local store more names
@@ -106,6 +110,7 @@ pub fn main() -> ExitCode {
             return diff::diff(&args).unwrap_or_else(|failed| failed.tell());
         }
         Command::Cache(command) => cache::cache(&command),
+        Command::Config(args) => config::config(&args),
         Command::Init(args) => init::init(&args),
         Command::Tag(args) => on_hand::tag(&args),
         Command::Rmi(args) => on_hand::rmi(&args),
