@@ -21,6 +21,7 @@ mod direction;
 mod emulation;
 mod entitlements;
 mod errors;
+mod explain;
 mod faults;
 mod git;
 mod images;

@@ -18,7 +18,11 @@ use crate::{
     store::Store,
 };
 use clap::Args;
-use flashbuild_frontend::{dockerfile::Options, graph::Network, platform::Platform};
+use flashbuild_frontend::{
+    dockerfile::{NoCache, Options},
+    graph::Network,
+    platform::Platform,
+};
 use std::collections::BTreeMap;
 
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
@@ -93,9 +97,25 @@ struct CacheArgs {
     /// Run every step, whatever ran before
     #[arg(long)]
     no_cache: bool,
+    /// Run every step of these stages, whatever ran before (repeatable)
+    #[arg(long, value_delimiter = ',', value_name = "STAGE")]
+    no_cache_filter: Vec<String>,
+    /// Say of each step that runs why it does
+    #[arg(long)]
+    explain: bool,
     /// Always ask the registry what a name means
     #[arg(long)]
     pull: bool,
+}
+
+impl CacheArgs {
+    fn no_cache(&self) -> NoCache {
+        match self.no_cache_filter.as_slice() {
+            [] if self.no_cache => NoCache::Everything,
+            [] => NoCache::Nothing,
+            stages => NoCache::Stages(stages.to_vec()),
+        }
+    }
 }
 
 pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
@@ -212,7 +232,7 @@ impl DefinitionArgs {
             image: ImageOptions::default(),
             steps: StepOptions::default(),
             jobs: 1,
-            no_cache: false,
+            explains: false,
             pull: false,
             allow: Vec::new(),
             grants: Grants::default(),
@@ -226,13 +246,13 @@ fn request(args: &BuildArgs, config: &Config, privilege: Privilege) -> Result<Re
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Request {
         given: definition.given()?,
-        options: definition.options(args.grants.network(), config)?,
+        options: Options { no_cache: args.cache.no_cache(), ..definition.options(args.grants.network(), config)? },
         tags: args.output.tags()?,
         outputs: args.output.destinations()?,
         image: args.output.image()?,
         steps: args.steps.options()?,
         jobs: args.run.jobs.or(config.jobs.value.map(usize::from)).unwrap_or(cores.max(4)),
-        no_cache: args.cache.no_cache,
+        explains: args.cache.explain,
         pull: args.cache.pull,
         allow: args.grants.allowed(),
         grants: args.grants.grants(config)?,

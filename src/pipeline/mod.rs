@@ -95,8 +95,11 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         grants: std::mem::take(&mut request.grants),
         single_id: request.single_id,
         listed: Mutex::default(),
+        selected: Mutex::default(),
     });
-    let solved = solver::solve(&graph, &exec, events, request.jobs, request.no_cache).await;
+    let project = source.folder.join(&source.name).display().to_string();
+    let options = solver::Options { jobs: request.jobs, project, explains: request.explains };
+    let solved = solver::solve(&graph, &exec, events, &options).await;
     let Solved { roots, steps } = solved.map_err(|failed| {
         let span = failed.node.and_then(|node| graph.node(node).span);
         source.failed(&failed.error, span)

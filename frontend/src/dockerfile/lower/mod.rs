@@ -100,7 +100,8 @@ impl Dockerfile {
         watch: Option<&'a mut dyn Watch>,
     ) -> Result<Lowered, Vec<Diagnostic>> {
         let (missing, budget) = (Vec::new(), Budget::default());
-        TargetBuild { file: self, options, inputs, target, graph, watch, missing, budget }.lower(plan)
+        let fresh = false;
+        TargetBuild { file: self, options, inputs, target, graph, watch, missing, budget, fresh }.lower(plan)
     }
 }
 
@@ -136,6 +137,8 @@ struct TargetBuild<'a> {
     /// What was asked for and is not known yet.
     missing: Vec<Missing>,
     budget: Budget,
+    /// Whether what is being lowered is to be done again.
+    fresh: bool,
 }
 
 /// What the lowering of one target platform came to.
@@ -163,6 +166,7 @@ impl TargetBuild<'_> {
         for (index, planned) in plan.stages.iter().enumerate().filter(|(_, planned)| planned.needed) {
             let label = if one_stage { None } else { Some(planned.label.clone()) };
             let mut progress = Progress::new(label, planned);
+            self.fresh = self.options.no_cache.covers(&planned.label);
             let state = match &planned.base {
                 Origin::Stage(base) => {
                     if let (2.., Some(state)) = (heirs[*base], states.get(base)) {
@@ -221,6 +225,7 @@ impl TargetBuild<'_> {
             name,
             span: at.span,
             targets: BTreeSet::from([self.target.clone()]),
+            fresh: self.fresh,
         })
     }
 
