@@ -2,7 +2,7 @@
 
 use super::events::{self, FinishedStep};
 use super::{Workspace, peer};
-use flashbuild::solver::event::Outcome;
+use flashbuild::solver::{Reason, event::Outcome};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -203,6 +203,12 @@ impl Run {
     /// How the steps ended whose names contain `part`, in the order in which they ended.
     pub(crate) fn outcomes(&self, part: &str) -> Vec<&Outcome> {
         self.vertices().filter(|(name, _)| name.contains(part)).map(|(_, outcome)| outcome).collect()
+    }
+
+    /// Names of the steps that said why they ran, and what they said, in the order in which they ended.
+    pub(crate) fn reasons(&self) -> impl Iterator<Item = (&str, &[Reason])> {
+        let explained = self.steps.iter().filter(|step| !step.reasons.is_empty());
+        explained.map(|step| (step.name.as_str(), step.reasons.as_slice()))
     }
 
     /// Names and outcomes of the steps that are vertices of the graph, in the order in which they ended.

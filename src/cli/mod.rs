@@ -7,6 +7,7 @@ mod build;
 mod cache;
 mod call;
 mod console;
+mod config;
 mod diff;
 mod failed;
 mod grants;
@@ -28,6 +29,7 @@ use analyze::AnalyzeArgs;
 use build::BuildArgs;
 use cache::CacheCommand;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use config::ConfigArgs;
 use diff::DiffArgs;
 use failed::Failed;
 use grants::GrantArgs;
@@ -69,6 +71,8 @@ enum Command {
     /// Look after the store
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// Show the configuration, and where each value came from
+    Config(ConfigArgs),
     /// Write a Dockerfile and a .dockerignore for a project, and say why
     Init(InitArgs),
     /// Give an image of the local store more names
@@ -120,6 +124,7 @@ pub fn main() -> ExitCode {
             return run::run(&args).unwrap_or_else(|failed| failed.tell());
         }
         Command::Cache(command) => cache::cache(&command),
+        Command::Config(args) => config::config(&args),
         Command::Init(args) => init::init(&args),
         Command::Tag(args) => on_hand::tag(&args),
         Command::Rmi(args) => on_hand::rmi(&args),

@@ -69,7 +69,7 @@ pub async fn build(store: &Store, client: &Client, request: Request, events: &Ev
 async fn run(store: &Store, client: &Client, mut request: Request, events: &Events) -> Result<Built, BuildError> {
     let (Begun { layers, web, prepared, source }, dockerfile) = read(store, client, &mut request, events).await?;
     let lock = Lock::open(source.folder.join(LOCK_FILE_NAME), false)?;
-    let packages = packages(store, &request, &prepared, Arc::new(lock))?;
+    let packages = packages(store, client, &request, &prepared, Arc::new(lock))?;
     let (inputs, images) =
         inputs::resolve(store, client, Some(&packages), &request, &prepared.layouts, &dockerfile, events)
             .await
@@ -99,8 +99,11 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         grants: std::mem::take(&mut request.grants),
         single_id: request.single_id,
         listed: Mutex::default(),
+        selected: Mutex::default(),
     });
-    let solved = solver::solve(&graph, &exec, events, request.jobs, request.no_cache).await;
+    let project = source.folder.join(&source.name).display().to_string();
+    let options = solver::Options { jobs: request.jobs, project, explains: request.explains };
+    let solved = solver::solve(&graph, &exec, events, &options).await;
     let Solved { roots, steps } = solved.map_err(|failed| {
         let span = failed.node.and_then(|node| graph.node(node).span);
         source.failed(&failed.error, span)
@@ -163,8 +166,15 @@ async fn read(
     Ok((begun, dockerfile))
 }
 
-fn packages(store: &Store, request: &Request, prepared: &Prepared, lock: Arc<Lock>) -> Result<Packages, BuildError> {
-    let client = packages::Client::new(&packages::Options::default())?;
+fn packages(
+    store: &Store,
+    registries: &Client,
+    request: &Request,
+    prepared: &Prepared,
+    lock: Arc<Lock>,
+) -> Result<Packages, BuildError> {
+    let ca_certificates = registries.ca_certificates().to_vec();
+    let client = packages::Client::new(&packages::Options { ca_certificates, ..packages::Options::default() })?;
     let files = ContextFiles::new(&prepared.folders[Prepared::MAIN].path);
     Ok(Packages::new(store.clone(), client, files, lock, request.pull))
 }
