@@ -29,6 +29,7 @@ mod mounts;
 mod node;
 mod outputs;
 mod platforms;
+mod push;
 mod registry;
 mod reproducible;
 mod secrets;

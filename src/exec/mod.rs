@@ -33,6 +33,7 @@ mod repository;
 mod run;
 mod secret;
 mod select;
+mod settled;
 mod users;
 
 pub use agent::{AgentSource, Agents};
@@ -45,6 +46,7 @@ pub use limits::{MemoryLimit, StepGroups};
 pub use network::StepNetworks;
 pub use options::StepOptions;
 pub use secret::{SECRET_MAX, SecretSource, SecretValue, Secrets};
+pub use settled::SettledLayers;
 
 use crate::{
     context::Folder,
@@ -125,6 +127,8 @@ pub struct Exec {
     pub single_id: bool,
     /// Contexts that were listed already.
     pub listed: Mutex<BTreeMap<NodeId, Arc<Context>>>,
+    /// Who hears of layers that are certain to be in the image.
+    pub settled: SettledLayers,
 }
 
 impl Exec {
@@ -268,6 +272,10 @@ impl Executor for Exec {
                 Ok(on_top(&inputs[0], layer))
             }
         }
+    }
+
+    fn settled(&self, id: NodeId, value: &Product) {
+        self.settled.tell(id, value.layers());
     }
 
     fn record(&self, id: NodeId, definition: Key, content: Option<Key>, value: &Product) -> Result<(), ExecError> {

@@ -33,6 +33,7 @@ mod apply;
 mod archive;
 mod archive_name;
 mod blobs;
+mod chunked;
 mod compress;
 mod compression;
 mod decompress;
@@ -163,9 +164,11 @@ impl Layers {
                 self.keep(packed, true)
             }
             Form::Blob(compression) => {
-                let (packed, blob) = self.pack_blob(items, compression)?;
+                // What holds another tar cannot stand for the layer: it is made when it is asked for.
+                let compression = compression.of_the_same_tar();
+                let (packed, (blob, index)) = self.pack_blob(items, compression)?;
                 let made = self.keep(packed, true)?;
-                self.note_blob(&made.diff_id, compression, blob)?;
+                self.note_blob(&made.diff_id, compression, blob, index)?;
                 Ok(made)
             }
         }
@@ -216,7 +219,7 @@ impl Layers {
 
     /// Whether some blob of the layer is here. The empty layer needs none.
     pub fn has_blob(&self, diff_id: &DiffId) -> Result<bool, LayerError> {
-        Ok(*diff_id == DiffId::empty() || self.store.layer_blobs(diff_id)?.iter().any(|blob| blob.here))
+        Ok(*diff_id == DiffId::empty() || !self.blobs_here(diff_id)?.is_empty())
     }
 
     /// The layer's contents.
