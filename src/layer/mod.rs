@@ -83,7 +83,7 @@ use folder::{open_file, open_root};
 use pack::{Packed, Target, pack};
 use rustix::fs::Mode;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs::File,
     io::{self, Read},
     path::PathBuf,
@@ -204,6 +204,19 @@ impl Layers {
             return Ok(());
         }
         Ok(self.store.put_layer_blob(diff_id, &encoding, blob, size, media_type)?)
+    }
+
+    /// Notes what the descriptor of a pulled blob says of its list of files, if it has one.
+    pub fn pulled_index(
+        &self,
+        diff_id: &DiffId,
+        blob: &BlobDigest,
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<(), LayerError> {
+        match chunked::index_of(diff_id, annotations) {
+            Some(index) => Ok(self.store.put_blob_index(blob, &index)?),
+            None => Ok(()),
+        }
     }
 
     /// Whether the layer's contents can be told from what is here.

@@ -99,7 +99,7 @@ pub(crate) struct Seen {
     pub(crate) blob_bytes: u64,
     /// Requests, by method.
     pub(crate) requests: BTreeMap<String, usize>,
-    /// Requests in their order: method and path.
+    /// Requests that were let in, in their order: method and path.
     pub(crate) lines: Vec<String>,
     /// What a client must never do.
     pub(crate) violations: Vec<String>,
@@ -207,7 +207,6 @@ fn answer(connection: &mut Connection, request: &Request, state: &Mutex<State>, 
     let (fault, share) = {
         let mut state = state.lock().unwrap();
         *state.seen.requests.entry(request.method.clone()).or_default() += 1;
-        state.seen.lines.push(format!("{} {}", request.method, request.path));
         if !is_own && !request.header("authorization").is_empty() {
             state.seen.violations.push(format!("credentials for another host: {}", request.path));
         }
@@ -294,6 +293,7 @@ impl State {
             return Reply::error(401, "UNAUTHORIZED").header("WWW-Authenticate", realm);
         }
         self.token_uses += u64::from(is_own);
+        self.seen.lines.push(format!("{} {}", request.method, request.path));
         let path = request.path.clone();
         let Some((repository, rest)) = path.strip_prefix("/v2/").and_then(|path| {
             let kind = path.find("/blobs/").or_else(|| path.find("/manifests/"))?;

@@ -25,9 +25,9 @@ const PREFETCH: &[u8] = b".prefetch.landmark";
 /// What is in a landmark.
 const LANDMARK: &[u8] = &[0x0f];
 /// Annotation of a layer: the digest of its list.
-const LIST_DIGEST: &str = "containerd.io/snapshot/stargz/toc.digest";
+pub(super) const LIST_DIGEST: &str = "containerd.io/snapshot/stargz/toc.digest";
 /// Annotation of a layer: the size of its tar, for those who show it as a file system before it is there.
-const TAR_SIZE: &str = "io.containers.estargz.uncompressed-size";
+pub(super) const TAR_SIZE: &str = "io.containers.estargz.uncompressed-size";
 
 /// Whether an entry is the format's, and not the layer's.
 pub(super) fn is_own(name: &[u8]) -> bool {

@@ -30,10 +30,11 @@ mod tests;
 mod zstd;
 
 use super::stream::{PIECE, PIECES, Pieces};
-use crate::store::BlobIndex;
+use crate::{image::DiffId, store::BlobIndex};
 use cutter::Cutter;
 use parts::Parts;
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     mem,
     sync::mpsc::{self, SyncSender},
@@ -42,6 +43,17 @@ use std::{
 
 /// Bytes of a file that are compressed as one, the last ones excepted.
 const CHUNK: usize = 4 << 20;
+
+/// What descriptors of layers say about lists: whoever passes a blob on passes that on, too.
+const ANNOTATIONS: [&str; 5] =
+    [estargz::LIST_DIGEST, estargz::TAR_SIZE, zstd::LIST_DIGEST, zstd::LIST_POSITION, zstd::SPLIT_POSITION];
+
+/// The list of a layer that came with these annotations, if it has one.
+pub(super) fn index_of(diff_id: &DiffId, annotations: &BTreeMap<String, String>) -> Option<BlobIndex> {
+    let said = annotations.iter().filter(|(name, _)| ANNOTATIONS.contains(&name.as_str()));
+    let annotations: BTreeMap<_, _> = said.map(|(name, value)| (name.clone(), value.clone())).collect();
+    (!annotations.is_empty()).then_some(BlobIndex { diff_id: *diff_id, annotations })
+}
 
 /// The formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

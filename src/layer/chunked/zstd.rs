@@ -13,11 +13,11 @@ use std::{
 };
 
 /// Annotation of a layer: the digest of its compressed list.
-const LIST_DIGEST: &str = "io.github.containers.zstd-chunked.manifest-checksum";
+pub(super) const LIST_DIGEST: &str = "io.github.containers.zstd-chunked.manifest-checksum";
 /// Annotation of a layer: `OFFSET:SIZE:UNCOMPRESSED:KIND` of its list.
-const LIST_POSITION: &str = "io.github.containers.zstd-chunked.manifest-position";
+pub(super) const LIST_POSITION: &str = "io.github.containers.zstd-chunked.manifest-position";
 /// Annotation of a layer: `OFFSET:SIZE:UNCOMPRESSED` of what else is in the tar.
-const SPLIT_POSITION: &str = "io.github.containers.zstd-chunked.tarsplit-position";
+pub(super) const SPLIT_POSITION: &str = "io.github.containers.zstd-chunked.tarsplit-position";
 /// A list like that of CRFS, the only kind that there is.
 const KIND: u64 = 1;
 const SKIPPED: [u8; 4] = 0x184d_2a50_u32.to_le_bytes();
