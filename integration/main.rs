@@ -34,6 +34,7 @@ mod mounts;
 mod node;
 mod outputs;
 mod platforms;
+mod push;
 mod registry;
 mod reproducible;
 mod run;

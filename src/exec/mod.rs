@@ -34,6 +34,7 @@ mod repository;
 mod run;
 mod secret;
 mod select;
+mod settled;
 mod users;
 
 pub use agent::{AgentSource, Agents};
@@ -48,6 +49,7 @@ pub use options::StepOptions;
 pub use run::environment;
 pub use secret::{SECRET_MAX, SecretSource, SecretValue, Secrets};
 pub use users::process_user;
+pub use settled::SettledLayers;
 
 use crate::{
     context::Folder,
@@ -130,6 +132,8 @@ pub struct Exec {
     pub listed: Mutex<BTreeMap<NodeId, Arc<Context>>>,
     /// What nodes select from them.
     pub selected: Mutex<BTreeMap<NodeId, Vec<FileFact>>>,
+    /// Who hears of layers that are certain to be in the image.
+    pub settled: SettledLayers,
 }
 
 impl Exec {
@@ -278,6 +282,10 @@ impl Executor for Exec {
                 Ok(on_top(&inputs[0], layer))
             }
         }
+    }
+
+    fn settled(&self, id: NodeId, value: &Product) {
+        self.settled.tell(id, value.layers());
     }
 
     fn record(&self, id: NodeId, definition: Key, content: Option<Key>, value: &Product) -> Result<(), ExecError> {

@@ -1,6 +1,7 @@
 //! The story of a build: parse, resolve, lower, solve, assemble, export.
 
 mod analyze;
+mod ahead;
 mod begin;
 mod build_file;
 mod call;
@@ -32,7 +33,7 @@ pub use request::Request;
 use crate::{
     context::Prepared,
     exec::{EmulatedSteps, Exec, Need, Sources, StepGroups, StepNetworks},
-    export::{self, BuiltIndex, ImageOptions},
+    export::{self, BuiltIndex, ImageOptions, Sent},
     image::DiffId,
     packages::{self, ContextFiles, LOCK_FILE_NAME, Lock, Packages},
     registry::Client,
@@ -79,6 +80,7 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
     call::warn(&dockerfile, &request.options, &inputs, &source, events)?;
 
     let proxies = request.options.proxy_variables();
+    let (settled, route) = ahead::route(&graph, &request.outputs, &request.tags);
     let exec = Arc::new(Exec {
         graph: Arc::clone(&graph),
         layers: layers.clone(),
@@ -100,7 +102,9 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         single_id: request.single_id,
         listed: Mutex::default(),
         selected: Mutex::default(),
+        settled,
     });
+    let ahead = route.map(|route| route.start(client, &exec, events));
     let project = source.folder.join(&source.name).display().to_string();
     let options = solver::Options { jobs: request.jobs, project, explains: request.explains };
     let solved = solver::solve(&graph, &exec, events, &options).await;
@@ -112,6 +116,10 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         events.notice(cost);
     }
     let steps = outcome::report(&graph, &steps, &exec.emulated);
+    let sent = match ahead {
+        Some(ahead) => ahead.finish().await,
+        None => Sent::default(),
+    };
 
     let step = events.step("export layers");
     // The first output that takes images decides what the image is like under its name in the local store.
@@ -144,7 +152,7 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
     for output in outputs {
         let other = if output.image == first { None } else { Some(assemble(&output.image)?) };
         let image = other.as_ref().unwrap_or(&image);
-        let delivery = Delivery { store, client, layers: &layers, sources: &exec.sources, image };
+        let delivery = Delivery { store, client, layers: &layers, sources: &exec.sources, image, sent: &sent };
         delivery.to(output, &request.tags, events).await?;
     }
     Ok(Built { image, steps })

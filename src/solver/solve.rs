@@ -47,6 +47,9 @@ pub trait Executor: Send + Sync + 'static {
         inputs: &[Self::Value],
         step: &Step,
     ) -> impl Future<Output = Result<Self::Value, Self::Error>> + Send;
+    /// Hears of each result as soon as it is known, while others are still worked on. If there is no work at all, it
+    /// hears nothing.
+    fn settled(&self, node: NodeId, value: &Self::Value);
     /// Remembers a result.
     fn record(
         &self,
@@ -150,6 +153,9 @@ pub async fn solve<E: Executor>(
     let mut slots: Slots<E::Value> = BTreeMap::new();
     for (id, value) in &hits {
         slots.insert(*id, watch::channel(Some(value.clone())).1);
+        if !left.is_empty() {
+            executor.settled(*id, value);
+        }
     }
     let running = Admission::new(options.jobs);
     let urgency = order::urgency(graph, &left);
@@ -171,6 +177,7 @@ pub async fn solve<E: Executor>(
         tasks.spawn(async move {
             let Some(inputs) = all(inputs).await else { return Ok(None) };
             let (value, hit) = vertex.result(&inputs).await.map_err(|error| SolveError { node: Some(id), error })?;
+            vertex.executor.settled(id, &value);
             sender.send_replace(Some(value));
             Ok(Some(StepReport { node: id, hit }))
         });

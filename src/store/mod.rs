@@ -59,7 +59,7 @@ pub use cache_mount::{CacheIdentity, CacheMount, CacheMountRow, CacheUse};
 pub use collect::{Collected, GcPolicy};
 pub use error::StoreError;
 pub use image_ref::ImageRow;
-pub use layer::{LayerBlob, LayerRow};
+pub use layer::{BlobIndex, LayerBlob, LayerRow};
 pub use lease::Lease;
 pub use lock::FileLock;
 pub use place::Place;
