@@ -8,6 +8,7 @@ mod harness;
 mod arguments;
 mod bench;
 mod cache;
+mod cache_sharing;
 mod certificates;
 mod check;
 mod concurrency;

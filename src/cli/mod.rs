@@ -4,6 +4,7 @@
 
 mod build;
 mod cache;
+mod cache_spec;
 mod call;
 mod diff;
 mod failed;
@@ -11,6 +12,7 @@ mod grants;
 mod images;
 mod init;
 mod interruption;
+mod keys;
 mod lock;
 mod login;
 mod on_hand;

@@ -2,6 +2,7 @@
 
 mod begin;
 mod build_file;
+mod caches;
 mod call;
 mod deliver;
 mod entitlements;
@@ -14,6 +15,7 @@ mod open;
 mod outcome;
 mod request;
 
+pub use caches::{CacheExport, CacheTo};
 pub use call::{Answer, AnswerFormat, Question, call};
 pub use deliver::{Dest, Destination, Target};
 pub use entitlements::Entitlement;
@@ -36,6 +38,8 @@ use crate::{
     store::Store,
 };
 use begin::{Begun, begin};
+use build_file::BuildFile;
+use caches::Caches;
 use deliver::Delivery;
 use flashbuild_frontend::{
     config::{History, ImageConfig},
@@ -74,12 +78,14 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
     entitlements::check(&graph, &request.allow).map_err(|errors| source.refuse(&errors))?;
     call::warn(&dockerfile, &request.options, &inputs, &source, events)?;
 
+    let imported = Arc::new(caches::import(&request.cache_from, store, client, &layers, events).await);
     let proxies = request.options.proxy_variables();
     let exec = Arc::new(Exec {
         graph: Arc::clone(&graph),
         layers: layers.clone(),
         store: store.clone(),
-        sources: Sources::new(client.clone(), images, &layers).map_err(|error| source.failed(&error, None))?,
+        sources: Sources::new(client.clone(), images, &layers, imported)
+            .map_err(|error| source.failed(&error, None))?,
         web,
         downloads: Mutex::default(),
         commits: Mutex::default(),
@@ -96,15 +102,35 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         single_id: request.single_id,
         listed: Mutex::default(),
     });
-    let solved = solver::solve(&graph, &exec, events, request.jobs, request.no_cache).await;
-    let Solved { roots, steps } = solved.map_err(|failed| {
+    // What a cache promised and did not keep is left out of the next attempt: the step runs.
+    loop {
+        let refused = exec.sources.imported().refused();
+        match attempt(store, client, &request, &exec, &source, events).await {
+            Err(_) if exec.sources.imported().refused() > refused => {}
+            built => return built,
+        }
+    }
+}
+
+/// Solves, assembles and delivers.
+async fn attempt(
+    store: &Store,
+    client: &Client,
+    request: &Request,
+    exec: &Arc<Exec>,
+    source: &BuildFile,
+    events: &Events,
+) -> Result<Built, BuildError> {
+    let (graph, layers) = (&exec.graph, &exec.layers);
+    let solved = solver::solve(graph, exec, events, request.jobs, request.no_cache).await;
+    let Solved { roots, steps, keys } = solved.map_err(|failed| {
         let span = failed.node.and_then(|node| graph.node(node).span);
         source.failed(&failed.error, span)
     })?;
     if let Some(cost) = exec.emulated.summary() {
         events.notice(cost);
     }
-    let steps = outcome::report(&graph, &steps, &exec.emulated);
+    let steps = outcome::report(graph, &steps, &exec.emulated);
 
     let step = events.step("export layers");
     // The first output that takes images decides what the image is like under its name in the local store.
@@ -116,19 +142,31 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
     // A name in the local store is a promise that all of the image is here, or where it was pushed to.
     if forces || !request.tags.is_empty() && !pushes {
         for root in &roots {
-            let brought = exec.sources.bring(&layers, root.layers(), Need::Blobs, Some(&step)).await;
+            let brought = exec.sources.bring(layers, root.layers(), Need::Blobs, Some(&step)).await;
             brought.map_err(|error| source.failed(&error, None))?;
         }
     }
+    let compressions: Vec<_> =
+        outputs.iter().map(|output| output.image.compression).chain([first.compression]).collect();
+    for root in &roots {
+        let brought = exec.sources.bring_to_compress(layers, root.layers(), &compressions, Some(&step)).await;
+        brought.map_err(|error| source.failed(&error, None))?;
+    }
+    let caches = Caches { exec, client, events, exports: &request.cache_to };
+    let used = caches.used(&keys).map_err(|error| source.failed(&error, None))?;
     let images: Vec<_> = graph
         .outputs
         .iter()
         .zip(&roots)
-        .map(|(output, root)| (output.platform.clone(), config(output, graph.epoch), root.layers().to_vec()))
+        .map(|(output, root)| {
+            let mut config = config(output, graph.epoch);
+            caches.inline(&mut config, root.layers(), &used);
+            (output.platform.clone(), config, root.layers().to_vec())
+        })
         .collect();
     let assemble = |options: &ImageOptions| {
         let is_base = |diff_id: &DiffId| exec.sources.has(diff_id);
-        tokio::task::block_in_place(|| export::assemble(&layers, images.clone(), options, is_base))
+        tokio::task::block_in_place(|| export::assemble(layers, images.clone(), options, is_base))
     };
     let image = assemble(&first)?;
     let names: Vec<String> = request.tags.iter().map(ToString::to_string).collect();
@@ -137,9 +175,11 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
     for output in outputs {
         let other = if output.image == first { None } else { Some(assemble(&output.image)?) };
         let image = other.as_ref().unwrap_or(&image);
-        let delivery = Delivery { store, client, layers: &layers, sources: &exec.sources, image };
+        let delivery = Delivery { store, client, layers, sources: &exec.sources, image };
         delivery.to(output, &request.tags, events).await?;
     }
+    caches.export(&used).await?;
+    exec.keep_imported().map_err(|error| source.failed(&error, None))?;
     Ok(Built { image, steps })
 }
 

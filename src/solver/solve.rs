@@ -61,6 +61,8 @@ pub struct Solved<V> {
     pub roots: Vec<V>,
     /// What became of each vertex that was looked at.
     pub steps: Vec<StepReport>,
+    /// The definition keys of all vertices that have records.
+    pub keys: BTreeMap<NodeId, Key>,
 }
 
 /// What became of a vertex.
@@ -158,7 +160,8 @@ pub async fn solve<E: Executor>(
     }
     let root = |output: &flashbuild_frontend::graph::Output| slots[&output.root].borrow().clone();
     let roots = graph.outputs.iter().map(|output| root(output).expect("every task has ended well")).collect();
-    Ok(Solved { roots, steps })
+    let keys = keys.into_iter().filter(|(id, _)| has_record(graph, *id)).collect();
+    Ok(Solved { roots, steps, keys })
 }
 
 async fn definition_keys<E: Executor>(
@@ -235,7 +238,7 @@ impl<E: Executor> Vertex<E> {
         if let Some(content) = content.filter(|_| !self.fresh)
             && let Some(value) = self.executor.find_content(content, inputs)?
         {
-            self.executor.record(self.id, self.key, None, &value)?;
+            self.executor.record(self.id, self.key, Some(content), &value)?;
             self.start().cached(Hit::Content);
             return Ok((value, Some(Hit::Content)));
         }

@@ -62,7 +62,7 @@ pub use layer::{LayerBlob, LayerRow};
 pub use lease::Lease;
 pub use lock::FileLock;
 pub use place::Place;
-pub use record::{RecordKey, RecordKind, RecordLayer};
+pub use record::{FoundRecord, RecordKey, RecordKind, RecordLayer};
 pub use scratch::StageDir;
 pub use stat_cache::FileStamp;
 pub use usage::{DiskUsage, Usage};
