@@ -37,6 +37,8 @@ struct State {
 pub struct Found {
     /// Its layers, lowest first.
     pub layers: Vec<DiffId>,
+    /// The content key under which the topmost is found.
+    pub content: Option<RecordKey>,
     /// The cache that says so.
     pub origin: Arc<str>,
 }
@@ -80,10 +82,10 @@ impl Imported {
         for record in document.records {
             let layers: Vec<DiffId> = record.layers.iter().map(|layer| document.layers[*layer].diff_id).collect();
             if let (Some(content), Some(top)) = (record.content, layers.last()) {
-                let found = Found { layers: vec![*top], origin: Arc::clone(&origin) };
+                let found = Found { layers: vec![*top], content: None, origin: Arc::clone(&origin) };
                 self.contents.entry(content).or_default().push(found);
             }
-            let found = Found { layers, origin: Arc::clone(&origin) };
+            let found = Found { layers, content: record.content, origin: Arc::clone(&origin) };
             self.definitions.entry(record.definition).or_default().push(found);
         }
         for layer in document.layers {

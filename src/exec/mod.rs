@@ -208,10 +208,28 @@ impl Exec {
     pub fn keep_imported(&self) -> Result<(), ExecError> {
         for (key, found) in self.sources.imported().hits() {
             if found.layers.iter().all(|diff_id| self.layers.has_files(diff_id).unwrap_or(false)) {
-                let value = serde_json::to_vec(&found.layers).expect("digests are plain data");
-                let (named, origins) = (self.named(&found.layers), BTreeSet::from([found.origin.to_string()]));
-                self.store.put_record_from(key, RecordKind::Definition, &value, &named, &origins)?;
+                self.put_records(key, found.content, &found.layers, &BTreeSet::from([found.origin.to_string()]))?;
             }
+        }
+        Ok(())
+    }
+
+    /// Keeps what a definition came to, and if it has a content key, its topmost layer under that.
+    fn put_records(
+        &self,
+        definition: RecordKey,
+        content: Option<RecordKey>,
+        layers: &[DiffId],
+        origins: &BTreeSet<String>,
+    ) -> Result<(), ExecError> {
+        if let (Some(content), Some(layer)) = (content, layers.last()) {
+            let value = serde_json::to_vec(layer).expect("a digest is plain data");
+            self.store.put_record_from(content, RecordKind::Content, &value, &self.named(&[*layer]), origins)?;
+        }
+        let value = serde_json::to_vec(layers).expect("digests are plain data");
+        self.store.put_record_from(definition, RecordKind::Definition, &value, &self.named(layers), origins)?;
+        if let Some(content) = content {
+            self.store.put_record_content(definition, content)?;
         }
         Ok(())
     }
@@ -329,20 +347,13 @@ impl Executor for Exec {
 
     fn record(&self, id: NodeId, definition: Key, content: Option<Key>, value: &Product) -> Result<(), ExecError> {
         let Product::Tree(layers, origins) = value else { return Ok(()) };
-        if let (Some(content), Some(layer)) = (content, layers.last()) {
-            let value = serde_json::to_vec(layer).expect("a digest is plain data");
-            let (key, named) = (RecordKey(content.0), self.named(&[*layer]));
-            self.store.put_record_from(key, RecordKind::Content, &value, &named, origins)?;
-        }
-        let value = serde_json::to_vec(&**layers).expect("digests are plain data");
-        // What an image consists of stays true whatever is here of it.
-        let named = if matches!(self.graph.node(id).op, Op::Image(_)) { Vec::new() } else { self.named(layers) };
         let definition = RecordKey(definition.0);
-        self.store.put_record_from(definition, RecordKind::Definition, &value, &named, origins)?;
-        if let Some(content) = content {
-            self.store.put_record_content(definition, RecordKey(content.0))?;
+        if matches!(self.graph.node(id).op, Op::Image(_)) {
+            // What an image consists of stays true whatever is here of it.
+            let value = serde_json::to_vec(&**layers).expect("digests are plain data");
+            return Ok(self.store.put_record(definition, RecordKind::Definition, &value, &[])?);
         }
-        Ok(())
+        self.put_records(definition, content.map(|key| RecordKey(key.0)), layers, origins)
     }
 }
 

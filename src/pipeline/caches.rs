@@ -82,11 +82,13 @@ impl Caches<'_> {
         let found = self.exec.find_definitions(&keys.values().copied().collect::<Vec<_>>())?;
         let names: Vec<RecordKey> = keys.values().map(|key| RecordKey(key.0)).collect();
         let contents = self.exec.store.record_contents(&names)?;
+        let hits = self.exec.sources.imported().hits();
         let used = |(node, key): (&NodeId, &Key)| {
             let definition = RecordKey(key.0);
+            let content = contents.get(&definition).copied();
             Some(Used {
                 definition,
-                content: contents.get(&definition).copied(),
+                content: content.or_else(|| hits.get(&definition)?.content),
                 layers: found.get(key)?.layers().to_vec(),
                 in_image: in_images.contains(node),
             })
