@@ -9,6 +9,7 @@ mod analyze;
 mod arguments;
 mod bench;
 mod cache;
+mod cache_sharing;
 mod certificates;
 mod check;
 mod concurrency;

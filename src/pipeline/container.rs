@@ -26,7 +26,7 @@ use crate::{
     store::{StageDir, Store},
 };
 use flashbuild_frontend::{config::ContainerConfig, graph::Network, platform::Platform};
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 /// Where programs are looked up in an image that says nothing of it; what other engines take.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -216,7 +216,8 @@ async fn bring(
     events: &Events,
 ) -> Result<Vec<DiffId>, crate::exec::ExecError> {
     let tree: Vec<DiffId> = pinned.source.layers.iter().map(|(diff_id, _)| *diff_id).collect();
-    let sources = Sources::new(client.clone(), BTreeMap::from([(pinned.image.digest, pinned.source)]), layers)?;
+    let image = BTreeMap::from([(pinned.image.digest, pinned.source)]);
+    let sources = Sources::new(client.clone(), image, layers, Arc::default())?;
     let mut missing = false;
     for layer in &tree {
         missing |= !layers.has_files(layer)?;

@@ -29,6 +29,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("places.sql"),
     include_str!("recipes.sql"),
     include_str!("blob_index.sql"),
+    include_str!("origins.sql"),
 ];
 
 /// How long to wait for another process's transaction.

@@ -64,7 +64,7 @@ pub use lease::Lease;
 pub use lock::FileLock;
 pub use place::Place;
 pub use recipe::{RecipeRow, StepIdentity};
-pub use record::{RecordKey, RecordKind, RecordLayer};
+pub use record::{FoundRecord, RecordKey, RecordKind, RecordLayer};
 pub use scratch::StageDir;
 pub use stat_cache::FileStamp;
 pub use usage::{DiskUsage, Usage};
