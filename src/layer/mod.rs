@@ -57,8 +57,6 @@ mod upper;
 mod view;
 
 #[cfg(test)]
-mod figures;
-#[cfg(test)]
 mod test_archive;
 
 pub use archive::{Unpacked, is_archive};
