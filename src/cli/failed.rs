@@ -36,7 +36,6 @@ impl Failed {
     }
 
     /// What it says.
-    #[cfg(test)]
     pub(super) fn text(&self) -> &str {
         &self.text
     }

@@ -7,8 +7,10 @@ mod cache;
 mod call;
 mod config;
 mod diff;
+mod explain;
 mod failed;
 mod grants;
+mod history;
 mod images;
 mod init;
 mod interruption;
@@ -27,8 +29,10 @@ use cache::CacheCommand;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use config::ConfigArgs;
 use diff::DiffArgs;
+use explain::ExplainArgs;
 use failed::Failed;
 use grants::GrantArgs;
+use history::HistoryCommand;
 use images::InspectArgs;
 use init::InitArgs;
 use interruption::interruption;
@@ -60,6 +64,11 @@ enum Command {
     Inspect(InspectArgs),
     /// Compare two images, file by file and field by field; exit code 1 if they differ
     Diff(Box<DiffArgs>),
+    /// Say why the steps of the last build ran, or did not have to
+    Explain(ExplainArgs),
+    /// Look at the last builds
+    #[command(subcommand)]
+    History(HistoryCommand),
     /// Look after the store
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -109,6 +118,8 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => {
             return diff::diff(&args).unwrap_or_else(|failed| failed.tell());
         }
+        Command::Explain(args) => explain::explain(&args),
+        Command::History(command) => history::history(&command),
         Command::Cache(command) => cache::cache(&command),
         Command::Config(args) => config::config(&args),
         Command::Init(args) => init::init(&args),
