@@ -28,6 +28,7 @@ mod errors;
 mod explain;
 mod faults;
 mod git;
+mod history;
 mod images;
 mod init;
 mod interruption;

@@ -31,6 +31,7 @@
 //! | [`git`] | repositories, through the `git` of the machine |
 //! | [`layer`] | contents tables, tar, differences, folders, compression |
 //! | [`progress`] | events to text; the only room that prints |
+//! | [`history`] | the last builds, with their steps, reasons and logs |
 //! | [`store`] | what is kept between builds |
 //! | [`solver`] | a graph to results: keys, records, single flight, events |
 //! | [`image`] | digests, descriptors, manifests, indexes |
@@ -47,6 +48,7 @@ pub mod context;
 pub mod exec;
 pub mod export;
 pub mod git;
+pub mod history;
 pub mod http;
 pub mod image;
 pub mod init;

@@ -10,6 +10,7 @@ use crate::{
     context::{Given, Main, Named},
     exec::{Grants, StepOptions},
     export::ImageOptions,
+    history::{Asked, Bounds, Ended, Recorder},
     pipeline::{self, Answer, Built, Request},
     progress::{self, Mode, Screen},
     registry::{self, Client},
@@ -22,6 +23,8 @@ use flashbuild_frontend::{
     dockerfile::{NoCache, Options},
     graph::Network,
     platform::Platform,
+    reference::Reference,
+    remote::shown,
 };
 use std::collections::BTreeMap;
 
@@ -140,6 +143,11 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
     let done = runtime.block_on(async {
         let client = Client::new(options).map_err(Failed::environment)?;
         let (events, receiver) = Events::channel();
+        let mut recorder = recorder(args, &config, &store)?;
+        let receiver = match &mut recorder {
+            Some(recorder) => recorder.listen(receiver),
+            None => receiver,
+        };
         let shown = tokio::spawn(progress::show(progress, receiver, Screen::stderr()));
         if matches!(privilege, Privilege::OneId) {
             events.notice("no subordinate ids for this user: every file belongs to root in the image's eyes");
@@ -150,11 +158,47 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
         };
         drop(events);
         shown.await.map_err(Failed::environment)?;
-        done
+        let id = recorder.as_ref().map(|recorder| recorder.id().to_owned());
+        if let Some(recorder) = recorder {
+            recorder.finish(ended(&done));
+        }
+        done.map(|done| (done, id))
     })?;
     match done {
-        Done::Built(built) => args.output.write_results(&built),
-        Done::Asked(call, answer) => call.tell(answer),
+        (Done::Built(built), id) => args.output.write_results(&built, id),
+        (Done::Asked(call, answer), _) => call.tell(answer),
+    }
+}
+
+/// Writes the build down, if it is one.
+fn recorder(args: &BuildArgs, config: &Config, store: &Store) -> Result<Option<Recorder>, Failed> {
+    if args.call.asked().is_some() {
+        return Ok(None);
+    }
+    let definition = &args.definition;
+    let asked = Asked {
+        context: shown(&definition.context),
+        file: definition.file.as_deref().map(shown),
+        target: definition.target.clone(),
+        platforms: definition.platforms(config).iter().map(ToString::to_string).collect(),
+        names: args.output.tags()?.iter().map(Reference::familiar).collect(),
+        build_args: pairs("--build-arg", &definition.build_arg, true)?.into_keys().collect(),
+        outputs: args.output.outputs(),
+    };
+    let usual = Bounds::default();
+    let bounds = Bounds {
+        builds: config.history.builds.value.map_or(usual.builds, usize::from),
+        bytes: config.history.max_size.value.map_or(usual.bytes, |space| space.of(store.disk_total())),
+    };
+    // A build that cannot be written down is built all the same.
+    Ok(Recorder::begin(store, asked, bounds).ok())
+}
+
+fn ended(done: &Result<Done, Failed>) -> Ended {
+    match done {
+        Ok(Done::Built(built)) => Ended::Done { digest: built.image.descriptor.digest.to_string() },
+        Ok(Done::Asked(..)) => Ended::Done { digest: String::new() },
+        Err(failed) => Ended::Failed { error: failed.text().to_owned() },
     }
 }
 
@@ -206,6 +250,15 @@ impl DefinitionArgs {
         })
     }
 
+    /// What to build for: as was typed, else as is configured, else this machine.
+    fn platforms(&self, config: &Config) -> Vec<Platform> {
+        match (self.platform.as_slice(), config.platforms.value.as_slice()) {
+            ([], []) => vec![Platform::host()],
+            ([], usual) => usual.to_vec(),
+            (typed, _) => typed.to_vec(),
+        }
+    }
+
     /// What lowering needs of it.
     fn options(&self, network: Network, config: &Config) -> Result<Options, Failed> {
         let mut build_args = pairs("--build-arg", &self.build_arg, true)?;
@@ -216,11 +269,7 @@ impl DefinitionArgs {
         let epoch = epoch(asked)?;
         let host = Platform::host();
         Ok(Options {
-            platforms: match (self.platform.as_slice(), config.platforms.value.as_slice()) {
-                ([], []) => vec![host.clone()],
-                ([], usual) => usual.to_vec(),
-                (typed, _) => typed.to_vec(),
-            },
+            platforms: self.platforms(config),
             target: self.target.clone(),
             build_args,
             labels: pairs("--label", &self.label, false)?,

@@ -10,8 +10,10 @@ mod call;
 mod config;
 mod console;
 mod diff;
+mod explain;
 mod failed;
 mod grants;
+mod history;
 mod images;
 mod init;
 mod interruption;
@@ -33,8 +35,10 @@ use cache::CacheCommand;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use config::ConfigArgs;
 use diff::DiffArgs;
+use explain::ExplainArgs;
 use failed::Failed;
 use grants::GrantArgs;
+use history::HistoryCommand;
 use images::InspectArgs;
 use init::InitArgs;
 use interruption::interruption;
@@ -70,6 +74,11 @@ enum Command {
     Diff(Box<DiffArgs>),
     /// Run an image's command in the sandbox, for trying it out
     Run(Box<run::RunArgs>),
+    /// Say why the steps of the last build ran, or did not have to
+    Explain(ExplainArgs),
+    /// Look at the last builds
+    #[command(subcommand)]
+    History(HistoryCommand),
     /// Look after the store
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -125,6 +134,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => {
             return run::run(&args).unwrap_or_else(|failed| failed.tell());
         }
+        Command::Explain(args) => explain::explain(&args),
+        Command::History(command) => history::history(&command),
         Command::Cache(command) => cache::cache(&command),
         Command::Config(args) => config::config(&args),
         Command::Init(args) => init::init(&args),

@@ -6,7 +6,7 @@
 //!   index.db                 SQLite: what is here, what is known, when it was used   (index, schema.sql)
 //!   blobs/sha256/<2>/<hex>   compressed layers, manifests, contents tables, artifacts (blob)
 //!   layers/<2>/<hex>/        unpacked layers, by DiffId                               (layer_dir)
-//!   cache-mounts/            RUN --mount=type=cache
+//!   history/                 the last builds                                          (the room history); may be removed at any time
 //!   apt/                     apt's lists, and what it answered (packages::apt); may be removed at any time
 //!   cache-mounts/<name>/     RUN --mount=type=cache                                   (cache_mount)
 //!   tmp/<process>/           what a process is making                                 (scratch)
