@@ -5,9 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the top floor down.
-const ROOMS: [&str; 21] = [
+const ROOMS: [&str; 22] = [
     "main", "cli", "init", "pipeline", "exec", "cache", "export", "serve", "context", "resolve", "packages",
-    "optimize", "registry", "http", "git", "layer", "progress", "store", "solver", "image", "sandbox",
+    "optimize", "registry", "http", "git", "layer", "progress", "store", "solver", "image", "secrets", "sandbox",
 ];
 
 /// The only rooms of the frontend that the solver knows, and it knows no room of ours.

@@ -6,6 +6,7 @@
 mod harness;
 
 mod arguments;
+mod authorization;
 mod bench;
 mod cache;
 mod certificates;

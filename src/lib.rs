@@ -4,6 +4,7 @@
 //! main -> cli -> pipeline                       the only place that wires concrete types together
 //! pipeline -> context, resolve, solver, image, export, progress
 //! exec (one file per op) -> sandbox, layer, registry, packages, http, git
+//! context, http, git -> secrets                 what servers are shown of them
 //! export -> registry, layer
 //! serve -> store, image                         the store as a registry for others
 //! registry -> http; http, layer -> store -> image (types) -> frontend::{graph, platform}
@@ -33,6 +34,7 @@
 //! | [`store`] | what is kept between builds |
 //! | [`solver`] | a graph to results: keys, records, single flight, events |
 //! | [`image`] | digests, descriptors, manifests, indexes |
+//! | [`secrets`] | what only the person who builds may know |
 //! | [`sandbox`] | a process tree in a root file system |
 //!
 //! Closed sets (instructions, operations, events) are enums that are matched exhaustively; open sets (exporters,
@@ -54,6 +56,7 @@ pub mod progress;
 pub mod registry;
 pub mod resolve;
 pub mod sandbox;
+pub mod secrets;
 pub mod serve;
 pub mod solver;
 pub mod store;

@@ -2,6 +2,7 @@
 
 use super::{
     Failed, GrantArgs, OutputArgs, StepArgs, StoreArgs,
+    build_args::ForBuilder,
     call::{Call, CallArgs},
     interruption,
 };
@@ -149,16 +150,7 @@ async fn build_or_call(
 impl DefinitionArgs {
     /// The files, the Dockerfile, and what it may name.
     fn given(&self) -> Result<Given, Failed> {
-        let build_args = pairs("--build-arg", &self.build_arg, true)?;
-        let keep_git_dir = match build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR").map(String::as_str) {
-            None | Some("") => None,
-            Some("1" | "true") => Some(true),
-            Some("0" | "false") => Some(false),
-            Some(other) => {
-                let text = format!("BUILDKIT_CONTEXT_KEEP_GIT_DIR is {other:?}, but must be true or false");
-                return Err(Failed::usage(text));
-            }
-        };
+        let keep_git_dir = self.for_builder()?.keep_git_dir;
         Ok(Given {
             main: Main::read(&self.context).map_err(Failed::usage)?,
             file: self.file.clone(),
@@ -172,6 +164,15 @@ impl DefinitionArgs {
         })
     }
 
+    /// What build arguments say to the builder.
+    fn for_builder(&self) -> Result<ForBuilder, Failed> {
+        let said = ForBuilder::read(&pairs("--build-arg", &self.build_arg, true)?)?;
+        if said.multi_platform == Some(false) && self.platform.len() > 1 {
+            return Err(Failed::usage("BUILDKIT_MULTI_PLATFORM is false, but there are several platforms"));
+        }
+        Ok(said)
+    }
+
     /// What lowering needs of it.
     fn options(&self, network: Network) -> Result<Options, Failed> {
         let mut build_args = pairs("--build-arg", &self.build_arg, true)?;
@@ -181,7 +182,10 @@ impl DefinitionArgs {
         }
         let epoch = epoch(asked)?;
         let host = Platform::host();
+        let ForBuilder { hostname, syntax, .. } = self.for_builder()?;
         Ok(Options {
+            hostname,
+            syntax,
             platforms: if self.platform.is_empty() { vec![host.clone()] } else { self.platform.clone() },
             target: self.target.clone(),
             build_args,
@@ -213,12 +217,18 @@ impl DefinitionArgs {
 
 fn request(args: &BuildArgs, privilege: Privilege) -> Result<Request, Failed> {
     let definition = &args.definition;
+    let mut outputs = args.output.destinations()?;
+    if definition.for_builder()?.multi_platform == Some(true) {
+        for output in &mut outputs {
+            output.target.split_platforms();
+        }
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Request {
         given: definition.given()?,
         options: definition.options(args.grants.network())?,
         tags: args.output.tags()?,
-        outputs: args.output.destinations()?,
+        outputs,
         image: args.output.image()?,
         steps: args.steps.options()?,
         jobs: args.run.jobs.unwrap_or(cores.max(4)),

@@ -11,8 +11,9 @@
 
 use super::Failed;
 use crate::{
-    exec::{AgentSource, Agents, Certificates, Grants, SecretSource, Secrets},
+    exec::{AgentSource, Agents, Certificates, Grants},
     pipeline::Entitlement,
+    secrets::{SecretSource, Secrets},
 };
 use clap::Args;
 use flashbuild_frontend::graph::Network;

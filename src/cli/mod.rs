@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 the build failed, 2 wrong usage, 3 the environment, 130 interrupted.
 
 mod build;
+mod build_args;
 mod cache;
 mod call;
 mod diff;

@@ -31,7 +31,6 @@ mod package;
 mod redact;
 mod repository;
 mod run;
-mod secret;
 mod select;
 mod users;
 
@@ -44,7 +43,6 @@ pub use image::{Need, Sources};
 pub use limits::{MemoryLimit, StepGroups};
 pub use network::StepNetworks;
 pub use options::StepOptions;
-pub use secret::{SECRET_MAX, SecretSource, SecretValue, Secrets};
 
 use crate::{
     context::Folder,
