@@ -1,7 +1,9 @@
 //! `build`.
 
 use super::{
-    Failed, GrantArgs, OutputArgs, StepArgs, StoreArgs, cache_spec,
+    Failed, GrantArgs, OutputArgs, StepArgs, StoreArgs,
+    build_args::ForBuilder,
+    cache_spec,
     call::{Call, CallArgs},
     config, interruption,
 };
@@ -227,16 +229,7 @@ async fn build_or_call(
 impl DefinitionArgs {
     /// The files, the Dockerfile, and what it may name.
     fn given(&self) -> Result<Given, Failed> {
-        let build_args = pairs("--build-arg", &self.build_arg, true)?;
-        let keep_git_dir = match build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR").map(String::as_str) {
-            None | Some("") => None,
-            Some("1" | "true") => Some(true),
-            Some("0" | "false") => Some(false),
-            Some(other) => {
-                let text = format!("BUILDKIT_CONTEXT_KEEP_GIT_DIR is {other:?}, but must be true or false");
-                return Err(Failed::usage(text));
-            }
-        };
+        let keep_git_dir = self.for_builder()?.keep_git_dir;
         Ok(Given {
             main: Main::read(&self.context).map_err(Failed::usage)?,
             file: self.file.clone(),
@@ -259,6 +252,15 @@ impl DefinitionArgs {
         }
     }
 
+    /// What build arguments say to the builder.
+    fn for_builder(&self) -> Result<ForBuilder, Failed> {
+        let said = ForBuilder::read(&pairs("--build-arg", &self.build_arg, true)?)?;
+        if said.multi_platform == Some(false) && self.platform.len() > 1 {
+            return Err(Failed::usage("BUILDKIT_MULTI_PLATFORM is false, but there are several platforms"));
+        }
+        Ok(said)
+    }
+
     /// What lowering needs of it.
     fn options(&self, network: Network, config: &Config) -> Result<Options, Failed> {
         let mut build_args = pairs("--build-arg", &self.build_arg, true)?;
@@ -268,7 +270,10 @@ impl DefinitionArgs {
         }
         let epoch = epoch(asked)?;
         let host = Platform::host();
+        let ForBuilder { hostname, syntax, .. } = self.for_builder()?;
         Ok(Options {
+            hostname,
+            syntax,
             platforms: self.platforms(config),
             target: self.target.clone(),
             build_args,
@@ -302,12 +307,18 @@ impl DefinitionArgs {
 
 fn request(args: &BuildArgs, config: &Config, privilege: Privilege) -> Result<Request, Failed> {
     let definition = &args.definition;
+    let mut outputs = args.output.destinations()?;
+    if definition.for_builder()?.multi_platform == Some(true) {
+        for output in &mut outputs {
+            output.target.split_platforms();
+        }
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Request {
         given: definition.given()?,
         options: Options { no_cache: args.cache.no_cache(), ..definition.options(args.grants.network(), config)? },
         tags: args.output.tags()?,
-        outputs: args.output.destinations()?,
+        outputs,
         image: args.output.image()?,
         steps: args.steps.options()?,
         jobs: args.run.jobs.or(config.jobs.value.map(usize::from)).unwrap_or(cores.max(4)),

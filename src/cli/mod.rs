@@ -4,6 +4,7 @@
 
 mod analyze;
 mod build;
+mod build_args;
 mod cache;
 mod cache_spec;
 mod call;

@@ -3,7 +3,7 @@
 use super::MemoryLimit;
 use crate::{
     cache::CacheError, git::GitError, http::HttpError, layer::LayerError, packages::PackageError,
-    registry::RegistryError, sandbox::SandboxError, store::StoreError,
+    registry::RegistryError, sandbox::SandboxError, secrets::SecretError, store::StoreError,
 };
 use std::path::PathBuf;
 
@@ -94,13 +94,8 @@ pub enum ExecError {
     #[error("the step needs the secret {0:?}: give it with --secret id={0},src=FILE or --secret id={0},env=VARIABLE")]
     NoSecret(String),
     /// A secret cannot be read.
-    #[error("cannot read the secret {id:?}: {error}")]
-    SecretSource {
-        /// Its name.
-        id: String,
-        /// What the system said.
-        error: std::io::Error,
-    },
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// An SSH agent that a step cannot do without was not given.
     #[error("the step needs the SSH agent {0:?}: give it with --ssh {0}")]
     NoAgent(String),
@@ -154,7 +149,7 @@ impl ExecError {
             | Self::Context { .. }
             | Self::NoContext(_)
             | Self::NoSecret(_)
-            | Self::SecretSource { .. }
+            | Self::Secret(_)
             | Self::NoAgent(_)
             | Self::NoDevice(_)
             | Self::Agent { .. }

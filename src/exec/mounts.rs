@@ -4,10 +4,11 @@
 //! Caches are taken in the order of their identities, by all steps of all processes, so that two steps that each wait
 //! for what the other has cannot be. A step that mounts one cache twice takes it once.
 
-use super::{Exec, ExecError, Product, SecretValue, agent::Forwarded, cache_mount, devices, file, select::existing};
+use super::{Exec, ExecError, Product, agent::Forwarded, cache_mount, devices, file, select::existing};
 use crate::{
     image::DiffId,
     sandbox::{FileSource, FolderSource, MountSource, Sensitive, StepMount, TreeSource},
+    secrets::{SecretError, SecretValue},
     solver::event::Step,
     store::{CacheIdentity, CacheMount, CacheUse},
 };
@@ -142,7 +143,7 @@ impl Ready {
         };
         if let Some(name) = &secret.env {
             let text = std::str::from_utf8(value.expose()).ok().filter(|text| !text.contains('\0'));
-            let text = text.ok_or_else(|| ExecError::SecretSource {
+            let text = text.ok_or_else(|| SecretError {
                 id: secret.id.clone(),
                 error: io::Error::other("a variable cannot hold its bytes: mount it as a file"),
             })?;

@@ -1,12 +1,11 @@
 //! `Exec`: a process on an overlay of the tree's layers; what it changed is the layer.
 
-use super::{
-    EmulatedRun, Exec, ExecError, ForeignPrograms, Product, SecretValue, certificates, mounts, redact::Redacted, users,
-};
+use super::{EmulatedRun, Exec, ExecError, ForeignPrograms, Product, certificates, mounts, redact::Redacted, users};
 use crate::{
     image::DiffId,
     layer::{Owners, UpperDir},
     sandbox::{self, Hardening, Input, Limits, Security, ShownFile, Spec, Stream},
+    secrets::SecretValue,
     solver::event::{self, Step},
 };
 use flashbuild_frontend::{
@@ -14,6 +13,9 @@ use flashbuild_frontend::{
     platform::Platform,
 };
 use std::{path::PathBuf, time::Instant};
+
+/// The name of the host that a process sees, where nothing else is said.
+const HOSTNAME: &str = "flashbuild";
 
 /// Runs `op` on the first input and makes the layer of what it changed.
 pub(super) async fn run(
@@ -56,7 +58,7 @@ pub(super) async fn run(
             cwd: op.cwd.clone().into(),
             user,
             input: Input::Nothing,
-            hostname: "flashbuild".to_owned(),
+            hostname: op.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned()),
             hosts: exec.options.hosts.clone(),
             network,
             files: op.files.iter().map(shown).chain(trust.iter().flat_map(|trust| trust.files.clone())).collect(),

@@ -69,7 +69,7 @@ impl BuildFile {
             | ExecError::Context { .. }
             | ExecError::NoContext(_)
             | ExecError::NoSecret(_)
-            | ExecError::SecretSource { .. }
+            | ExecError::Secret(_)
             | ExecError::NoAgent(_)
             | ExecError::NoDevice(_)
             | ExecError::Agent { .. }

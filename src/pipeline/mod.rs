@@ -208,7 +208,7 @@ async fn read(
 ) -> Result<(Begun, Dockerfile), BuildError> {
     let step = events.step("load build definition");
     let begun = begin(store, client, request, events).await?;
-    let (dockerfile, errors) = Dockerfile::read(&begun.source.text);
+    let (dockerfile, errors) = Dockerfile::read_as(&begun.source.text, request.options.syntax);
     if !errors.is_empty() {
         return Err(begun.source.refuse(&dockerfile.survey(&request.options, &Inputs::default(), errors)));
     }
