@@ -12,7 +12,7 @@ use crate::{
     pipeline::{self, Answer, Built, Request},
     progress::{self, Mode, Screen},
     registry::{self, Client},
-    sandbox::{self, Privilege},
+    sandbox::{Isolation, Privilege},
     solver::event::Events,
     store::Store,
 };
@@ -98,8 +98,8 @@ struct CacheArgs {
 }
 
 pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
-    let privilege = sandbox::enter_user_namespace().map_err(Failed::environment)?;
-    let request = request(args, privilege)?;
+    let (privilege, isolation) = args.steps.enter()?;
+    let request = request(args, privilege, isolation)?;
     let store = args.store.open()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
     let options = registry::Options { insecure: args.insecure_registry.clone(), ..registry::Options::default() };
@@ -107,6 +107,7 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
         let client = Client::new(options).map_err(Failed::environment)?;
         let (events, receiver) = Events::channel();
         let shown = tokio::spawn(progress::show(args.progress, receiver, Screen::stderr()));
+        StepArgs::warn(isolation, &events);
         if matches!(privilege, Privilege::OneId) {
             events.notice("no subordinate ids for this user: every file belongs to root in the image's eyes");
         }
@@ -211,7 +212,7 @@ impl DefinitionArgs {
     }
 }
 
-fn request(args: &BuildArgs, privilege: Privilege) -> Result<Request, Failed> {
+fn request(args: &BuildArgs, privilege: Privilege, isolation: Isolation) -> Result<Request, Failed> {
     let definition = &args.definition;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Request {
@@ -220,7 +221,7 @@ fn request(args: &BuildArgs, privilege: Privilege) -> Result<Request, Failed> {
         tags: args.output.tags()?,
         outputs: args.output.destinations()?,
         image: args.output.image()?,
-        steps: args.steps.options()?,
+        steps: args.steps.options(isolation)?,
         jobs: args.run.jobs.unwrap_or(cores.max(4)),
         no_cache: args.cache.no_cache,
         pull: args.cache.pull,

@@ -2,8 +2,8 @@
 
 use super::MemoryLimit;
 use crate::{
-    git::GitError, http::HttpError, layer::LayerError, packages::PackageError, registry::RegistryError,
-    sandbox::SandboxError, store::StoreError,
+    export::ExportError, git::GitError, http::HttpError, layer::LayerError, packages::PackageError,
+    registry::RegistryError, sandbox::SandboxError, store::StoreError,
 };
 use std::path::PathBuf;
 
@@ -28,6 +28,9 @@ pub enum ExecError {
     /// A package could not be fetched or is not what it should be.
     #[error(transparent)]
     Package(#[from] PackageError),
+    /// A tree could not be written out.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// No process could be started.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -140,6 +143,7 @@ impl ExecError {
             | Self::Registry(_)
             | Self::Http(_)
             | Self::Git(_)
+            | Self::Export(_)
             | Self::Sandbox(_)
             | Self::Exit { .. }
             | Self::OutOfMemory { .. }

@@ -56,7 +56,7 @@ impl BuildFile {
             None => format!("error: {error}"),
         };
         match error {
-            ExecError::Store(_) | ExecError::Sandbox(_) | ExecError::NoEmulator { .. } => {
+            ExecError::Store(_) | ExecError::Export(_) | ExecError::Sandbox(_) | ExecError::NoEmulator { .. } => {
                 BuildError::Environment(rendered)
             }
             ExecError::Http(HttpError::Unreachable { .. } | HttpError::SetUp(_) | HttpError::Store(_))
