@@ -33,6 +33,7 @@ mod history;
 mod images;
 mod init;
 mod interruption;
+mod isolation;
 mod mounts;
 mod node;
 mod outputs;

@@ -16,7 +16,7 @@ use crate::{
     pipeline::{self, Answer, Built, Request},
     progress::{self, Mode, Screen},
     registry::{self, Client},
-    sandbox::{self, Privilege},
+    sandbox::{Isolation, Privilege},
     solver::event::Events,
     store::Store,
 };
@@ -132,9 +132,9 @@ impl CacheArgs {
 }
 
 pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
-    let privilege = sandbox::enter_user_namespace().map_err(Failed::environment)?;
+    let (privilege, isolation) = args.steps.enter()?;
     let config = config::load()?;
-    let request = request(args, &config, privilege)?;
+    let request = request(args, &config, privilege, isolation)?;
     let progress = config::progress_mode(args.progress, &config)?;
     let store = args.store.open()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
@@ -151,6 +151,7 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
             None => receiver,
         };
         let shown = tokio::spawn(progress::show(progress, receiver, Screen::stderr()));
+        StepArgs::warn(isolation, &events);
         if matches!(privilege, Privilege::OneId) {
             events.notice("no subordinate ids for this user: every file belongs to root in the image's eyes");
         }
@@ -305,7 +306,7 @@ impl DefinitionArgs {
     }
 }
 
-fn request(args: &BuildArgs, config: &Config, privilege: Privilege) -> Result<Request, Failed> {
+fn request(args: &BuildArgs, config: &Config, privilege: Privilege, isolation: Isolation) -> Result<Request, Failed> {
     let definition = &args.definition;
     let mut outputs = args.output.destinations()?;
     if definition.for_builder()?.multi_platform == Some(true) {
@@ -320,7 +321,7 @@ fn request(args: &BuildArgs, config: &Config, privilege: Privilege) -> Result<Re
         tags: args.output.tags()?,
         outputs,
         image: args.output.image()?,
-        steps: args.steps.options()?,
+        steps: args.steps.options(isolation)?,
         jobs: args.run.jobs.or(config.jobs.value.map(usize::from)).unwrap_or(cores.max(4)),
         explains: args.cache.explain,
         cache_from: cache_spec::sources(&args.cache.cache_from)?,

@@ -2,7 +2,7 @@
 
 use super::MemoryLimit;
 use crate::{
-    cache::CacheError, git::GitError, http::HttpError, layer::LayerError, packages::PackageError,
+    cache::CacheError, export::ExportError, git::GitError, http::HttpError, layer::LayerError, packages::PackageError,
     registry::RegistryError, sandbox::SandboxError, secrets::SecretError, store::StoreError,
 };
 use std::path::PathBuf;
@@ -31,6 +31,9 @@ pub enum ExecError {
     /// A package could not be fetched or is not what it should be.
     #[error(transparent)]
     Package(#[from] PackageError),
+    /// A tree could not be written out.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// No process could be started.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -139,6 +142,7 @@ impl ExecError {
             | Self::Registry(_)
             | Self::Http(_)
             | Self::Git(_)
+            | Self::Export(_)
             | Self::Sandbox(_)
             | Self::Exit { .. }
             | Self::OutOfMemory { .. }

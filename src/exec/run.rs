@@ -2,9 +2,10 @@
 
 use super::{EmulatedRun, Exec, ExecError, ForeignPrograms, Product, certificates, mounts, redact::Redacted, users};
 use crate::{
+    export::{HardLinks, write_tree},
     image::DiffId,
     layer::{Owners, UpperDir},
-    sandbox::{self, Hardening, Input, Limits, Security, ShownFile, Spec, Stream},
+    sandbox::{self, Hardening, Input, Isolation, Limits, Security, ShownFile, Spec, Stream},
     secrets::SecretValue,
     solver::event::{self, Step},
 };
@@ -38,6 +39,13 @@ pub(super) async fn run(
     let made = [&upper, &work, &mounted].into_iter().try_for_each(std::fs::create_dir);
     made.map_err(|error| ExecError::Context { path: stage.path().to_owned(), error })?;
     let ready = mounts::prepare(exec, node, op, inputs, &mounted, step).await?;
+    let (lowers, absent) = tokio::task::block_in_place(|| match exec.options.isolation {
+        Isolation::Namespaces => Ok((mounts::folders(exec, base)?, Vec::new())),
+        Isolation::Chroot => {
+            let absent = write_tree(&exec.layers, base.layers(), &upper, HardLinks::Copied)?;
+            Ok::<_, ExecError>((Vec::new(), absent))
+        }
+    })?;
     let trust = tokio::task::block_in_place(|| exec.grants.certificates.trust(exec, base))?;
     let spec = tokio::task::block_in_place(|| -> Result<Spec, ExecError> {
         let (user, home) = users::process_user(&exec.layers, base.layers(), &op.user)?;
@@ -50,7 +58,7 @@ pub(super) async fn run(
             mode: file.mode,
         };
         Ok(Spec {
-            lowers: mounts::folders(exec, base)?,
+            lowers,
             upper: upper.clone(),
             work: work.clone(),
             args: op.args.clone(),
@@ -76,6 +84,7 @@ pub(super) async fn run(
                 group: measured.group().map(|group| group.path().to_owned()),
                 ..exec.options.limits.clone()
             },
+            isolation: exec.options.isolation,
             runtime: exec.options.runtime.clone(),
         })
     })?;
@@ -105,7 +114,12 @@ pub(super) async fn run(
         }
         return Err(ExecError::Exit { command: op.args.join(" "), code: exit.status.code() });
     }
-    tokio::task::block_in_place(|| keep(exec, base, &spec, &exit.stubs, step))
+    tokio::task::block_in_place(|| {
+        if exec.options.isolation == Isolation::Chroot {
+            exec.layers.mark_deletions(&upper, &exec.view(base)?, &absent)?;
+        }
+        keep(exec, base, &spec, &exit.stubs, step)
+    })
 }
 
 /// What the process finds in its environment: what the Dockerfile says, what its mounts bring over that, and `extra`

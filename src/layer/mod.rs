@@ -86,7 +86,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs::File,
     io::{self, Read},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -150,6 +150,12 @@ impl Layers {
             self.store.commit_layer_dir(upper.path, &packed.diff_id)?;
         }
         self.keep(packed, true)
+    }
+
+    /// Marks in `folder`, a changed copy of the whole tree `lower`, what is deleted there, as overlay would have: then it is
+    /// as good as an upper directory that holds much which is no change. What is in `absent`, sorted, was never copied.
+    pub fn mark_deletions(&self, folder: &Path, lower: &View, absent: &[Vec<u8>]) -> Result<(), LayerError> {
+        diff::mark_deletions(folder, lower, absent)
     }
 
     /// The layer of `items`, in any order, kept in one form. Folders that `items` need and do not name are made as root

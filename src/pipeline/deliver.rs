@@ -189,7 +189,9 @@ impl Delivery<'_> {
                 }
                 for (folder, diff_ids) in self.trees(*split) {
                     let dest = if folder.is_empty() { dest.clone() } else { dest.join(folder) };
-                    tokio::task::block_in_place(|| export::write_tree(self.layers, &diff_ids, &dest))?;
+                    tokio::task::block_in_place(|| {
+                        export::write_tree(self.layers, &diff_ids, &dest, export::HardLinks::Kept)
+                    })?;
                 }
             }
         }

@@ -10,6 +10,7 @@ mod container;
 mod deliver;
 mod entitlements;
 mod error;
+mod health;
 mod inputs;
 mod inspect;
 mod lock;
@@ -39,6 +40,7 @@ use crate::{
     image::DiffId,
     packages::{self, ContextFiles, LOCK_FILE_NAME, Lock, Packages},
     registry::Client,
+    sandbox::Isolation,
     solver::{self, Solved, event::Events},
     store::Store,
 };
@@ -104,7 +106,10 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         options: request.steps.clone(),
         emulated: EmulatedSteps::default(),
         groups: StepGroups::new(request.steps.group_limits.clone()),
-        networks: StepNetworks::find(),
+        networks: match request.steps.isolation {
+            Isolation::Namespaces => StepNetworks::find(),
+            Isolation::Chroot => StepNetworks::of_host(),
+        },
         grants: std::mem::take(&mut request.grants),
         single_id: request.single_id,
         listed: Mutex::default(),
