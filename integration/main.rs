@@ -5,11 +5,14 @@
 
 mod harness;
 
+mod analyze;
 mod arguments;
+mod bench;
 mod cache;
 mod certificates;
 mod check;
 mod concurrency;
+mod config;
 mod contexts;
 mod copy;
 mod crash;
@@ -22,6 +25,7 @@ mod direction;
 mod emulation;
 mod entitlements;
 mod errors;
+mod explain;
 mod faults;
 mod git;
 mod images;
@@ -33,6 +37,7 @@ mod outputs;
 mod platforms;
 mod registry;
 mod reproducible;
+mod run;
 mod secrets;
 mod serve;
 mod steps;

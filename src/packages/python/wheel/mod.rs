@@ -23,6 +23,8 @@ use flashbuild_frontend::package::{Package, WheelLayout};
 use record::Record;
 use std::{collections::BTreeMap, fs::File, sync::Arc};
 
+pub(crate) use record::fields as csv_fields;
+
 /// Largest metadata file that is read whole, in bytes.
 const MAX_METADATA: u64 = 64 << 20;
 
