@@ -21,6 +21,7 @@ mod crash;
 mod deps_apt;
 mod deps_python;
 mod deps_python_peers;
+mod deps_python_pins;
 mod differential;
 mod direction;
 mod emulation;

@@ -39,7 +39,7 @@ use crate::{
     image::BlobDigest,
     layer::{Item, Layers},
     solver::event::Step,
-    store::Store,
+    store::{RecordKey, Store},
 };
 use flashbuild_frontend::package::{ArtifactHash, DepsPlan, DepsRequest, Ecosystem, Package, PackageLayout, PackageOp};
 use std::{
@@ -58,6 +58,8 @@ pub struct Packages {
     /// Whether indexes are asked again for what is known already.
     ask: bool,
     addresses: Arc<Mutex<HashMap<ArtifactHash, Vec<Address>>>>,
+    /// What resolvers answered in this build. Held while one is asked, because platforms ask for the same.
+    answers: Arc<tokio::sync::Mutex<HashMap<RecordKey, String>>>,
 }
 
 /// What an ecosystem answers.
@@ -76,7 +78,7 @@ impl Packages {
     /// is known already and not locked.
     pub fn new(store: Store, client: Client, files: ContextFiles, lock: Arc<Lock>, ask: bool) -> Self {
         let ask = ask || lock.renews();
-        Self { store, client, files: Arc::new(files), lock, ask, addresses: Arc::default() }
+        Self { store, client, files: Arc::new(files), lock, ask, addresses: Arc::default(), answers: Arc::default() }
     }
 
     /// Which layers a request comes to, and what to tell about it.
