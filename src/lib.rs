@@ -33,12 +33,14 @@
 //! | [`store`] | what is kept between builds |
 //! | [`solver`] | a graph to results: keys, records, single flight, events |
 //! | [`image`] | digests, descriptors, manifests, indexes |
+//! | [`config`] | configuration files and variables |
 //! | [`sandbox`] | a process tree in a root file system |
 //!
 //! Closed sets (instructions, operations, events) are enums that are matched exhaustively; open sets (exporters,
 //! ecosystems of packages, lint rules) are a small trait, a file each, and a row in a table.
 
 pub mod cli;
+pub mod config;
 pub mod context;
 pub mod exec;
 pub mod export;

@@ -1,12 +1,12 @@
 //! `diff`: do two images hold the same?
 
-use super::{Failed, StoreArgs};
+use super::{Failed, StoreArgs, config};
 use crate::{
     exec::Need,
     optimize::diff::{self, Change, FieldChange, Report, Rules, Side},
     pipeline,
     progress::{Output, printable},
-    registry::{self, Client},
+    registry::Client,
     sandbox,
 };
 use clap::Args;
@@ -51,7 +51,7 @@ pub(super) fn diff(args: &DiffArgs) -> Result<ExitCode, Failed> {
     };
     sandbox::enter_user_namespace().map_err(Failed::environment)?;
     let store = args.store.open()?;
-    let options = registry::Options { insecure: args.insecure_registry.clone(), ..registry::Options::default() };
+    let options = config::registry_options(&config::load()?, &args.insecure_registry);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
     let (before, after) = runtime.block_on(async {
         let client = Client::new(options).map_err(Failed::environment)?;

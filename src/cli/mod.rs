@@ -6,6 +6,8 @@ mod analyze;
 mod build;
 mod cache;
 mod call;
+mod console;
+mod config;
 mod diff;
 mod failed;
 mod grants;
@@ -18,6 +20,7 @@ mod on_hand;
 mod output;
 mod output_spec;
 mod registry;
+mod run;
 mod steps;
 mod store;
 
@@ -26,6 +29,7 @@ use analyze::AnalyzeArgs;
 use build::BuildArgs;
 use cache::CacheCommand;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use config::ConfigArgs;
 use diff::DiffArgs;
 use failed::Failed;
 use grants::GrantArgs;
@@ -62,9 +66,13 @@ enum Command {
     Analyze(Box<AnalyzeArgs>),
     /// Compare two images, file by file and field by field; exit code 1 if they differ
     Diff(Box<DiffArgs>),
+    /// Run an image's command in the sandbox, for trying it out
+    Run(Box<run::RunArgs>),
     /// Look after the store
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// Show the configuration, and where each value came from
+    Config(ConfigArgs),
     /// Write a Dockerfile and a .dockerignore for a project, and say why
     Init(InitArgs),
     /// Give an image of the local store more names
@@ -112,7 +120,11 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => {
             return diff::diff(&args).unwrap_or_else(|failed| failed.tell());
         }
+        Command::Run(args) => {
+            return run::run(&args).unwrap_or_else(|failed| failed.tell());
+        }
         Command::Cache(command) => cache::cache(&command),
+        Command::Config(args) => config::config(&args),
         Command::Init(args) => init::init(&args),
         Command::Tag(args) => on_hand::tag(&args),
         Command::Rmi(args) => on_hand::rmi(&args),

@@ -25,8 +25,8 @@ pub struct Request {
     pub steps: StepOptions,
     /// How many processes may run at once.
     pub jobs: usize,
-    /// Whether records are not looked up.
-    pub no_cache: bool,
+    /// Whether people are told of every step why it ran.
+    pub explains: bool,
     /// Whether names are always asked of their registry.
     pub pull: bool,
     /// What steps may do to this machine.
