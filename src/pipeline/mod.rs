@@ -9,6 +9,7 @@ mod container;
 mod deliver;
 mod entitlements;
 mod error;
+mod health;
 mod inputs;
 mod inspect;
 mod lock;

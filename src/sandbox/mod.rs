@@ -57,6 +57,7 @@
 //!
 //! Linux 5.12; 6.7 for emulators. Absent on purpose: everything that knows of images.
 
+mod beside;
 mod binfmt;
 mod capabilities;
 mod control_group;
@@ -100,10 +101,10 @@ pub use limits::Limits;
 pub use mount::{Appended, FileSource, FolderSource, MountSource, Sensitive, StepMount, TreeSource};
 pub use outbound::{Lease, OutboundNetworks};
 pub use overlay::is_initial_user_namespace;
-pub use run::{Connection, run, run_connected};
+pub use run::{Connection, Request, run, run_connected};
 pub use spec::{
-    Exit, Hardening, HostEntry, HostEntryError, Input, Network, OutboundNamespace, SandboxError, Security, ShownFile,
-    Spec, Status, Stream, TerminalSize, Usage, User,
+    Exit, Hardening, HostEntry, HostEntryError, Input, Network, OutboundNamespace, Program, SandboxError, Security,
+    ShownFile, Spec, Status, Stream, TerminalSize, Usage, User,
 };
 pub use terminal::{receive_terminal, resize_terminal};
 pub use ulimit::{Resource, Ulimit, UlimitError};

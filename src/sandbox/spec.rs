@@ -86,6 +86,17 @@ pub struct TerminalSize {
     pub columns: u16,
 }
 
+/// Another program to run beside that of a [`Spec`], as the same user and held in the same way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// As [`Spec::args`].
+    pub args: Vec<String>,
+    /// As [`Spec::env`].
+    pub env: Vec<String>,
+    /// As [`Spec::cwd`].
+    pub cwd: PathBuf,
+}
+
 /// Numeric identity of a process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
