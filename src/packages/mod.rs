@@ -23,7 +23,7 @@ mod files;
 mod lock;
 mod netrc;
 mod node;
-mod packing;
+pub(crate) mod packing;
 mod python;
 
 pub use address::Address;
