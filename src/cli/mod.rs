@@ -10,6 +10,7 @@ mod cache_spec;
 mod call;
 mod config;
 mod console;
+mod debug_shell;
 mod diff;
 mod explain;
 mod failed;
