@@ -9,6 +9,7 @@ mod arguments;
 mod bench;
 mod cache;
 mod cache_sharing;
+mod cache_team;
 mod certificates;
 mod check;
 mod concurrency;

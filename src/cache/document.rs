@@ -79,7 +79,8 @@ impl CacheDocument {
         Ok(document)
     }
 
-    fn check(&self, manifest: Option<&Manifest>) -> Result<(), String> {
+    /// What is wrong with it; see [`CacheDocument::read`].
+    pub(super) fn check(&self, manifest: Option<&Manifest>) -> Result<(), String> {
         if self.version != VERSION || self.keys != key::SCHEMA {
             return Err("another version of flashbuild made it".to_owned());
         }

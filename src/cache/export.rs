@@ -131,10 +131,10 @@ fn blob(
     if let Some(blob) = layers.known_blob(diff_id, options.compression)? {
         return Ok(blob);
     }
-    if !options.force_compression {
-        if let Some(blob) = layers.store().layer_blobs(diff_id)?.into_iter().find(|blob| blob.here) {
-            return Ok(blob);
-        }
+    if !options.force_compression
+        && let Some(blob) = layers.store().layer_blobs(diff_id)?.into_iter().find(|blob| blob.here)
+    {
+        return Ok(blob);
     }
     let claimed = layers.claimed(diff_id).filter(|_| imported.has(diff_id));
     match (tokio::task::block_in_place(|| layers.blob(diff_id, &options.compression)), claimed) {

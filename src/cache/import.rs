@@ -18,9 +18,12 @@ pub struct Imported {
     origins: BTreeSet<String>,
     definitions: HashMap<RecordKey, Vec<Found>>,
     contents: HashMap<RecordKey, Vec<Found>>,
-    places: HashMap<DiffId, Vec<(Arc<dyn Backend>, Descriptor)>>,
+    places: HashMap<DiffId, Vec<CachedCopy>>,
     state: Mutex<State>,
 }
+
+/// A cache that has a layer, and the blob that it is there.
+type CachedCopy = (Arc<dyn Backend>, Descriptor);
 
 #[derive(Default)]
 struct State {
@@ -181,11 +184,11 @@ async fn fetch(
         }
     };
     cache.fetch(blob, layers.store(), &told).await?;
-    Ok(tokio::task::block_in_place(|| layers.accept(diff_id, &claim(blob)))?)
+    Ok(tokio::task::block_in_place(|| layers.accept(diff_id, &[], &claim(blob)))?)
 }
 
 /// A blob of a cache as one of a layer.
-fn claim(blob: &Descriptor) -> LayerBlob {
+pub(super) fn claim(blob: &Descriptor) -> LayerBlob {
     let media_type = blob.media_type.to_string();
     LayerBlob { encoding: String::new(), digest: blob.digest, size: blob.size, media_type, here: false }
 }

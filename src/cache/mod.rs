@@ -16,6 +16,8 @@
 //! | `registry` | a tag of a repository | `registry` |
 //! | `inline` | the configuration of the image itself | `inline` |
 //!
+//! A cache of many builds can also be one file, for people to hand around: `team`.
+//!
 //! # What is believed
 //!
 //! Whoever can write to a cache decides what the builds that read it come to: a record cannot be checked without running
@@ -37,6 +39,7 @@ mod inline;
 mod local;
 mod place;
 mod registry;
+mod team;
 
 pub use document::{CacheDocument, CachedLayer, CachedRecord};
 pub use error::CacheError;
@@ -44,3 +47,4 @@ pub use export::{ExportOptions, ExportReport, Mode, Used, export};
 pub use import::{Found, Imported};
 pub use inline::inline;
 pub use place::{Backend, Place, Published};
+pub use team::{BuildNote, TeamReport, export_team, import_team};

@@ -5,6 +5,7 @@
 mod build;
 mod cache;
 mod cache_spec;
+mod cache_team;
 mod call;
 mod diff;
 mod failed;

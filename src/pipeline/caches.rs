@@ -2,7 +2,7 @@
 
 use super::BuildError;
 use crate::{
-    cache::{self, Backend, ExportOptions, Imported, Place, Used},
+    cache::{self, Backend, BuildNote, ExportOptions, Imported, Place, Used},
     exec::{Exec, ExecError},
     image::DiffId,
     layer::Layers,
@@ -94,6 +94,24 @@ impl Caches<'_> {
             })
         };
         Ok(keys.iter().filter_map(used).collect())
+    }
+
+    /// Notes what the build used under all of its names.
+    pub(super) fn note(&self, keys: &BTreeMap<NodeId, Key>, names: &[String]) -> Result<(), BuildError> {
+        let Exec { graph, sources, packages, store, .. } = self.exec;
+        let mut note = BuildNote {
+            records: keys.values().map(|key| RecordKey(key.0)).collect(),
+            answers: packages.answers(),
+            ..BuildNote::default()
+        };
+        for id in keys.keys() {
+            if let Op::Package(op) = &graph.node(*id).op {
+                note.artifacts.extend(op.packages.iter().map(|package| package.artifact.to_string()));
+            }
+        }
+        let images = sources.images().iter();
+        note.images.extend(images.map(|(digest, source)| (source.reference.to_string(), digest.clone())));
+        Ok(note.put(store, names)?)
     }
 
     /// Puts records into the image, if that is asked for.
