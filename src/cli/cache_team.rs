@@ -2,7 +2,7 @@
 
 use super::{Failed, StoreArgs};
 use crate::{
-    cache::TeamReport,
+    cache::{MountIds, TeamReport},
     pipeline::{self, Dest, TeamSelection},
     progress::{ByteSize, Output},
 };
@@ -24,6 +24,9 @@ pub(super) struct ExportArgs {
     /// Only what was built since: 24h, 7d
     #[arg(long, value_name = "TIME", value_parser = super::cache::duration)]
     since: Option<Duration>,
+    /// A cache of steps (RUN --mount=type=cache) to take along, by its id; * is all (repeatable)
+    #[arg(long, value_name = "ID")]
+    mounts: Vec<String>,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -39,7 +42,7 @@ pub(super) struct ImportArgs {
 pub(super) fn export(args: &ExportArgs) -> Result<(), Failed> {
     let store = args.store.open()?;
     let since = args.since.and_then(|since| SystemTime::now().checked_sub(since));
-    let selection = TeamSelection { images: args.images.clone(), since };
+    let selection = TeamSelection { images: args.images.clone(), since, mounts: MountIds(args.mounts.clone()) };
     let dest = if args.file == Path::new("-") { Dest::Stdout } else { Dest::File(args.file.clone()) };
     let report = pipeline::export_team(&store, &selection, &dest)?;
     let mut text = format!("{}: {}", contents(&report), ByteSize(report.bytes));
@@ -62,6 +65,6 @@ pub(super) fn import(args: &ImportArgs) -> Result<(), Failed> {
 }
 
 fn contents(report: &TeamReport) -> String {
-    let TeamReport { records, layers, artifacts, images, .. } = report;
-    format!("{records} records, {layers} layers, {artifacts} packages, {images} base images")
+    let TeamReport { records, layers, artifacts, images, mounts, .. } = report;
+    format!("{records} records, {layers} layers, {artifacts} packages, {images} base images, {mounts} caches of steps")
 }

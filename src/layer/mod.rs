@@ -41,6 +41,7 @@ mod entry_path;
 mod error;
 mod files;
 mod folder;
+mod loose;
 mod notice;
 mod ordered;
 mod pack;

@@ -2,7 +2,7 @@
 
 use super::BuildError;
 use crate::{
-    cache::{self, Backend, BuildNote, ExportOptions, Imported, Place, Used},
+    cache::{self, Backend, BuildNote, CacheSource, ExportOptions, Imported, MountIds, Place, Used},
     exec::{Exec, ExecError},
     image::DiffId,
     layer::Layers,
@@ -48,16 +48,16 @@ pub enum CacheTo {
 
 /// Reads the caches that a build looks into.
 pub(super) async fn import(
-    from: &[Place],
+    from: &[CacheSource],
     store: &Store,
     client: &Client,
     layers: &Layers,
     events: &Events,
 ) -> Imported {
-    let mut caches: Vec<Arc<dyn Backend>> = Vec::new();
-    for place in from {
-        match place.open(client) {
-            Ok(cache) => caches.push(cache),
+    let mut caches: Vec<(Arc<dyn Backend>, MountIds)> = Vec::new();
+    for source in from {
+        match source.place.open(client) {
+            Ok(cache) => caches.push((cache, source.mounts.clone())),
             Err(error) => events.notice(format!("a cache is not used: {error}")),
         }
     }

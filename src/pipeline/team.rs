@@ -2,7 +2,7 @@
 
 use super::{BuildError, Dest};
 use crate::{
-    cache::{self, BuildNote, CacheError, TeamReport},
+    cache::{self, BuildNote, CacheError, MountIds, TeamReport},
     layer::{Layers, OverlayXattrs},
     store::Store,
 };
@@ -21,6 +21,8 @@ pub struct TeamSelection {
     pub images: Vec<Reference>,
     /// Those since then.
     pub since: Option<SystemTime>,
+    /// The caches of steps that go along.
+    pub mounts: MountIds,
 }
 
 /// Writes what the last builds used.
@@ -48,7 +50,7 @@ pub fn export_team(store: &Store, selection: &TeamSelection, dest: &Dest) -> Res
     let layers = Layers::new(store.clone(), OverlayXattrs::of_this_process());
     let mut report = None;
     dest.write(|writer| {
-        report = Some(cache::export_team(&layers, &note, writer)?);
+        report = Some(cache::export_team(&layers, &note, &selection.mounts, writer)?);
         Ok::<_, BuildError>(())
     })?;
     Ok(report.unwrap_or_default())

@@ -5,7 +5,7 @@ use super::{
     document::{ARTIFACT_TYPE, Answer, CONFIG_TYPE, NamedImage, TeamDocument},
 };
 use crate::{
-    cache::{CacheDocument, CacheError, CachedLayer, CachedRecord, error::At},
+    cache::{CacheDocument, CacheError, CachedLayer, CachedMount, CachedRecord, MountIds, error::At, mounts},
     image::{BlobDigest, Descriptor, DiffId, Document, Index, Manifest, MediaType},
     layer::{Algorithm, Compression, LayerError, Layers},
     packages::Packages,
@@ -14,7 +14,7 @@ use crate::{
 use flashbuild_frontend::{config::ImageConfig, package::ArtifactHash};
 use serde::Serialize;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     io::{self, Read, Write},
     path::Path,
 };
@@ -24,12 +24,19 @@ const LARGEST_DOCUMENT: u64 = 8 << 20;
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// Writes what `note` names. What is not here is left out, and said in the report.
-pub fn export_team(layers: &Layers, note: &BuildNote, writer: impl Write) -> Result<TeamReport, CacheError> {
+pub fn export_team(
+    layers: &Layers,
+    note: &BuildNote,
+    mounts: &MountIds,
+    writer: impl Write,
+) -> Result<TeamReport, CacheError> {
     let mut packing = Packing { layers, store: layers.store(), blobs: BTreeMap::new(), report: TeamReport::default() };
     let images = packing.images(note)?;
     let (listed, records) = packing.records(note)?;
     let answers = packing.artifacts(note)?;
-    let document = TeamDocument { cache: CacheDocument::new(listed, records), answers, images };
+    let mut cache = CacheDocument::new(listed, records);
+    cache.mounts = packing.mounts(mounts)?;
+    let document = TeamDocument { cache, answers, images };
     packing.write(&document, writer)
 }
 
@@ -143,6 +150,16 @@ impl Packing<'_> {
         };
         let described = Descriptor::new(media_type.into(), blob.digest, blob.size);
         Ok(self.add(&described)?.then_some(CachedLayer { diff_id: *diff_id, blob: Some(described) }))
+    }
+
+    /// Caches of steps; one that is in use is left out.
+    fn mounts(&mut self, wanted: &MountIds) -> Result<Vec<CachedMount>, CacheError> {
+        let (mounts, _) = mounts::pack(self.layers, wanted, &HashSet::new())?;
+        for chunk in mounts.iter().flat_map(|mount| &mount.chunks) {
+            self.add(&chunk.describe())?;
+        }
+        self.report.mounts = mounts.len();
+        Ok(mounts)
     }
 
     /// Adds artifacts of packages, and returns what spares looking for them.

@@ -5,10 +5,10 @@ use super::{
     document::{ARTIFACT_TYPE, CONFIG_TYPE, TeamDocument},
 };
 use crate::{
-    cache::{CacheError, error::At, import::claim},
+    cache::{CacheError, error::At, import::claim, mounts},
     image::{BlobDigest, Descriptor, DiffId, Digest, Document, Manifest},
     layer::Layers,
-    store::{EXPLICIT_IMPORT, RecordKind, RecordLayer, Store, StoreError},
+    store::{CacheUse, EXPLICIT_IMPORT, RecordKind, RecordLayer, Store, StoreError},
 };
 use flashbuild_frontend::config::ImageConfig;
 use std::{
@@ -36,6 +36,7 @@ pub fn import_team(layers: &Layers, reader: impl Read) -> Result<TeamReport, Cac
     let accepted = importing.images(&document)?;
     importing.cache(&document, accepted)?;
     importing.answers(&document)?;
+    importing.mounts(&document)?;
     importing.report.artifacts =
         manifest.layers.iter().filter(|blob| blob.media_type.as_ref() == ARTIFACT_TYPE).count();
     Ok(importing.report)
@@ -224,6 +225,16 @@ impl Importing<'_> {
         }
         self.report.records = cache.records.len();
         self.report.layers = cache.layers.len();
+        Ok(())
+    }
+
+    /// Makes the caches of steps that the store does not have.
+    fn mounts(&mut self, document: &TeamDocument) -> Result<(), CacheError> {
+        for mount in &document.cache.mounts {
+            let fill = |data: &Path| mounts::unpack(self.layers, mount, data);
+            self.store.try_cache_mount(&mount.identity, CacheUse::Together, fill)?;
+            self.report.mounts += 1;
+        }
         Ok(())
     }
 

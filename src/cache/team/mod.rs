@@ -33,6 +33,8 @@ pub struct TeamReport {
     pub artifacts: usize,
     /// Base images, by name.
     pub images: usize,
+    /// Caches of steps.
+    pub mounts: usize,
     /// Bytes of all blobs.
     pub bytes: u64,
     /// Bytes of those that were not here before.
