@@ -47,5 +47,6 @@ mod run;
 mod secrets;
 mod serve;
 mod steps;
+mod trace;
 mod trees;
 mod urls;

@@ -28,7 +28,12 @@ use flashbuild_frontend::{
     reference::Reference,
     remote::shown,
 };
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+};
 
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
@@ -51,6 +56,9 @@ pub(super) struct BuildArgs {
     /// How progress is shown: auto, tty, plain, rawjson or quiet [default: auto]
     #[arg(long, value_name = "MODE")]
     progress: Option<Mode>,
+    /// Write what took how long to FILE, for chrome://tracing or Perfetto
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
     /// Registry that may speak plain HTTP or has an unknown certificate (repeatable)
     #[arg(long, value_name = "HOST")]
     insecure_registry: Vec<String>,
@@ -142,6 +150,7 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
         ca_certificates: args.grants.ca_certificates(&config).to_vec(),
         ..config::registry_options(&config, &args.insecure_registry)
     };
+    let trace = args.trace.as_deref().map(trace_file).transpose()?;
     let done = runtime.block_on(async {
         let client = Client::new(options).map_err(Failed::environment)?;
         let (events, receiver) = Events::channel();
@@ -150,7 +159,7 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
             Some(recorder) => recorder.listen(receiver),
             None => receiver,
         };
-        let shown = tokio::spawn(progress::show(progress, receiver, Screen::stderr()));
+        let shown = tokio::spawn(progress::show_and_trace(progress, receiver, Screen::stderr(), trace));
         StepArgs::warn(isolation, &events);
         if matches!(privilege, Privilege::OneId) {
             events.notice("no subordinate ids for this user: every file belongs to root in the image's eyes");
@@ -171,6 +180,11 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
         (Done::Built(built), id) => args.output.write_results(&built, id),
         (Done::Asked(call, answer), _) => call.tell(answer),
     }
+}
+
+fn trace_file(path: &Path) -> Result<Box<dyn Write + Send>, Failed> {
+    let file = File::create(path).map_err(|error| Failed::usage(format!("--trace {}: {error}", path.display())))?;
+    Ok(Box::new(BufWriter::new(file)))
 }
 
 /// Writes the build down, if it is one.
