@@ -63,7 +63,8 @@ impl IgnoreRules {
             }
             let pattern = match pattern.strip_prefix('!') {
                 Some(rest) => format!("!{}", from_the_root(rest.trim())),
-                None => from_the_root(pattern),
+                // White space may lie bare once the path is clean.
+                None => from_the_root(pattern).trim().to_owned(),
             };
             compile(&pattern).map_err(|reason| IgnoreError {
                 pattern: pattern.clone(),
@@ -207,6 +208,7 @@ mod tests {
         for (text, expected) in [
             ("a\n!\n", "invalid ignore pattern \"!\": '!' needs a pattern behind it"),
             ("a\n[\n", "invalid ignore pattern \"[\": a '[' needs characters and a ']' behind it"),
+            ("a\n// !\n", "invalid ignore pattern \"!\": '!' needs a pattern behind it"),
             ("a\nb\\\n", "invalid ignore pattern \"b\\\\\": a '\\' at the end escapes nothing"),
         ] {
             let error = IgnoreRules::parse(text).unwrap_err();
