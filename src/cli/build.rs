@@ -3,22 +3,31 @@
 use super::{
     Failed, GrantArgs, OutputArgs, StepArgs, StoreArgs,
     build_args::ForBuilder,
+    cache_spec,
     call::{Call, CallArgs},
-    interruption,
+    config, interruption,
 };
 use crate::{
+    config::Config,
     context::{Given, Main, Named},
     exec::{Grants, StepOptions},
     export::ImageOptions,
+    history::{Asked, Bounds, Ended, Recorder},
     pipeline::{self, Answer, Built, Request},
     progress::{self, Mode, Screen},
     registry::{self, Client},
-    sandbox::{self, Privilege},
+    sandbox::{Isolation, Privilege},
     solver::event::Events,
     store::Store,
 };
 use clap::Args;
-use flashbuild_frontend::{dockerfile::Options, graph::Network, platform::Platform};
+use flashbuild_frontend::{
+    dockerfile::{NoCache, Options},
+    graph::Network,
+    platform::Platform,
+    reference::Reference,
+    remote::shown,
+};
 use std::collections::BTreeMap;
 
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
@@ -39,9 +48,9 @@ pub(super) struct BuildArgs {
     grants: GrantArgs,
     #[command(flatten)]
     cache: CacheArgs,
-    /// How progress is shown: auto, tty, plain, rawjson or quiet
-    #[arg(long, default_value = "auto", value_name = "MODE")]
-    progress: Mode,
+    /// How progress is shown: auto, tty, plain, rawjson or quiet [default: auto]
+    #[arg(long, value_name = "MODE")]
+    progress: Option<Mode>,
     /// Registry that may speak plain HTTP or has an unknown certificate (repeatable)
     #[arg(long, value_name = "HOST")]
     insecure_registry: Vec<String>,
@@ -63,7 +72,7 @@ pub(super) struct DefinitionArgs {
     /// `oci-layout://DIR[:TAG]` (repeatable)
     #[arg(long, value_name = "NAME[::PLATFORM]=SOURCE")]
     build_context: Vec<String>,
-    /// Platforms to build for, such as linux/amd64,linux/arm64
+    /// Platforms to build for, such as linux/amd64,linux/arm64 [default: this machine's]
     #[arg(long, value_delimiter = ',', value_name = "PLATFORM")]
     platform: Vec<Platform>,
     /// Stage to build
@@ -90,24 +99,59 @@ struct RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cache")]
 struct CacheArgs {
+    /// A cache of other builds to look into: type=registry|local, ref=NAME or src=DIR; a name alone is that of an image or
+    /// a cache in a registry (repeatable)
+    #[arg(long, value_name = "SPEC")]
+    cache_from: Vec<String>,
+    /// Where other builds find what this one did: type=registry|local|inline, ref=NAME or dest=DIR, mode=min|max, and more
+    /// keys as buildx has them (repeatable)
+    #[arg(long, value_name = "SPEC")]
+    cache_to: Vec<String>,
     /// Run every step, whatever ran before
     #[arg(long)]
     no_cache: bool,
+    /// Run every step of these stages, whatever ran before (repeatable)
+    #[arg(long, value_delimiter = ',', value_name = "STAGE")]
+    no_cache_filter: Vec<String>,
+    /// Say of each step that runs why it does
+    #[arg(long)]
+    explain: bool,
     /// Always ask the registry what a name means
     #[arg(long)]
     pull: bool,
 }
 
+impl CacheArgs {
+    fn no_cache(&self) -> NoCache {
+        match self.no_cache_filter.as_slice() {
+            [] if self.no_cache => NoCache::Everything,
+            [] => NoCache::Nothing,
+            stages => NoCache::Stages(stages.to_vec()),
+        }
+    }
+}
+
 pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
-    let privilege = sandbox::enter_user_namespace().map_err(Failed::environment)?;
-    let request = request(args, privilege)?;
+    let (privilege, isolation) = args.steps.enter()?;
+    let config = config::load()?;
+    let request = request(args, &config, privilege, isolation)?;
+    let progress = config::progress_mode(args.progress, &config)?;
     let store = args.store.open()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
-    let options = registry::Options { insecure: args.insecure_registry.clone(), ..registry::Options::default() };
+    let options = registry::Options {
+        ca_certificates: args.grants.ca_certificates(&config).to_vec(),
+        ..config::registry_options(&config, &args.insecure_registry)
+    };
     let done = runtime.block_on(async {
         let client = Client::new(options).map_err(Failed::environment)?;
         let (events, receiver) = Events::channel();
-        let shown = tokio::spawn(progress::show(args.progress, receiver, Screen::stderr()));
+        let mut recorder = recorder(args, &config, &store)?;
+        let receiver = match &mut recorder {
+            Some(recorder) => recorder.listen(receiver),
+            None => receiver,
+        };
+        let shown = tokio::spawn(progress::show(progress, receiver, Screen::stderr()));
+        StepArgs::warn(isolation, &events);
         if matches!(privilege, Privilege::OneId) {
             events.notice("no subordinate ids for this user: every file belongs to root in the image's eyes");
         }
@@ -117,11 +161,47 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
         };
         drop(events);
         shown.await.map_err(Failed::environment)?;
-        done
+        let id = recorder.as_ref().map(|recorder| recorder.id().to_owned());
+        if let Some(recorder) = recorder {
+            recorder.finish(ended(&done));
+        }
+        done.map(|done| (done, id))
     })?;
     match done {
-        Done::Built(built) => args.output.write_results(&built),
-        Done::Asked(call, answer) => call.tell(answer),
+        (Done::Built(built), id) => args.output.write_results(&built, id),
+        (Done::Asked(call, answer), _) => call.tell(answer),
+    }
+}
+
+/// Writes the build down, if it is one.
+fn recorder(args: &BuildArgs, config: &Config, store: &Store) -> Result<Option<Recorder>, Failed> {
+    if args.call.asked().is_some() {
+        return Ok(None);
+    }
+    let definition = &args.definition;
+    let asked = Asked {
+        context: shown(&definition.context),
+        file: definition.file.as_deref().map(shown),
+        target: definition.target.clone(),
+        platforms: definition.platforms(config).iter().map(ToString::to_string).collect(),
+        names: args.output.tags()?.iter().map(Reference::familiar).collect(),
+        build_args: pairs("--build-arg", &definition.build_arg, true)?.into_keys().collect(),
+        outputs: args.output.outputs(),
+    };
+    let usual = Bounds::default();
+    let bounds = Bounds {
+        builds: config.history.builds.value.map_or(usual.builds, usize::from),
+        bytes: config.history.max_size.value.map_or(usual.bytes, |space| space.of(store.disk_total())),
+    };
+    // A build that cannot be written down is built all the same.
+    Ok(Recorder::begin(store, asked, bounds).ok())
+}
+
+fn ended(done: &Result<Done, Failed>) -> Ended {
+    match done {
+        Ok(Done::Built(built)) => Ended::Done { digest: built.image.descriptor.digest.to_string() },
+        Ok(Done::Asked(..)) => Ended::Done { digest: String::new() },
+        Err(failed) => Ended::Failed { error: failed.text().to_owned() },
     }
 }
 
@@ -164,6 +244,15 @@ impl DefinitionArgs {
         })
     }
 
+    /// What to build for: as was typed, else as is configured, else this machine.
+    fn platforms(&self, config: &Config) -> Vec<Platform> {
+        match (self.platform.as_slice(), config.platforms.value.as_slice()) {
+            ([], []) => vec![Platform::host()],
+            ([], usual) => usual.to_vec(),
+            (typed, _) => typed.to_vec(),
+        }
+    }
+
     /// What build arguments say to the builder.
     fn for_builder(&self) -> Result<ForBuilder, Failed> {
         let said = ForBuilder::read(&pairs("--build-arg", &self.build_arg, true)?)?;
@@ -174,7 +263,7 @@ impl DefinitionArgs {
     }
 
     /// What lowering needs of it.
-    fn options(&self, network: Network) -> Result<Options, Failed> {
+    fn options(&self, network: Network, config: &Config) -> Result<Options, Failed> {
         let mut build_args = pairs("--build-arg", &self.build_arg, true)?;
         let asked = build_args.remove(EPOCH).or_else(|| std::env::var(EPOCH).ok()).filter(|text| !text.is_empty());
         if asked.as_deref() == Some("context") {
@@ -186,7 +275,7 @@ impl DefinitionArgs {
         Ok(Options {
             hostname,
             syntax,
-            platforms: if self.platform.is_empty() { vec![host.clone()] } else { self.platform.clone() },
+            platforms: self.platforms(config),
             target: self.target.clone(),
             build_args,
             labels: pairs("--label", &self.label, false)?,
@@ -197,16 +286,18 @@ impl DefinitionArgs {
     }
 
     /// A request to look into it, from which nothing comes out.
-    pub(super) fn request(&self) -> Result<Request, Failed> {
+    pub(super) fn request(&self, config: &Config) -> Result<Request, Failed> {
         Ok(Request {
             given: self.given()?,
-            options: self.options(Network::Default)?,
+            options: self.options(Network::Default, config)?,
             tags: Vec::new(),
             outputs: Vec::new(),
             image: ImageOptions::default(),
             steps: StepOptions::default(),
             jobs: 1,
-            no_cache: false,
+            explains: false,
+            cache_from: Vec::new(),
+            cache_to: Vec::new(),
             pull: false,
             allow: Vec::new(),
             grants: Grants::default(),
@@ -215,7 +306,7 @@ impl DefinitionArgs {
     }
 }
 
-fn request(args: &BuildArgs, privilege: Privilege) -> Result<Request, Failed> {
+fn request(args: &BuildArgs, config: &Config, privilege: Privilege, isolation: Isolation) -> Result<Request, Failed> {
     let definition = &args.definition;
     let mut outputs = args.output.destinations()?;
     if definition.for_builder()?.multi_platform == Some(true) {
@@ -226,16 +317,18 @@ fn request(args: &BuildArgs, privilege: Privilege) -> Result<Request, Failed> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Request {
         given: definition.given()?,
-        options: definition.options(args.grants.network())?,
+        options: Options { no_cache: args.cache.no_cache(), ..definition.options(args.grants.network(), config)? },
         tags: args.output.tags()?,
         outputs,
         image: args.output.image()?,
-        steps: args.steps.options()?,
-        jobs: args.run.jobs.unwrap_or(cores.max(4)),
-        no_cache: args.cache.no_cache,
+        steps: args.steps.options(isolation)?,
+        jobs: args.run.jobs.or(config.jobs.value.map(usize::from)).unwrap_or(cores.max(4)),
+        explains: args.cache.explain,
+        cache_from: cache_spec::sources(&args.cache.cache_from)?,
+        cache_to: args.cache.cache_to.iter().map(|spec| cache_spec::target(spec)).collect::<Result<_, _>>()?,
         pull: args.cache.pull,
         allow: args.grants.allowed(),
-        grants: args.grants.grants()?,
+        grants: args.grants.grants(config)?,
         single_id: matches!(privilege, Privilege::OneId),
     })
 }

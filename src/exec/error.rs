@@ -2,8 +2,8 @@
 
 use super::MemoryLimit;
 use crate::{
-    git::GitError, http::HttpError, layer::LayerError, packages::PackageError, registry::RegistryError,
-    sandbox::SandboxError, secrets::SecretError, store::StoreError,
+    cache::CacheError, export::ExportError, git::GitError, http::HttpError, layer::LayerError, packages::PackageError,
+    registry::RegistryError, sandbox::SandboxError, secrets::SecretError, store::StoreError,
 };
 use std::path::PathBuf;
 
@@ -19,6 +19,9 @@ pub enum ExecError {
     /// A registry failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// A cache did not have what it said.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     /// A file at an address did not come.
     #[error(transparent)]
     Http(#[from] HttpError),
@@ -28,6 +31,9 @@ pub enum ExecError {
     /// A package could not be fetched or is not what it should be.
     #[error(transparent)]
     Package(#[from] PackageError),
+    /// A tree could not be written out.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// No process could be started.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -132,9 +138,11 @@ impl ExecError {
             Self::Registry(RegistryError::Sink { cause, .. }) => cause.kind() == std::io::ErrorKind::StorageFull,
             Self::Package(error) => error.is_no_space(),
             Self::Store(_)
+            | Self::Cache(_)
             | Self::Registry(_)
             | Self::Http(_)
             | Self::Git(_)
+            | Self::Export(_)
             | Self::Sandbox(_)
             | Self::Exit { .. }
             | Self::OutOfMemory { .. }

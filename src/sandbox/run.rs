@@ -1,18 +1,24 @@
 //! The caller's side: starts a helper, passes output on, and collects what it reports.
 
+use super::chroot;
+use super::descriptor;
 use super::failure::Failure;
 use super::helper;
 use super::mounts::{Mount, READ_ONLY};
-use super::protocol::{self, Message};
-use super::spec::{Exit, SandboxError, Spec, Status, Stream, Usage};
+use super::protocol::{self, Message, Order};
+use super::spec::{Exit, Input, Isolation, Program, SandboxError, Spec, Status, Stream, Usage};
+use nix::sys::signal::Signal;
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
+use tokio::sync::{Semaphore, mpsc::UnboundedReceiver, oneshot};
 
 /// As much as a pipe holds.
 const OUTPUT_CHUNK: usize = 64 << 10;
@@ -29,12 +35,44 @@ pub async fn run(
     output: impl FnMut(Stream, &[u8]),
     cancel: impl Future<Output = ()>,
 ) -> Result<Exit, SandboxError> {
-    check(spec)?;
-    let (mut helper, socket) = start_helper()?;
+    run_connected(spec, Connection::default(), output, cancel).await
+}
+
+/// What a process is connected to besides who hears its output.
+#[derive(Debug, Default)]
+pub struct Connection {
+    /// What it reads, unless [`Spec::input`] is [`Input::Nothing`].
+    pub input: Option<OwnedFd>,
+    /// What is asked of the sandbox while it runs, as it comes.
+    pub requests: Option<UnboundedReceiver<Request>>,
+}
+
+/// What can be asked of a running sandbox.
+#[derive(Debug)]
+pub enum Request {
+    /// A signal to its process.
+    ///
+    /// The kernel keeps from process 1 of a namespace every signal that it has no handler for. What would have ended
+    /// any other process ends this one too: the sandbox sees to it.
+    Signal(Signal),
+    /// Another program beside the process, and how it ended: nothing is said of it if the process ends first. Its output
+    /// is heard like that of the process. One runs at a time: the next one asked for kills it.
+    RunBeside(Program, oneshot::Sender<Status>),
+}
+
+/// [`run`], with something to read and requests.
+pub async fn run_connected(
+    spec: &Spec,
+    connection: Connection,
+    output: impl FnMut(Stream, &[u8]),
+    cancel: impl Future<Output = ()>,
+) -> Result<Exit, SandboxError> {
+    check(spec, &connection)?;
+    let (mut helper, socket) = start_helper(spec.isolation)?;
     let finished = tokio::select! {
         biased;
         () = cancel => None,
-        outcome = attend(&mut helper, socket, spec, output) => Some(outcome?),
+        outcome = attend(&mut helper, socket, spec, connection, output) => Some(outcome?),
     };
     // Whichever it was, the socket is closed by now, and the helper ends.
     let status = helper.wait().await?;
@@ -42,7 +80,19 @@ pub async fn run(
     report.conclude(status)
 }
 
-fn check(spec: &Spec) -> Result<(), SandboxError> {
+fn check(spec: &Spec, connection: &Connection) -> Result<(), SandboxError> {
+    if spec.isolation == Isolation::Chroot
+        && let Some(refused) = chroot::refuses(spec)
+    {
+        return Err(SandboxError::Spec(refused));
+    }
+    if (spec.input == Input::Nothing) != connection.input.is_none() {
+        return Err(SandboxError::Spec("what a process reads is announced and not there, or the reverse".to_owned()));
+    }
+    if let (Some(runtime), Input::Terminal(_)) = (&spec.runtime, spec.input) {
+        let message = format!("{} is given no terminal: do without one, or without --oci-runtime", runtime.display());
+        return Err(SandboxError::Spec(message));
+    }
     if spec.lowers.len() > Spec::MAX_LOWERS {
         let message =
             format!("a tree of {} layers cannot be run on: overlayfs takes {}", spec.lowers.len(), Spec::MAX_LOWERS);
@@ -59,10 +109,15 @@ fn check(spec: &Spec) -> Result<(), SandboxError> {
     Ok(())
 }
 
-fn start_helper() -> Result<(Child, UnixStream), SandboxError> {
+fn start_helper(isolation: Isolation) -> Result<(Child, std::os::unix::net::UnixStream), SandboxError> {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    let helper = Command::new(own_program().map_err(SandboxError::Setup)?)
+    let program = match isolation {
+        Isolation::Namespaces => own_program().map_err(SandboxError::Setup)?,
+        // Nothing can be mounted, and the step has no `/proc` to see it by.
+        Isolation::Chroot => Path::new("/proc/self/exe"),
+    };
+    let helper = Command::new(program)
         .arg0("flashbuild")
         .arg(helper::ARGUMENT)
         .env_clear()
@@ -73,7 +128,7 @@ fn start_helper() -> Result<(Child, UnixStream), SandboxError> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
-    Ok((helper, UnixStream::from_std(ours)?))
+    Ok((helper, ours))
 }
 
 /// The binary of this process, on a mount that cannot be written to.
@@ -101,9 +156,17 @@ struct Report {
 }
 
 impl Report {
-    fn hear(&mut self, message: Message) {
+    fn hear(&mut self, message: Message, beside: &Beside) {
         match message {
-            Message::Started { stubs } => self.stubs = stubs,
+            Message::Started { stubs } => {
+                self.stubs = stubs;
+                beside.started.add_permits(1);
+            }
+            Message::BesideEnded { status } => {
+                let waiting = beside.waiting.lock().expect("no panic while waiting").pop_front();
+                // Who has stopped waiting need not hear.
+                let _ = waiting.map(|waiting| waiting.send(status));
+            }
             Message::Failed(failure) => self.error = self.error.take().or(Some(SandboxError::Setup(failure))),
             Message::NotExecuted { message, code } => self.error = Some(SandboxError::Program { message, code }),
             Message::Exited { status, usage } => self.exit = Some((status, usage)),
@@ -122,12 +185,17 @@ impl Report {
 /// Says the specification, then hears output and messages until there will be no more of either.
 async fn attend(
     helper: &mut Child,
-    socket: UnixStream,
+    socket: std::os::unix::net::UnixStream,
     spec: &Spec,
+    connection: Connection,
     output: impl FnMut(Stream, &[u8]),
 ) -> Result<Report, SandboxError> {
     let line = protocol::encode(spec).map_err(|error| SandboxError::Spec(error.to_string()))?;
-    let (reader, mut writer) = socket.into_split();
+    let Connection { input, requests } = connection;
+    descriptor::send(&socket, input.as_ref().map(AsFd::as_fd))?;
+    // The process's end of a pipe has to be the only one.
+    drop(input);
+    let (reader, mut writer) = UnixStream::from_std(socket)?.into_split();
     match writer.write_all(&line).await {
         // A helper that is gone already may have said why.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
@@ -135,18 +203,61 @@ async fn attend(
     }
     let stdout = helper.stdout.take().expect("asked for at the start");
     let stderr = helper.stderr.take().expect("asked for at the start");
-    let (heard, passed) = tokio::join!(hear(BufReader::new(reader)), pass_on(stdout, stderr, output));
+    let beside = Beside::default();
+    let (heard, passed) = tokio::select! {
+        ended = async { tokio::join!(hear(BufReader::new(reader), &beside), pass_on(stdout, stderr, output)) } => ended,
+        never = pass_requests(requests, &beside, &mut writer) => match never {},
+    };
     passed?;
     // Closed only here: to close it is to kill.
     drop(writer);
     Ok(heard?)
 }
 
-async fn hear(mut socket: impl AsyncBufReadExt + Unpin) -> io::Result<Report> {
+/// The programs that run beside the process.
+#[derive(Debug)]
+struct Beside {
+    /// Has a permit once the process has started: there is nothing to run beside before.
+    started: Semaphore,
+    /// Who waits for their ends, in the order in which they were asked for.
+    waiting: Mutex<VecDeque<oneshot::Sender<Status>>>,
+}
+
+impl Default for Beside {
+    fn default() -> Self {
+        Self { started: Semaphore::new(0), waiting: Mutex::default() }
+    }
+}
+
+/// Passes requests on for as long as there are any, and then waits for ever.
+async fn pass_requests(
+    requests: Option<UnboundedReceiver<Request>>,
+    beside: &Beside,
+    helper: &mut (impl AsyncWriteExt + Unpin),
+) -> Infallible {
+    if let Some(mut requests) = requests {
+        while let Some(request) = requests.recv().await {
+            let order = match request {
+                Request::Signal(signal) => Order::Signal(signal as i32),
+                Request::RunBeside(program, ended) => {
+                    drop(beside.started.acquire().await);
+                    beside.waiting.lock().expect("no panic while waiting").push_back(ended);
+                    Order::RunBeside(program)
+                }
+            };
+            let line = protocol::encode(&order).expect("orders are plain data");
+            // A helper that is gone needs none.
+            let _ = helper.write_all(&line).await;
+        }
+    }
+    std::future::pending().await
+}
+
+async fn hear(mut socket: impl AsyncBufReadExt + Unpin, beside: &Beside) -> io::Result<Report> {
     let mut report = Report::default();
     let mut line = Vec::new();
     while socket.read_until(b'\n', &mut line).await? > 0 {
-        report.hear(serde_json::from_slice(&line)?);
+        report.hear(serde_json::from_slice(&line)?, beside);
         line.clear();
     }
     Ok(report)

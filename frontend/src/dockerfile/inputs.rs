@@ -50,6 +50,31 @@ pub struct Options {
     /// What names mean in this build, before they mean a stage or an image: `--build-context`. A name may have
     /// `::PLATFORM` behind it, and counts for that platform alone then.
     pub contexts: BTreeMap<String, NamedContext>,
+    /// What is to be done again, whatever is recorded.
+    pub no_cache: NoCache,
+}
+
+/// What is to be done again, whatever is recorded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum NoCache {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Everything.
+    Everything,
+    /// These stages, by name or by what they are called in progress.
+    Stages(Vec<String>),
+}
+
+impl NoCache {
+    /// Whether it names the stage.
+    pub(super) fn covers(&self, stage: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Everything => true,
+            Self::Stages(names) => names.iter().any(|name| name.eq_ignore_ascii_case(stage)),
+        }
+    }
 }
 
 /// What a name means that was given a context.
@@ -80,6 +105,7 @@ impl Options {
             epoch: None,
             context_epoch: None,
             contexts: BTreeMap::new(),
+            no_cache: NoCache::Nothing,
         }
     }
 

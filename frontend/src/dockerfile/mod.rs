@@ -37,7 +37,7 @@ mod tests;
 mod words;
 
 pub use directive::{Directives, Syntax, reads};
-pub use inputs::{Inputs, Missing, NamedContext, Options, ResolvedImage};
+pub use inputs::{Inputs, Missing, NamedContext, NoCache, Options, ResolvedImage};
 pub use stage::Stage;
 
 use crate::diagnostic::{Code, Diagnostic, MAX_FOUND};

@@ -53,6 +53,29 @@ pub enum MountSource {
     Socket(PathBuf),
     /// A device, file or folder of the host that the person who builds allowed.
     Host(PathBuf),
+    /// A file or folder of the host, with all that is mounted below it.
+    HostTree(PathBuf),
+}
+
+/// What a mount is where nothing can be mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MountSourceKind {
+    /// Something that can be brought into the tree by renaming it.
+    Placeable,
+    /// Something that must not lie on a disk.
+    Secret,
+    /// Something of the host, which stays there.
+    OfHost,
+}
+
+impl MountSource {
+    pub(super) fn kind(&self) -> MountSourceKind {
+        match self {
+            Self::Folder(_) | Self::Tmpfs { .. } | Self::Socket(_) => MountSourceKind::Placeable,
+            Self::File(_) => MountSourceKind::Secret,
+            Self::Tree(_) | Self::Host(_) | Self::HostTree(_) => MountSourceKind::OfHost,
+        }
+    }
 }
 
 /// A part of another tree.
@@ -115,7 +138,7 @@ pub(super) fn attach(mount: &StepMount, tree: &mut Tree, hidden: &mut Hidden) ->
     if is_of_kernel(target.as_fd())? {
         return Err(Failure::new(attempt(), "nothing can be mounted inside /proc or /sys"));
     }
-    let source = if mount.read_only { source.restrict(READ_ONLY, false)? } else { source };
+    let source = if mount.read_only { source.restrict(READ_ONLY, true)? } else { source };
     source.attach(target.as_fd()).map_err(|failure| within(attempt(), failure))?;
     Ok(())
 }
@@ -144,6 +167,7 @@ fn open(source: &MountSource, hidden: &mut Hidden) -> Result<Mount, Failure> {
             file.restrict(INERT, false)
         }
         MountSource::Host(path) => Mount::of_host(path, false)?.restrict(Attributes::MOUNT_ATTR_NOSUID, false),
+        MountSource::HostTree(path) => Mount::of_host(path, true)?.restrict(GUEST, true),
         MountSource::Socket(path) => Mount::of_host(path, false)?.restrict(INERT, false),
     }
 }

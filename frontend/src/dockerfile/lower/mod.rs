@@ -103,8 +103,9 @@ impl Dockerfile {
             return Ok(Lowered { output: None, missing: plan.missing.clone() });
         }
         let (missing, budget) = (Vec::new(), Budget::default());
-        let surveys = false;
-        let mut build = TargetBuild { file: self, options, inputs, target, graph, watch, surveys, missing, budget };
+        let (surveys, fresh) = (false, false);
+        let mut build =
+            TargetBuild { file: self, options, inputs, target, graph, watch, surveys, missing, budget, fresh };
         let (state, errors) = build.lower(plan);
         if !errors.is_empty() {
             return Err(errors);
@@ -121,8 +122,10 @@ impl Dockerfile {
         plan: &Plan<'_>,
     ) -> Vec<Diagnostic> {
         let (graph, missing, budget) = (&mut Graph::default(), Vec::new(), Budget::default());
-        let surveys = true;
-        TargetBuild { file: self, options, inputs, target, graph, watch: None, surveys, missing, budget }.lower(plan).1
+        let (surveys, fresh) = (true, false);
+        TargetBuild { file: self, options, inputs, target, graph, watch: None, surveys, missing, budget, fresh }
+            .lower(plan)
+            .1
     }
 }
 
@@ -162,6 +165,8 @@ struct TargetBuild<'a> {
     /// What was asked for and is not known yet.
     missing: Vec<Missing>,
     budget: Budget,
+    /// Whether what is being lowered is to be done again.
+    fresh: bool,
 }
 
 /// What the lowering of one target platform came to.
@@ -187,6 +192,7 @@ impl TargetBuild<'_> {
         for (index, planned) in plan.stages.iter().enumerate().filter(|(_, planned)| planned.needed) {
             let label = if one_stage { None } else { Some(planned.label.clone()) };
             let mut progress = Progress::new(label, planned);
+            self.fresh = self.options.no_cache.covers(&planned.label);
             let state = match &planned.base {
                 Origin::Stage(base) => {
                     if let (2.., Some(state)) = (heirs[*base], states.get(base)) {
@@ -248,6 +254,7 @@ impl TargetBuild<'_> {
             name,
             span: at.span,
             targets: BTreeSet::from([self.target.clone()]),
+            fresh: self.fresh,
         })
     }
 
