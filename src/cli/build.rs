@@ -323,7 +323,10 @@ impl DefinitionArgs {
 fn request(args: &BuildArgs, config: &Config, privilege: Privilege, isolation: Isolation) -> Result<Request, Failed> {
     let definition = &args.definition;
     let mut outputs = args.output.destinations()?;
-    if definition.for_builder()?.multi_platform == Some(true) {
+    let said = definition.for_builder()?;
+    let inline_cache = (said.inline_cache == Some(true)).then_some("type=inline");
+    let caches = args.cache.cache_to.iter().map(String::as_str).chain(inline_cache);
+    if said.multi_platform == Some(true) {
         for output in &mut outputs {
             output.target.split_platforms();
         }
@@ -339,7 +342,7 @@ fn request(args: &BuildArgs, config: &Config, privilege: Privilege, isolation: I
         jobs: args.run.jobs.or(config.jobs.value.map(usize::from)).unwrap_or(cores.max(4)),
         explains: args.cache.explain,
         cache_from: cache_spec::sources(&args.cache.cache_from)?,
-        cache_to: args.cache.cache_to.iter().map(|spec| cache_spec::target(spec)).collect::<Result<_, _>>()?,
+        cache_to: caches.map(cache_spec::target).collect::<Result<_, _>>()?,
         pull: args.cache.pull,
         allow: args.grants.allowed(),
         grants: args.grants.grants(config)?,
