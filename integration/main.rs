@@ -19,6 +19,7 @@ mod config;
 mod contexts;
 mod copy;
 mod crash;
+mod debug_shell;
 mod deps_apt;
 mod deps_python;
 mod deps_python_peers;

@@ -5,12 +5,14 @@ use super::{
     build_args::ForBuilder,
     cache_spec,
     call::{Call, CallArgs},
-    config, interruption,
+    config,
+    debug_shell::Shell,
+    interruption,
 };
 use crate::{
     config::Config,
     context::{Given, Main, Named},
-    exec::{Grants, StepOptions},
+    exec::{DebugShell, Grants, StepOptions},
     export::ImageOptions,
     history::{Asked, Bounds, Ended, Recorder},
     pipeline::{self, Answer, Built, Request},
@@ -33,6 +35,7 @@ use std::{
     fs::File,
     io::{BufWriter, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
@@ -98,9 +101,18 @@ pub(super) struct DefinitionArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Steps")]
 struct RunArgs {
+    /// Open a shell in the sandbox of a step that fails; it sees what the step left, and its mounts
+    #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, default_missing_value = "/bin/sh")]
+    debug_shell: Option<String>,
     /// How many steps may run at once [default: the number of cores, at least 4]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
+}
+
+impl RunArgs {
+    fn debug_shell(&self) -> Option<Arc<dyn DebugShell>> {
+        self.debug_shell.clone().map(|program| -> Arc<dyn DebugShell> { Arc::new(Shell { program }) })
+    }
 }
 
 /// What need not be done again.
@@ -143,7 +155,11 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
     let (privilege, isolation) = args.steps.enter()?;
     let config = config::load()?;
     let request = request(args, &config, privilege, isolation)?;
-    let progress = config::progress_mode(args.progress, &config)?;
+    let progress = match config::progress_mode(args.progress, &config)? {
+        // Lines that are rewritten, and a shell in between, would be in each other's way.
+        Mode::Auto | Mode::Tty if args.run.debug_shell.is_some() => Mode::Plain,
+        other => other,
+    };
     let store = args.store.open()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
     let options = registry::Options {
@@ -338,7 +354,7 @@ fn request(args: &BuildArgs, config: &Config, privilege: Privilege, isolation: I
         tags: args.output.tags()?,
         outputs,
         image: args.output.image()?,
-        steps: args.steps.options(isolation)?,
+        steps: StepOptions { debug_shell: args.run.debug_shell(), ..args.steps.options(isolation)? },
         jobs: args.run.jobs.or(config.jobs.value.map(usize::from)).unwrap_or(cores.max(4)),
         explains: args.cache.explain,
         cache_from: cache_spec::sources(&args.cache.cache_from)?,

@@ -11,6 +11,7 @@ mod cache_team;
 mod call;
 mod config;
 mod console;
+mod debug_shell;
 mod diff;
 mod explain;
 mod failed;

@@ -61,7 +61,7 @@ use board::Board;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{RwLock, RwLockWriteGuard, mpsc::UnboundedReceiver};
 use tokio::time::MissedTickBehavior;
 use trace::Trace;
 
@@ -113,6 +113,16 @@ pub async fn show_and_trace(
     }
 }
 
+/// Nothing is shown while somebody holds this: another program has the terminal.
+static SCREEN: RwLock<()> = RwLock::const_new(());
+
+/// Keeps progress from the screen until the guard is dropped. What has happened before is shown first.
+pub async fn hold() -> RwLockWriteGuard<'static, ()> {
+    // Views are at most a refresh behind.
+    tokio::time::sleep(2 * REFRESH).await;
+    SCREEN.write().await
+}
+
 async fn watch(mut show: Show, mut receiver: UnboundedReceiver<Event>) -> Summary {
     let mut clock = tokio::time::interval(REFRESH);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -123,6 +133,7 @@ async fn watch(mut show: Show, mut receiver: UnboundedReceiver<Event>) -> Summar
                 if count == 0 {
                     return show.close(Instant::now());
                 }
+                let _ours = SCREEN.read().await;
                 // The end of a step is shown at once.
                 let ended = batch.iter().any(|event| matches!(event.kind, EventKind::Finished { .. }));
                 for event in batch.drain(..) {
@@ -132,7 +143,10 @@ async fn watch(mut show: Show, mut receiver: UnboundedReceiver<Event>) -> Summar
                     show.refresh(Instant::now());
                 }
             }
-            _ = clock.tick() => show.refresh(Instant::now()),
+            _ = clock.tick() => {
+                let _ours = SCREEN.read().await;
+                show.refresh(Instant::now());
+            }
         }
     }
 }
