@@ -144,7 +144,10 @@ fn a_tree_is_written_and_follows_no_link_of_its_destination() {
     symlink(&outside, dest.join("d")).unwrap();
     symlink(outside.join("file"), dest.join("second")).unwrap();
     for _ in 0..2 {
-        assert_eq!(write_tree(&scene.layers, &scene.diff_ids, &dest).unwrap(), [[0; 0]; 0]);
+        assert_eq!(
+            write_tree(&scene.layers, &scene.diff_ids, &dest, crate::export::HardLinks::Kept).unwrap(),
+            [[0; 0]; 0]
+        );
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
         assert_eq!(fs::read_to_string(dest.join("d/a")).unwrap(), "upper");
         assert!(!dest.join("d/gone").exists() && !dest.join("first").exists() && dest.join("kept").exists());
@@ -201,7 +204,9 @@ async fn pushed(store: &Store, built: &BuiltIndex, has_layers: bool) -> (Result<
     let client = Client::new(Options { credential_files: Vec::new(), ..Options::default() }).unwrap();
     let (store, built) = (store.clone(), built.clone());
     // Spawned: the future has to be `Send`.
-    let push = async move { push(&client, &store, &built.bundle(), &[reference], |_, _, _| {}).await };
+    let push = async move {
+        push(&client, &store, &built.bundle(), &[reference], &super::Sent::default(), |_, _, _| {}).await
+    };
     let result = tokio::spawn(push).await.unwrap();
     let seen = seen
         .lock()
