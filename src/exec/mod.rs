@@ -48,8 +48,8 @@ pub use network::StepNetworks;
 pub use options::StepOptions;
 pub use run::environment;
 pub use secret::{SECRET_MAX, SecretSource, SecretValue, Secrets};
-pub use users::process_user;
 pub use settled::SettledLayers;
+pub use users::process_user;
 
 use crate::{
     context::Folder,

@@ -1,12 +1,13 @@
 //! The story of a build: parse, resolve, lower, solve, assemble, export.
 
-mod analyze;
 mod ahead;
+mod analyze;
 mod begin;
 mod build_file;
 mod call;
 mod container;
 mod deliver;
+mod divided;
 mod entitlements;
 mod error;
 mod health;
@@ -16,12 +17,15 @@ mod lock;
 mod on_hand;
 mod open;
 mod outcome;
+mod proof;
 mod request;
+mod rewrite;
 
 pub use analyze::analyze;
 pub use call::{Answer, AnswerFormat, Question, call};
 pub use container::{Container, ContainerOptions, Trial, TrialEnd};
 pub use deliver::{Dest, Destination, Target};
+pub use divided::Division;
 pub use entitlements::Entitlement;
 pub use error::BuildError;
 pub use inspect::{Inspected, InspectedImage, inspect};
@@ -29,7 +33,9 @@ pub use lock::lock;
 pub use on_hand::{create_index, pull, push, remove, save, tag};
 pub use open::{OpenImage, open};
 pub use outcome::StepOutcome;
+pub use proof::{Proof, Smoke};
 pub use request::Request;
+pub use rewrite::{How, RewriteReport, RewriteRequest, rewrite};
 
 use crate::{
     context::Prepared,
@@ -81,7 +87,9 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
     call::warn(&dockerfile, &request.options, &inputs, &source, events)?;
 
     let proxies = request.options.proxy_variables();
-    let (settled, route) = ahead::route(&graph, &request.outputs, &request.tags);
+    let (division, made) = (request.division.clone(), layers.clone());
+    let may_divide = move |diff_id: &DiffId| division.may_divide(&made, diff_id);
+    let (settled, route) = ahead::route(&graph, &request.outputs, &request.tags, may_divide);
     let exec = Arc::new(Exec {
         graph: Arc::clone(&graph),
         layers: layers.clone(),
@@ -142,6 +150,7 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         .zip(&roots)
         .map(|(output, root)| (output.platform.clone(), config(output, graph.epoch), root.layers().to_vec()))
         .collect();
+    let images = divided::divide(&exec, &request, images, events).await?;
     let assemble = |options: &ImageOptions| {
         let is_base = |diff_id: &DiffId| exec.sources.has(diff_id);
         tokio::task::block_in_place(|| export::assemble(&layers, images.clone(), options, is_base))

@@ -1,6 +1,6 @@
 //! What was asked for.
 
-use super::{Destination, Entitlement};
+use super::{Destination, Division, Entitlement};
 use crate::{
     context::Given,
     exec::{Grants, StepOptions},
@@ -21,6 +21,8 @@ pub struct Request {
     pub outputs: Vec<Destination>,
     /// What the image's documents are like where nothing else is said.
     pub image: ImageOptions,
+    /// What becomes of the layers that were built.
+    pub division: Division,
     /// How processes run on this machine.
     pub steps: StepOptions,
     /// How many processes may run at once.
