@@ -2,6 +2,8 @@
 
 use super::{
     Failed, GrantArgs, OutputArgs, StepArgs, StoreArgs,
+    build_args::ForBuilder,
+    cache_spec,
     call::{Call, CallArgs},
     config, interruption,
 };
@@ -10,10 +12,11 @@ use crate::{
     context::{Given, Main, Named},
     exec::{Grants, StepOptions},
     export::ImageOptions,
+    history::{Asked, Bounds, Ended, Recorder},
     pipeline::{self, Answer, Built, Division, Request},
     progress::{self, Mode, Screen},
     registry::{self, Client},
-    sandbox::{self, Privilege},
+    sandbox::{Isolation, Privilege},
     solver::event::Events,
     store::Store,
 };
@@ -22,6 +25,8 @@ use flashbuild_frontend::{
     dockerfile::{NoCache, Options},
     graph::Network,
     platform::Platform,
+    reference::Reference,
+    remote::shown,
 };
 use std::collections::BTreeMap;
 
@@ -94,6 +99,14 @@ struct RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cache")]
 struct CacheArgs {
+    /// A cache of other builds to look into: type=registry|local, ref=NAME or src=DIR; a name alone is that of an image or
+    /// a cache in a registry (repeatable)
+    #[arg(long, value_name = "SPEC")]
+    cache_from: Vec<String>,
+    /// Where other builds find what this one did: type=registry|local|inline, ref=NAME or dest=DIR, mode=min|max, and more
+    /// keys as buildx has them (repeatable)
+    #[arg(long, value_name = "SPEC")]
+    cache_to: Vec<String>,
     /// Run every step, whatever ran before
     #[arg(long)]
     no_cache: bool,
@@ -119,9 +132,9 @@ impl CacheArgs {
 }
 
 pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
-    let privilege = sandbox::enter_user_namespace().map_err(Failed::environment)?;
+    let (privilege, isolation) = args.steps.enter()?;
     let config = config::load()?;
-    let request = request(args, &config, privilege)?;
+    let request = request(args, &config, privilege, isolation)?;
     let progress = config::progress_mode(args.progress, &config)?;
     let store = args.store.open()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
@@ -132,7 +145,13 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
     let done = runtime.block_on(async {
         let client = Client::new(options).map_err(Failed::environment)?;
         let (events, receiver) = Events::channel();
+        let mut recorder = recorder(args, &config, &store)?;
+        let receiver = match &mut recorder {
+            Some(recorder) => recorder.listen(receiver),
+            None => receiver,
+        };
         let shown = tokio::spawn(progress::show(progress, receiver, Screen::stderr()));
+        StepArgs::warn(isolation, &events);
         if matches!(privilege, Privilege::OneId) {
             events.notice("no subordinate ids for this user: every file belongs to root in the image's eyes");
         }
@@ -142,11 +161,47 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
         };
         drop(events);
         shown.await.map_err(Failed::environment)?;
-        done
+        let id = recorder.as_ref().map(|recorder| recorder.id().to_owned());
+        if let Some(recorder) = recorder {
+            recorder.finish(ended(&done));
+        }
+        done.map(|done| (done, id))
     })?;
     match done {
-        Done::Built(built) => args.output.write_results(&built),
-        Done::Asked(call, answer) => call.tell(answer),
+        (Done::Built(built), id) => args.output.write_results(&built, id),
+        (Done::Asked(call, answer), _) => call.tell(answer),
+    }
+}
+
+/// Writes the build down, if it is one.
+fn recorder(args: &BuildArgs, config: &Config, store: &Store) -> Result<Option<Recorder>, Failed> {
+    if args.call.asked().is_some() {
+        return Ok(None);
+    }
+    let definition = &args.definition;
+    let asked = Asked {
+        context: shown(&definition.context),
+        file: definition.file.as_deref().map(shown),
+        target: definition.target.clone(),
+        platforms: definition.platforms(config).iter().map(ToString::to_string).collect(),
+        names: args.output.tags()?.iter().map(Reference::familiar).collect(),
+        build_args: pairs("--build-arg", &definition.build_arg, true)?.into_keys().collect(),
+        outputs: args.output.outputs(),
+    };
+    let usual = Bounds::default();
+    let bounds = Bounds {
+        builds: config.history.builds.value.map_or(usual.builds, usize::from),
+        bytes: config.history.max_size.value.map_or(usual.bytes, |space| space.of(store.disk_total())),
+    };
+    // A build that cannot be written down is built all the same.
+    Ok(Recorder::begin(store, asked, bounds).ok())
+}
+
+fn ended(done: &Result<Done, Failed>) -> Ended {
+    match done {
+        Ok(Done::Built(built)) => Ended::Done { digest: built.image.descriptor.digest.to_string() },
+        Ok(Done::Asked(..)) => Ended::Done { digest: String::new() },
+        Err(failed) => Ended::Failed { error: failed.text().to_owned() },
     }
 }
 
@@ -175,16 +230,7 @@ async fn build_or_call(
 impl DefinitionArgs {
     /// The files, the Dockerfile, and what it may name.
     fn given(&self) -> Result<Given, Failed> {
-        let build_args = pairs("--build-arg", &self.build_arg, true)?;
-        let keep_git_dir = match build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR").map(String::as_str) {
-            None | Some("") => None,
-            Some("1" | "true") => Some(true),
-            Some("0" | "false") => Some(false),
-            Some(other) => {
-                let text = format!("BUILDKIT_CONTEXT_KEEP_GIT_DIR is {other:?}, but must be true or false");
-                return Err(Failed::usage(text));
-            }
-        };
+        let keep_git_dir = self.for_builder()?.keep_git_dir;
         Ok(Given {
             main: Main::read(&self.context).map_err(Failed::usage)?,
             file: self.file.clone(),
@@ -198,6 +244,24 @@ impl DefinitionArgs {
         })
     }
 
+    /// What to build for: as was typed, else as is configured, else this machine.
+    fn platforms(&self, config: &Config) -> Vec<Platform> {
+        match (self.platform.as_slice(), config.platforms.value.as_slice()) {
+            ([], []) => vec![Platform::host()],
+            ([], usual) => usual.to_vec(),
+            (typed, _) => typed.to_vec(),
+        }
+    }
+
+    /// What build arguments say to the builder.
+    fn for_builder(&self) -> Result<ForBuilder, Failed> {
+        let said = ForBuilder::read(&pairs("--build-arg", &self.build_arg, true)?)?;
+        if said.multi_platform == Some(false) && self.platform.len() > 1 {
+            return Err(Failed::usage("BUILDKIT_MULTI_PLATFORM is false, but there are several platforms"));
+        }
+        Ok(said)
+    }
+
     /// What lowering needs of it.
     fn options(&self, network: Network, config: &Config) -> Result<Options, Failed> {
         let mut build_args = pairs("--build-arg", &self.build_arg, true)?;
@@ -207,12 +271,11 @@ impl DefinitionArgs {
         }
         let epoch = epoch(asked)?;
         let host = Platform::host();
+        let ForBuilder { hostname, syntax, .. } = self.for_builder()?;
         Ok(Options {
-            platforms: match (self.platform.as_slice(), config.platforms.value.as_slice()) {
-                ([], []) => vec![host.clone()],
-                ([], usual) => usual.to_vec(),
-                (typed, _) => typed.to_vec(),
-            },
+            hostname,
+            syntax,
+            platforms: self.platforms(config),
             target: self.target.clone(),
             build_args,
             labels: pairs("--label", &self.label, false)?,
@@ -234,6 +297,8 @@ impl DefinitionArgs {
             steps: StepOptions::default(),
             jobs: 1,
             explains: false,
+            cache_from: Vec::new(),
+            cache_to: Vec::new(),
             pull: false,
             allow: Vec::new(),
             grants: Grants::default(),
@@ -242,19 +307,27 @@ impl DefinitionArgs {
     }
 }
 
-fn request(args: &BuildArgs, config: &Config, privilege: Privilege) -> Result<Request, Failed> {
+fn request(args: &BuildArgs, config: &Config, privilege: Privilege, isolation: Isolation) -> Result<Request, Failed> {
     let definition = &args.definition;
+    let mut outputs = args.output.destinations()?;
+    if definition.for_builder()?.multi_platform == Some(true) {
+        for output in &mut outputs {
+            output.target.split_platforms();
+        }
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Request {
         given: definition.given()?,
         options: Options { no_cache: args.cache.no_cache(), ..definition.options(args.grants.network(), config)? },
         tags: args.output.tags()?,
-        outputs: args.output.destinations()?,
+        outputs,
         image: args.output.image()?,
         division: args.output.division()?,
-        steps: args.steps.options()?,
+        steps: args.steps.options(isolation)?,
         jobs: args.run.jobs.or(config.jobs.value.map(usize::from)).unwrap_or(cores.max(4)),
         explains: args.cache.explain,
+        cache_from: cache_spec::sources(&args.cache.cache_from)?,
+        cache_to: args.cache.cache_to.iter().map(|spec| cache_spec::target(spec)).collect::<Result<_, _>>()?,
         pull: args.cache.pull,
         allow: args.grants.allowed(),
         grants: args.grants.grants(config)?,

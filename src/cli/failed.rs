@@ -37,7 +37,6 @@ impl Failed {
     }
 
     /// What it says.
-    #[cfg(test)]
     pub(super) fn text(&self) -> &str {
         &self.text
     }

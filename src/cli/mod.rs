@@ -4,16 +4,22 @@
 
 mod analyze;
 mod build;
+mod build_args;
 mod cache;
+mod cache_spec;
+mod cache_team;
 mod call;
 mod config;
 mod console;
 mod diff;
+mod explain;
 mod failed;
 mod grants;
+mod history;
 mod images;
 mod init;
 mod interruption;
+mod keys;
 mod lock;
 mod login;
 mod on_hand;
@@ -32,8 +38,10 @@ use cache::CacheCommand;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use config::ConfigArgs;
 use diff::DiffArgs;
+use explain::ExplainArgs;
 use failed::Failed;
 use grants::GrantArgs;
+use history::HistoryCommand;
 use images::InspectArgs;
 use init::InitArgs;
 use interruption::interruption;
@@ -73,6 +81,11 @@ enum Command {
     Diff(Box<DiffArgs>),
     /// Run an image's command in the sandbox, for trying it out
     Run(Box<run::RunArgs>),
+    /// Say why the steps of the last build ran, or did not have to
+    Explain(ExplainArgs),
+    /// Look at the last builds
+    #[command(subcommand)]
+    History(HistoryCommand),
     /// Look after the store
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -130,6 +143,8 @@ pub fn main() -> ExitCode {
         }
         Command::Slim(args) => rewrite::slim(&args),
         Command::Split(args) => rewrite::split(&args),
+        Command::Explain(args) => explain::explain(&args),
+        Command::History(command) => history::history(&command),
         Command::Cache(command) => cache::cache(&command),
         Command::Config(args) => config::config(&args),
         Command::Init(args) => init::init(&args),

@@ -49,7 +49,7 @@ pub(super) struct OutputArgs {
     iidfile: Option<PathBuf>,
 }
 
-/// What the metadata file says; the names are buildx's, but for the last.
+/// What the metadata file says; the names are buildx's, but for those that begin with ours.
 #[derive(Serialize)]
 struct Metadata<'a> {
     #[serde(rename = "containerimage.config.digest", skip_serializing_if = "Option::is_none")]
@@ -60,6 +60,9 @@ struct Metadata<'a> {
     digest: String,
     #[serde(rename = "image.name", skip_serializing_if = "String::is_empty")]
     name: String,
+    /// What the history calls the build.
+    #[serde(rename = "flashbuild.build", skip_serializing_if = "Option::is_none")]
+    build: Option<String>,
     #[serde(rename = "flashbuild.steps")]
     steps: &'a [crate::pipeline::StepOutcome],
 }
@@ -93,6 +96,13 @@ impl OutputArgs {
         Ok(Division { split, slim })
     }
 
+    /// The same as it was typed, for people.
+    pub(super) fn outputs(&self) -> Vec<String> {
+        let short = [(self.push, "type=registry"), (self.load, "type=docker")];
+        let short = short.into_iter().filter(|(asked, _)| *asked).map(|(_, spec)| spec.to_owned());
+        self.output.iter().cloned().chain(short).collect()
+    }
+
     /// Where it goes besides the local store.
     pub(super) fn destinations(&self) -> Result<Vec<Destination>, Failed> {
         let image = self.image()?;
@@ -114,7 +124,7 @@ impl OutputArgs {
     }
 
     /// Writes the files that were asked for.
-    pub(super) fn write_results(&self, built: &Built) -> Result<(), Failed> {
+    pub(super) fn write_results(&self, built: &Built, id: Option<String>) -> Result<(), Failed> {
         let digest = built.image.descriptor.digest.to_string();
         let write = |path: &PathBuf, text: String| {
             std::fs::write(path, text).map_err(|error| Failed::environment(format!("{}: {error}", path.display())))
@@ -132,6 +142,7 @@ impl OutputArgs {
                 descriptor: &built.image.descriptor,
                 digest,
                 name: self.tag.join(","),
+                build: id,
                 steps: &built.steps,
             };
             let text = serde_json::to_string_pretty(&metadata).map_err(Failed::environment)?;

@@ -9,7 +9,7 @@ use crate::{
     pipeline::{Container, ContainerOptions},
     progress::{self, Mode, Output, Screen},
     registry::{self, Client},
-    sandbox::{self, Input, MountSource, SandboxError, StepMount},
+    sandbox::{Input, Isolation, MountSource, SandboxError, StepMount},
     solver::event::Events,
     store::Store,
 };
@@ -129,9 +129,9 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 /// Exit code: the command's.
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failed> {
-    sandbox::enter_user_namespace().map_err(Failed::environment)?;
+    let (_, isolation) = args.steps.enter()?;
     let (image, command) = args.image()?;
-    let options = args.options(command)?;
+    let options = args.options(command, isolation)?;
     let store = args.store.open()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
     let code = runtime.block_on(async {
@@ -174,7 +174,7 @@ impl RunArgs {
         Ok((image.parse().map_err(Failed::usage)?, command))
     }
 
-    fn options(&self, command: &[String]) -> Result<ContainerOptions, Failed> {
+    fn options(&self, command: &[String], isolation: Isolation) -> Result<ContainerOptions, Failed> {
         let mut env = Vec::new();
         for variable in &self.env {
             match variable.split_once('=') {
@@ -202,7 +202,7 @@ impl RunArgs {
             mounts,
             network: self.network,
             input: if self.health { Input::Nothing } else { terminal },
-            steps: self.steps.options()?,
+            steps: self.steps.options(isolation)?,
         })
     }
 
@@ -218,6 +218,7 @@ impl RunArgs {
         let platform = self.platform.clone().unwrap_or_else(Platform::host);
         let (events, receiver) = Events::channel();
         let shown = tokio::spawn(progress::show(self.progress, receiver, Screen::stderr()));
+        StepArgs::warn(options.steps.isolation, &events);
         let container = tokio::select! {
             made = Container::new(store, &client, image, &platform, self.pull, options, &events) => made.map_err(Failed::from),
             () = super::interruption() => Err(Failed::interrupted()),

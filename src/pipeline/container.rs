@@ -15,18 +15,20 @@ use crate::{
     exec::{
         ForeignPrograms, Measured, Need, Sources, StepGroups, StepNetworks, StepOptions, environment, process_user,
     },
+    export::{HardLinks, write_tree},
     image::DiffId,
     layer::{Layers, OverlayXattrs},
     registry::Client,
     resolve::Pinned,
     sandbox::{
-        self, Connection, Exit, Hardening, Input, Lease, Limits, SandboxError, Security, Spec, StepMount, Stream,
+        self, Connection, Exit, Hardening, Input, Isolation, Lease, Limits, SandboxError, Security, Spec, StepMount,
+        Stream,
     },
     solver::event::Events,
     store::{StageDir, Store},
 };
 use flashbuild_frontend::{config::ContainerConfig, graph::Network, platform::Platform};
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::mpsc::unbounded_channel;
 
 /// Where programs are looked up in an image that says nothing of it; what other engines take.
@@ -120,13 +122,26 @@ impl Container {
             let user = options.user.as_deref().unwrap_or(&config.config.user);
             let (user, home) = process_user(&layers, &tree, user).map_err(|error| broken(&error))?;
             let env = variables(&config.config, options, &home, foreign.env);
-            let folders = tree.iter().filter(|layer| **layer != DiffId::empty()).map(|layer| layers.folder(layer));
-            let lowers = folders.collect::<Result<Vec<_>, _>>().map_err(|error| broken(&error))?;
-            let (network, lease) = StepNetworks::find().lend(options.network, tell);
+            let networks = match options.steps.isolation {
+                Isolation::Namespaces => StepNetworks::find(),
+                Isolation::Chroot => StepNetworks::of_host(),
+            };
+            let (network, lease) = networks.lend(options.network, tell);
             let measured = StepGroups::new(options.steps.group_limits.clone()).measure(tell);
             let stage = store.stage_dir()?;
             let (upper, work) = (stage.path().join("upper"), stage.path().join("work"));
             [&upper, &work].into_iter().try_for_each(std::fs::create_dir).map_err(|error| broken(&error))?;
+            let lowers = match options.steps.isolation {
+                Isolation::Namespaces => {
+                    let layers =
+                        tree.iter().filter(|layer| **layer != DiffId::empty()).map(|layer| layers.folder(layer));
+                    layers.collect::<Result<Vec<_>, _>>().map_err(|error| broken(&error))?
+                }
+                Isolation::Chroot => {
+                    write_tree(&layers, &tree, &upper, HardLinks::Kept).map_err(|error| broken(&error))?;
+                    Vec::new()
+                }
+            };
             let folder = options.folder.as_deref().unwrap_or(&config.config.working_dir);
             let spec = Spec {
                 lowers,
@@ -152,6 +167,7 @@ impl Container {
                     group: measured.group().map(|group| group.path().to_owned()),
                     ..options.steps.limits.clone()
                 },
+                isolation: options.steps.isolation,
                 runtime: options.steps.runtime.clone(),
             };
             Ok(Self { spec, health: HealthCheck::of(&config.config), measured, _network: lease, _stage: stage })
@@ -244,7 +260,8 @@ async fn bring(
     events: &Events,
 ) -> Result<Vec<DiffId>, crate::exec::ExecError> {
     let tree: Vec<DiffId> = pinned.source.layers.iter().map(|(diff_id, _)| *diff_id).collect();
-    let sources = Sources::new(client.clone(), BTreeMap::from([(pinned.image.digest, pinned.source)]), layers)?;
+    let image = BTreeMap::from([(pinned.image.digest, pinned.source)]);
+    let sources = Sources::new(client.clone(), image, layers, Arc::default())?;
     let mut missing = false;
     for layer in &tree {
         missing |= !layers.has_files(layer)?;

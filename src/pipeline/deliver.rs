@@ -3,7 +3,7 @@
 use super::BuildError;
 use crate::{
     exec::{Need, Sources},
-    export::{self, BuiltIndex, Bundle, ExportError, ImageOptions, Layout, Sent},
+    export::{self, BuiltIndex, Bundle, ImageOptions, Layout, Sent},
     image::DiffId,
     layer::Layers,
     registry::Client,
@@ -82,6 +82,14 @@ pub enum Dest {
 }
 
 impl Target {
+    /// Gives each platform a folder, unless it was said that there is to be none.
+    pub fn split_platforms(&mut self) {
+        match self {
+            Self::Tar { split, .. } | Self::Local { split, .. } => *split = Some(split.unwrap_or(true)),
+            Self::Store | Self::Registry { .. } | Self::Archive { .. } | Self::Folder { .. } | Self::Engine => {}
+        }
+    }
+
     /// Whether the image goes there as an image, and not as files.
     pub(super) fn takes_images(&self) -> bool {
         match self {
@@ -142,6 +150,11 @@ impl Delivery<'_> {
                     true => tags.iter().map(|tag| pinned(tag, &bundle)).collect(),
                     false => Ok(tags.to_vec()),
                 };
+                for built in &self.image.images {
+                    let diff_ids: Vec<DiffId> = built.layers.iter().map(|(diff_id, _)| *diff_id).collect();
+                    let brought = self.sources.bring_for_push(self.layers, &diff_ids, tags, Some(step)).await;
+                    brought.map_err(|error| BuildError::Environment(error.to_string()))?;
+                }
                 // A layer that is not here is linked by the registry or, if that cannot be, pulled on the way.
                 export::push(self.client, self.store, &bundle, &pinned?, self.sent, moved).await?;
             }
@@ -176,7 +189,9 @@ impl Delivery<'_> {
                 }
                 for (folder, diff_ids) in self.trees(*split) {
                     let dest = if folder.is_empty() { dest.clone() } else { dest.join(folder) };
-                    tokio::task::block_in_place(|| export::write_tree(self.layers, &diff_ids, &dest))?;
+                    tokio::task::block_in_place(|| {
+                        export::write_tree(self.layers, &diff_ids, &dest, export::HardLinks::Kept)
+                    })?;
                 }
             }
         }
@@ -212,7 +227,10 @@ impl Dest {
     }
 
     /// Writes the file as a whole: until the end it is there under another name.
-    fn write(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>) -> Result<(), BuildError> {
+    pub(super) fn write<E>(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), E>) -> Result<(), BuildError>
+    where
+        BuildError: From<E>,
+    {
         let path = match self {
             Self::Stdout => return Ok(write(&mut io::stdout().lock())?),
             Self::File(path) => path,

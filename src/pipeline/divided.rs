@@ -1,6 +1,6 @@
 //! Images of a build, before they are assembled: large layers are divided, and what nobody needs is left out.
 
-use super::{BuildError, Request};
+use super::{BuildError, CacheTo, Request};
 use crate::{
     exec::{Exec, Need},
     image::DiffId,
@@ -23,6 +23,10 @@ pub struct Division {
     pub slim: Vec<&'static Pass>,
 }
 
+/// Bytes of a blob in a cache below which a layer is not fetched to see whether it is worth dividing: dividing it would save
+/// next to nothing.
+const SMALL_BLOB: u64 = 2 << 20;
+
 /// An image that is still to be assembled.
 type Unassembled = (Platform, ImageConfig, Vec<DiffId>);
 
@@ -42,9 +46,22 @@ pub(super) async fn divide(
     events: &Events,
 ) -> Result<Vec<Unassembled>, BuildError> {
     let division = &request.division;
+    if *division == Division::default() {
+        return Ok(images);
+    }
+    if request.cache_to.iter().any(|export| export.to == CacheTo::Inline) {
+        events.notice("layers are not divided: a cache inside of the image names them by their places");
+        return Ok(images);
+    }
     let mut divided = Vec::with_capacity(images.len());
     for (platform, config, diff_ids) in images {
         let base = diff_ids.iter().take_while(|diff_id| exec.sources.has(diff_id)).count();
+        // A layer that only a cache has is looked at too, or the image would depend on what is here.
+        let worth_a_look =
+            |diff_id: &&DiffId| exec.sources.imported().size(diff_id).is_none_or(|size| size >= SMALL_BLOB);
+        let looked_at: Vec<DiffId> = diff_ids[base..].iter().filter(worth_a_look).copied().collect();
+        let brought = exec.sources.bring(&exec.layers, &looked_at, Need::Tables, None).await;
+        brought.map_err(|error| BuildError::Environment(error.to_string()))?;
         let is_large = |diff_id: &DiffId| division.may_divide(&exec.layers, diff_id);
         if !diff_ids[base..].iter().any(is_large) {
             divided.push((platform, config, diff_ids));

@@ -10,7 +10,7 @@ use crate::{
     store::Store,
 };
 use flashbuild_frontend::{config::ImageConfig, platform::Platform, reference::Reference};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// One image of one platform. Of its layers, what is in them is at hand, and whatever else was asked for.
 pub struct OpenImage {
@@ -44,7 +44,7 @@ pub async fn open(
     let broken = |error: &dyn std::fmt::Display| {
         BuildError::Environment(format!("cannot read image {}: {error}", reference.familiar()))
     };
-    let sources = Sources::new(client.clone(), BTreeMap::from([(digest, pinned.source)]), &layers)
+    let sources = Sources::new(client.clone(), BTreeMap::from([(digest, pinned.source)]), &layers, Arc::default())
         .map_err(|error| broken(&error))?;
     sources.bring(&layers, &diff_ids, need.max(Need::Tables), None).await.map_err(|error| broken(&error))?;
     let files = tokio::task::block_in_place(|| layers.view(&diff_ids)).map_err(|error| broken(&error))?;

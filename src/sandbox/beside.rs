@@ -7,7 +7,7 @@ use super::control_group;
 use super::failure::{Doing, Failure};
 use super::init;
 use super::program::{self, NotExecuted};
-use super::spec::{Program, Spec};
+use super::spec::{Isolation, Program, Spec};
 use super::tree::Tree;
 use nix::sched::CloneFlags;
 use rustix::fs::{Mode, OFlags};
@@ -32,8 +32,8 @@ pub(super) fn main(spec: &Spec, program: &Program, process: &OwnedFd, group: Opt
 
 fn set_up(spec: &Spec, program: &Program, process: &OwnedFd, group: Option<File>) -> Result<(), Failure> {
     init::die_with_parent()?;
-    if spec.runtime.is_some() {
-        return Err(Failure::new("run a program beside another", "its process is that of an OCI runtime"));
+    if spec.runtime.is_some() || spec.isolation == Isolation::Chroot {
+        return Err(Failure::new("run a program beside another", "there are no namespaces of ours to enter"));
     }
     rustix::process::setsid().doing(|| "start a session".to_owned())?;
     if let Some(group) = group {

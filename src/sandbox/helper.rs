@@ -2,6 +2,7 @@
 
 use super::beside;
 use super::binfmt;
+use super::chroot::{self, Placed};
 use super::control_group;
 use super::descriptor;
 use super::failure::{Doing, Failure};
@@ -9,7 +10,7 @@ use super::init::{self, Init};
 use super::outbound;
 use super::protocol::{self, Message, Order};
 use super::signal_delivery::{Delivered, Target};
-use super::spec::{Network, Program, Spec, Status, Usage};
+use super::spec::{Isolation, Network, Program, Spec, Status, Usage};
 use nix::sched::CloneFlags;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -44,7 +45,10 @@ fn help() -> std::io::Result<()> {
     let input = descriptor::receive(&caller)?;
     let mut orders = BufReader::new(&caller);
     let spec: Spec = protocol::read_next(&mut orders)?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
-    let outcome = start(&spec, input, &caller).and_then(|target| supervise(&mut orders, &spec, &target));
+    let outcome = match spec.isolation {
+        Isolation::Namespaces => start(&spec, input, &caller).and_then(|target| supervise(&mut orders, &spec, &target)),
+        Isolation::Chroot => run_in_chroot(&spec, input, &mut orders),
+    };
     match outcome {
         Ok((status, usage)) => protocol::write(&caller, &Message::Exited { status, usage }),
         Err(failure) => protocol::write(&caller, &Message::Failed(failure)),
@@ -101,6 +105,43 @@ fn start(spec: &Spec, input: Option<OwnedFd>, caller: &UnixStream) -> Result<Tar
             }
             Ok(Target { child, process, processes, group })
         }
+    }
+}
+
+/// The same without namespaces and mounts, from the beginning to the end.
+fn run_in_chroot(
+    spec: &Spec,
+    input: Option<OwnedFd>,
+    orders: &mut BufReader<&UnixStream>,
+) -> Result<(Status, Usage), Failure> {
+    chroot::adopt_descendants()?;
+    let mut placed = Placed::new(spec)?;
+    let outcome = start_in_chroot(spec, &placed, input, orders.get_ref())
+        .and_then(|target| supervise(orders, spec, &target))
+        .map(|(status, _)| status);
+    chroot::end_descendants();
+    placed.undo();
+    Ok((outcome?, usage_of_children()?))
+}
+
+fn start_in_chroot(
+    spec: &Spec,
+    placed: &Placed,
+    input: Option<OwnedFd>,
+    caller: &UnixStream,
+) -> Result<Target, Failure> {
+    let group = spec.limits.group.as_deref().map(control_group::open).transpose()?;
+    let processes = Target::processes_of_host()?;
+    let messages = caller.try_clone().doing(|| "copy a descriptor".to_owned())?;
+    let (root, stubs) = placed.for_child()?;
+    // SAFETY: this process has one thread, so that the child may do whatever its parent may.
+    #[expect(unsafe_code, reason = "fork has no safe form")]
+    let fork = unsafe { nix::unistd::fork() }.doing(|| "start a process".to_owned())?;
+    match fork {
+        ForkResult::Child => {
+            std::process::exit(chroot::main(chroot::Born { spec, root, stubs, messages, input, group }))
+        }
+        ForkResult::Parent { child } => Ok(Target { child, process: watch(child)?, processes, group }),
     }
 }
 

@@ -32,7 +32,7 @@ use super::program::{self, NotExecuted};
 use super::protocol::{self, Message};
 use super::seccomp;
 use super::shown::{self, Hidden};
-use super::spec::{Input, Network, Security, Spec, User};
+use super::spec::{Input, Isolation, Network, Security, Spec, User};
 use super::terminal;
 use super::tree::Tree;
 use super::ulimit;
@@ -152,11 +152,17 @@ pub(super) fn give_up_privileges(spec: &Spec) -> Result<(), Failure> {
     if spec.hardening.no_new_privileges {
         rustix::thread::set_no_new_privs(true).doing(|| "give up new privileges".to_owned())?;
     }
-    match spec.hardening.security {
-        Security::Sandbox => seccomp::install()?,
-        Security::Insecure => {}
+    match (spec.hardening.security, spec.isolation) {
+        (Security::Sandbox, Isolation::Namespaces) => seccomp::install()?,
+        // Who may not administrate may only install a filter without new privileges (`seccomp(2)`).
+        (Security::Sandbox, Isolation::Chroot)
+            if spec.hardening.no_new_privileges || capabilities::is_administrator() =>
+        {
+            seccomp::install()?;
+        }
+        (Security::Sandbox, Isolation::Chroot) | (Security::Insecure, _) => {}
     }
-    capabilities::become_user(&spec.user, spec.hardening.security)?;
+    capabilities::become_user(&spec.user, spec.hardening.security, spec.isolation)?;
     // A change of ids makes the kernel forget it.
     die_with_parent()?;
     reset_signals();
@@ -236,7 +242,7 @@ pub(super) fn leave_key_ring() {
 }
 
 /// Connects the program to what it reads and writes.
-fn connect(spec: &Spec, input: Option<OwnedFd>) -> Result<(), Failure> {
+pub(super) fn connect(spec: &Spec, input: Option<OwnedFd>) -> Result<(), Failure> {
     match (spec.input, input) {
         (Input::Terminal(size), Some(console)) => return terminal::take(console, size, &spec.user),
         (Input::Given, Some(input)) => {

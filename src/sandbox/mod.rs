@@ -53,6 +53,11 @@
 //! With an OCI runtime named in the [`Spec`], process 1 mounts the tree and becomes the runtime (`oci_runtime.rs`); the
 //! layer that comes of the step is the same.
 //!
+//! # Without namespaces
+//!
+//! Where a container refuses namespaces and mounts, [`Isolation::Chroot`] runs a process with nothing but a root folder
+//! of its own (`chroot/`): its files are kept apart, and little else.
+//!
 //! # What it takes
 //!
 //! Linux 5.12; 6.7 for emulators. Absent on purpose: everything that knows of images.
@@ -60,6 +65,7 @@
 mod beside;
 mod binfmt;
 mod capabilities;
+mod chroot;
 mod control_group;
 mod descriptor;
 mod devices;
@@ -93,6 +99,8 @@ mod user_namespace;
 mod tests;
 
 pub use binfmt::Emulator;
+pub use capabilities::is_administrator;
+pub use chroot::can_chroot;
 pub use control_group::{ControlGroup, ControlGroups, GroupLimits, memory_kills};
 pub use emulation::Emulation;
 pub use failure::Failure;
@@ -103,8 +111,8 @@ pub use outbound::{Lease, OutboundNetworks};
 pub use overlay::is_initial_user_namespace;
 pub use run::{Connection, Request, run, run_connected};
 pub use spec::{
-    Exit, Hardening, HostEntry, HostEntryError, Input, Network, OutboundNamespace, Program, SandboxError, Security,
-    ShownFile, Spec, Status, Stream, TerminalSize, Usage, User,
+    Exit, Hardening, HostEntry, HostEntryError, Input, Isolation, Network, OutboundNamespace, Program, SandboxError,
+    Security, ShownFile, Spec, Status, Stream, TerminalSize, Usage, User,
 };
 pub use terminal::{receive_terminal, resize_terminal};
 pub use ulimit::{Resource, Ulimit, UlimitError};

@@ -1,11 +1,12 @@
 //! The caller's side: starts a helper, passes output on, and collects what it reports.
 
+use super::chroot;
 use super::descriptor;
 use super::failure::Failure;
 use super::helper;
 use super::mounts::{Mount, READ_ONLY};
 use super::protocol::{self, Message, Order};
-use super::spec::{Exit, Input, Program, SandboxError, Spec, Status, Stream, Usage};
+use super::spec::{Exit, Input, Isolation, Program, SandboxError, Spec, Status, Stream, Usage};
 use nix::sys::signal::Signal;
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -67,7 +68,7 @@ pub async fn run_connected(
     cancel: impl Future<Output = ()>,
 ) -> Result<Exit, SandboxError> {
     check(spec, &connection)?;
-    let (mut helper, socket) = start_helper()?;
+    let (mut helper, socket) = start_helper(spec.isolation)?;
     let finished = tokio::select! {
         biased;
         () = cancel => None,
@@ -80,6 +81,11 @@ pub async fn run_connected(
 }
 
 fn check(spec: &Spec, connection: &Connection) -> Result<(), SandboxError> {
+    if spec.isolation == Isolation::Chroot
+        && let Some(refused) = chroot::refuses(spec)
+    {
+        return Err(SandboxError::Spec(refused));
+    }
     if (spec.input == Input::Nothing) != connection.input.is_none() {
         return Err(SandboxError::Spec("what a process reads is announced and not there, or the reverse".to_owned()));
     }
@@ -103,10 +109,15 @@ fn check(spec: &Spec, connection: &Connection) -> Result<(), SandboxError> {
     Ok(())
 }
 
-fn start_helper() -> Result<(Child, std::os::unix::net::UnixStream), SandboxError> {
+fn start_helper(isolation: Isolation) -> Result<(Child, std::os::unix::net::UnixStream), SandboxError> {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    let helper = Command::new(own_program().map_err(SandboxError::Setup)?)
+    let program = match isolation {
+        Isolation::Namespaces => own_program().map_err(SandboxError::Setup)?,
+        // Nothing can be mounted, and the step has no `/proc` to see it by.
+        Isolation::Chroot => Path::new("/proc/self/exe"),
+    };
+    let helper = Command::new(program)
         .arg0("flashbuild")
         .arg(helper::ARGUMENT)
         .env_clear()

@@ -87,6 +87,8 @@ pub struct Solved<V> {
     pub roots: Vec<V>,
     /// What became of each vertex that was looked at.
     pub steps: Vec<StepReport>,
+    /// The definition keys of all vertices that have records.
+    pub keys: BTreeMap<NodeId, Key>,
 }
 
 /// What became of a vertex.
@@ -125,6 +127,8 @@ pub async fn solve<E: Executor>(
     let wanted: Vec<Key> = keys.iter().filter(|(id, _)| is_wanted(id)).map(|(_, key)| *key).collect();
     let found: HashMap<Key, E::Value> =
         if wanted.is_empty() { HashMap::new() } else { executor.find_definitions(&wanted).map_err(whole)? };
+
+    let recorded = keys.iter().filter(|(id, _)| has_record(graph, **id)).map(|(id, key)| (*id, *key)).collect();
 
     let mut hits = BTreeMap::new();
     let mut left = BTreeSet::new();
@@ -191,7 +195,7 @@ pub async fn solve<E: Executor>(
     }
     let root = |output: &flashbuild_frontend::graph::Output| slots[&output.root].borrow().clone();
     let roots = graph.outputs.iter().map(|output| root(output).expect("every task has ended well")).collect();
-    Ok(Solved { roots, steps })
+    Ok(Solved { roots, steps, keys: recorded })
 }
 
 async fn definition_facts<E: Executor>(
@@ -288,7 +292,7 @@ impl<E: Executor> Vertex<E> {
         if let Some(content) = content.filter(|_| !asked)
             && let Some(value) = self.executor.find_content(content, inputs)?
         {
-            self.executor.record(self.id, key, None, &value)?;
+            self.executor.record(self.id, key, Some(content), &value)?;
             self.explainer.keep(&*self.executor, self.id, &self.explainer.recipe(&*self.executor, self.id))?;
             self.start().cached(Hit::Content);
             return Ok((value, Some(Hit::Content)));

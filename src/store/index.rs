@@ -29,6 +29,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("places.sql"),
     include_str!("recipes.sql"),
     include_str!("blob_index.sql"),
+    include_str!("origins.sql"),
+    include_str!("build_notes.sql"),
 ];
 
 /// How long to wait for another process's transaction.

@@ -6,7 +6,7 @@
 //!   index.db                 SQLite: what is here, what is known, when it was used   (index, schema.sql)
 //!   blobs/sha256/<2>/<hex>   compressed layers, manifests, contents tables, artifacts (blob)
 //!   layers/<2>/<hex>/        unpacked layers, by DiffId                               (layer_dir)
-//!   cache-mounts/            RUN --mount=type=cache
+//!   history/                 the last builds                                          (the room history); may be removed at any time
 //!   apt/                     apt's lists, and what it answered (packages::apt); may be removed at any time
 //!   cache-mounts/<name>/     RUN --mount=type=cache                                   (cache_mount)
 //!   tmp/<process>/           what a process is making                                 (scratch)
@@ -31,6 +31,7 @@
 //! waiting for a lock. Not kept here: how the layers' contents are made or read, and what the records' values mean.
 
 mod blob;
+mod build_note;
 mod cache_mount;
 mod collect;
 mod durable;
@@ -55,6 +56,7 @@ mod usage;
 mod crash_tests;
 
 pub use blob::BlobWriter;
+pub use build_note::BuildNoteRow;
 pub use cache_mount::{CacheIdentity, CacheMount, CacheMountRow, CacheUse};
 pub use collect::{Collected, GcPolicy};
 pub use error::StoreError;
@@ -64,7 +66,7 @@ pub use lease::Lease;
 pub use lock::FileLock;
 pub use place::Place;
 pub use recipe::{RecipeRow, StepIdentity};
-pub use record::{RecordKey, RecordKind, RecordLayer};
+pub use record::{EXPLICIT_IMPORT, FoundRecord, RecordKey, RecordKind, RecordLayer};
 pub use scratch::StageDir;
 pub use stat_cache::FileStamp;
 pub use usage::{DiskUsage, Usage};

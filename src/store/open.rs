@@ -10,7 +10,7 @@ use std::{
 };
 
 /// The folders of a store, parents first.
-const FOLDERS: &[&str] = &["locks", "tmp", "blobs", "blobs/sha256", "layers", "cache-mounts"];
+const FOLDERS: &[&str] = &["locks", "tmp", "blobs", "blobs/sha256", "layers", "cache-mounts", "history"];
 
 impl Store {
     /// Opens the store in the folder `root`, and makes it first if there is none. Removes what dead processes left in

@@ -33,6 +33,11 @@ pub struct DiskUsage {
 }
 
 impl Store {
+    /// Bytes of the file system that the store is on, used or not; none if it does not say.
+    pub fn disk_total(&self) -> u64 {
+        rustix::fs::statvfs(self.root()).map_or(0, |disk| disk.f_blocks.saturating_mul(disk.f_frsize))
+    }
+
     /// Measures the store. Walks the trees that nobody has measured yet.
     pub fn disk_usage(&self) -> Result<DiskUsage, StoreError> {
         self.measure_layer_dirs()?;

@@ -104,7 +104,8 @@ impl Dockerfile {
         }
         let (missing, budget) = (Vec::new(), Budget::default());
         let (surveys, fresh) = (false, false);
-        let mut build = TargetBuild { file: self, options, inputs, target, graph, watch, surveys, missing, budget, fresh };
+        let mut build =
+            TargetBuild { file: self, options, inputs, target, graph, watch, surveys, missing, budget, fresh };
         let (state, errors) = build.lower(plan);
         if !errors.is_empty() {
             return Err(errors);
@@ -122,7 +123,9 @@ impl Dockerfile {
     ) -> Vec<Diagnostic> {
         let (graph, missing, budget) = (&mut Graph::default(), Vec::new(), Budget::default());
         let (surveys, fresh) = (true, false);
-        TargetBuild { file: self, options, inputs, target, graph, watch: None, surveys, missing, budget, fresh }.lower(plan).1
+        TargetBuild { file: self, options, inputs, target, graph, watch: None, surveys, missing, budget, fresh }
+            .lower(plan)
+            .1
     }
 }
 
