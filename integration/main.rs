@@ -44,6 +44,7 @@ mod platforms;
 mod push;
 mod registry;
 mod reproducible;
+mod rewrite;
 mod run;
 mod secrets;
 mod serve;

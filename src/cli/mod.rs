@@ -27,6 +27,7 @@ mod on_hand;
 mod output;
 mod output_spec;
 mod registry;
+mod rewrite;
 mod run;
 mod steps;
 mod store;
@@ -73,6 +74,10 @@ enum Command {
     Inspect(InspectArgs),
     /// Show what is in an image and what of it is wasted
     Analyze(Box<AnalyzeArgs>),
+    /// Make an image smaller by what it does not need, and prove that it still works
+    Slim(Box<rewrite::SlimArgs>),
+    /// Divide large layers of an image by package, so that changes are small
+    Split(Box<rewrite::SplitArgs>),
     /// Compare two images, file by file and field by field; exit code 1 if they differ
     Diff(Box<DiffArgs>),
     /// Run an image's command in the sandbox, for trying it out
@@ -137,6 +142,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => {
             return run::run(&args).unwrap_or_else(|failed| failed.tell());
         }
+        Command::Slim(args) => rewrite::slim(&args),
+        Command::Split(args) => rewrite::split(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::History(command) => history::history(&command),
         Command::Cache(command) => cache::cache(&command),
