@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// The rooms, from the top floor down.
 const ROOMS: [&str; 23] = [
-    "main", "cli", "init", "pipeline", "exec", "cache", "export", "serve", "context", "resolve", "packages",
-    "optimize", "registry", "http", "git", "layer", "progress", "history", "store", "solver", "image", "config",
+    "main", "cli", "init", "pipeline", "exec", "cache", "export", "serve", "context", "resolve", "optimize",
+    "packages", "registry", "http", "git", "layer", "progress", "history", "store", "solver", "image", "config",
     "sandbox",
 ];
 

@@ -5,8 +5,11 @@
 
 mod harness;
 
+mod analyze;
 mod arguments;
+mod bench;
 mod cache;
+mod cache_sharing;
 mod certificates;
 mod check;
 mod concurrency;
@@ -16,6 +19,7 @@ mod copy;
 mod crash;
 mod deps_apt;
 mod deps_python;
+mod deps_python_peers;
 mod differential;
 mod direction;
 mod emulation;
@@ -32,8 +36,10 @@ mod mounts;
 mod node;
 mod outputs;
 mod platforms;
+mod push;
 mod registry;
 mod reproducible;
+mod run;
 mod secrets;
 mod serve;
 mod steps;

@@ -117,6 +117,11 @@ impl<'a> Invocation<'a> {
         self.process().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("flashbuild starts")
     }
 
+    /// Starts it, with its standard output to be read.
+    pub(crate) fn spawn_heard(&self) -> Child {
+        self.process().stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("flashbuild starts")
+    }
+
     /// Runs it, however that ends.
     pub(crate) fn run(&self) -> Run {
         let output = self.process().output().expect("flashbuild starts");

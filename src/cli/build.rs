@@ -1,7 +1,7 @@
 //! `build`.
 
 use super::{
-    Failed, GrantArgs, OutputArgs, StepArgs, StoreArgs,
+    Failed, GrantArgs, OutputArgs, StepArgs, StoreArgs, cache_spec,
     call::{Call, CallArgs},
     config, interruption,
 };
@@ -97,6 +97,14 @@ struct RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cache")]
 struct CacheArgs {
+    /// A cache of other builds to look into: type=registry|local, ref=NAME or src=DIR; a name alone is that of an image or
+    /// a cache in a registry (repeatable)
+    #[arg(long, value_name = "SPEC")]
+    cache_from: Vec<String>,
+    /// Where other builds find what this one did: type=registry|local|inline, ref=NAME or dest=DIR, mode=min|max, and more
+    /// keys as buildx has them (repeatable)
+    #[arg(long, value_name = "SPEC")]
+    cache_to: Vec<String>,
     /// Run every step, whatever ran before
     #[arg(long)]
     no_cache: bool,
@@ -282,6 +290,8 @@ impl DefinitionArgs {
             steps: StepOptions::default(),
             jobs: 1,
             explains: false,
+            cache_from: Vec::new(),
+            cache_to: Vec::new(),
             pull: false,
             allow: Vec::new(),
             grants: Grants::default(),
@@ -302,6 +312,8 @@ fn request(args: &BuildArgs, config: &Config, privilege: Privilege) -> Result<Re
         steps: args.steps.options()?,
         jobs: args.run.jobs.or(config.jobs.value.map(usize::from)).unwrap_or(cores.max(4)),
         explains: args.cache.explain,
+        cache_from: cache_spec::sources(&args.cache.cache_from)?,
+        cache_to: args.cache.cache_to.iter().map(|spec| cache_spec::target(spec)).collect::<Result<_, _>>()?,
         pull: args.cache.pull,
         allow: args.grants.allowed(),
         grants: args.grants.grants(config)?,

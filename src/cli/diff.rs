@@ -2,6 +2,7 @@
 
 use super::{Failed, StoreArgs, config};
 use crate::{
+    exec::Need,
     optimize::diff::{self, Change, FieldChange, Report, Rules, Side},
     pipeline,
     progress::{Output, printable},
@@ -55,8 +56,8 @@ pub(super) fn diff(args: &DiffArgs) -> Result<ExitCode, Failed> {
     let (before, after) = runtime.block_on(async {
         let client = Client::new(options).map_err(Failed::environment)?;
         let _lease = store.lease().map_err(Failed::environment)?;
-        let before = pipeline::open(&store, &client, &args.before, &first).await?;
-        let after = pipeline::open(&store, &client, &args.after, &second).await?;
+        let before = pipeline::open(&store, &client, &args.before, &first, Need::Tables).await?;
+        let after = pipeline::open(&store, &client, &args.after, &second, Need::Tables).await?;
         store.make_durable().map_err(Failed::environment)?;
         Ok::<_, Failed>((before, after))
     })?;

@@ -102,7 +102,7 @@ fn readable(path: &Path) -> std::io::Result<()> {
     std::fs::File::open(path).map(drop)
 }
 
-fn network(text: &str) -> Result<Network, String> {
+pub(super) fn network(text: &str) -> Result<Network, String> {
     match text {
         "default" => Ok(Network::Default),
         "none" => Ok(Network::None),

@@ -2,10 +2,13 @@
 //!
 //! Exit codes: 0 done, 1 the build failed, 2 wrong usage, 3 the environment, 130 interrupted.
 
+mod analyze;
 mod build;
 mod cache;
+mod cache_spec;
 mod call;
 mod config;
+mod console;
 mod diff;
 mod explain;
 mod failed;
@@ -14,16 +17,19 @@ mod history;
 mod images;
 mod init;
 mod interruption;
+mod keys;
 mod lock;
 mod login;
 mod on_hand;
 mod output;
 mod output_spec;
 mod registry;
+mod run;
 mod steps;
 mod store;
 
 use crate::progress::Output;
+use analyze::AnalyzeArgs;
 use build::BuildArgs;
 use cache::CacheCommand;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -62,6 +68,8 @@ enum Command {
     Images(StoreArgs),
     /// Show an image of the local store
     Inspect(InspectArgs),
+    /// Show what is in an image and what of it is wasted
+    Analyze(Box<AnalyzeArgs>),
     /// Compare two images, file by file and field by field; exit code 1 if they differ
     Diff(Box<DiffArgs>),
     /// Say why the steps of the last build ran, or did not have to
@@ -69,6 +77,8 @@ enum Command {
     /// Look at the last builds
     #[command(subcommand)]
     History(HistoryCommand),
+    /// Run an image's command in the sandbox, for trying it out
+    Run(Box<run::RunArgs>),
     /// Look after the store
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -115,11 +125,17 @@ pub fn main() -> ExitCode {
         Command::Lock(args) => lock::lock(&args),
         Command::Images(args) => images::images(&args),
         Command::Inspect(args) => images::inspect(&args),
+        Command::Analyze(args) => {
+            return analyze::analyze(&args).unwrap_or_else(|failed| failed.tell());
+        }
         Command::Diff(args) => {
             return diff::diff(&args).unwrap_or_else(|failed| failed.tell());
         }
         Command::Explain(args) => explain::explain(&args),
         Command::History(command) => history::history(&command),
+        Command::Run(args) => {
+            return run::run(&args).unwrap_or_else(|failed| failed.tell());
+        }
         Command::Cache(command) => cache::cache(&command),
         Command::Config(args) => config::config(&args),
         Command::Init(args) => init::init(&args),

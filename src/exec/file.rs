@@ -114,7 +114,7 @@ impl Plan {
         let Selection { found, has_folder } = select(&view, copy, place)?;
         let known = match source {
             Product::Files(context) => digests(exec, context, &found)?,
-            Product::Tree(_) => BTreeMap::new(),
+            Product::Tree(..) => BTreeMap::new(),
         };
         let owner = Self::owner(exec, copy.owner.as_ref(), inputs)?;
         let (dest, is_dir) = self.destination(base, &copy.dest)?;
@@ -145,7 +145,7 @@ impl Plan {
                 (EntryKind::File { .. } | EntryKind::HardLink { .. }, Product::Files(context)) => {
                     Content::Host { root: Arc::clone(&context.root), path: os_path(&hit.entry.path) }
                 }
-                (EntryKind::File { .. } | EntryKind::HardLink { .. }, Product::Tree(layers)) => {
+                (EntryKind::File { .. } | EntryKind::HardLink { .. }, Product::Tree(layers, _)) => {
                     Content::Layer { layer: layers[hit.layer], path: hit.entry.path.clone() }
                 }
                 _ => Content::None,

@@ -33,6 +33,7 @@ mod apply;
 mod archive;
 mod archive_name;
 mod blobs;
+mod chunked;
 mod compress;
 mod compression;
 mod decompress;
@@ -45,6 +46,7 @@ mod notice;
 mod ordered;
 mod pack;
 mod resolve;
+mod spool;
 mod stream;
 mod tar_reader;
 mod tar_writer;
@@ -68,6 +70,7 @@ pub use files::{Content, Form, Item, Stream};
 pub use folder::OverlayXattrs;
 pub use notice::{Notice, NoticeKind};
 pub use resolve::{LastLink, ResolveError, Resolved};
+pub use spool::SpooledContent;
 pub use stream::Limits;
 pub use tar_reader::ArchiveError;
 pub use toc::{Entry, EntryKind, Toc, TocError};
@@ -75,14 +78,14 @@ pub use view::{Hit, View};
 
 use crate::{
     image::{BlobDigest, DiffId},
-    store::{LayerRow, StageDir, Store},
+    store::{LayerBlob, LayerRow, StageDir, Store},
 };
 use error::At;
 use folder::{open_file, open_root};
 use pack::{Packed, Target, pack};
 use rustix::fs::Mode;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs::File,
     io::{self, Read},
     path::PathBuf,
@@ -107,6 +110,8 @@ struct Known {
     tocs: HashMap<DiffId, Arc<Toc>>,
     /// What pulled layers lie on in their image.
     lower: HashMap<DiffId, Arc<[DiffId]>>,
+    /// What layers are said to be as blobs that nobody has looked into yet.
+    claimed: HashMap<DiffId, LayerBlob>,
 }
 
 /// A layer that the store has now.
@@ -163,9 +168,11 @@ impl Layers {
                 self.keep(packed, true)
             }
             Form::Blob(compression) => {
-                let (packed, blob) = self.pack_blob(items, compression)?;
+                // What holds another tar cannot stand for the layer: it is made when it is asked for.
+                let compression = compression.of_the_same_tar();
+                let (packed, (blob, index)) = self.pack_blob(items, compression)?;
                 let made = self.keep(packed, true)?;
-                self.note_blob(&made.diff_id, compression, blob)?;
+                self.note_blob(&made.diff_id, compression, blob, index)?;
                 Ok(made)
             }
         }
@@ -203,6 +210,40 @@ impl Layers {
         Ok(self.store.put_layer_blob(diff_id, &encoding, blob, size, media_type)?)
     }
 
+    /// Notes what the descriptor of a pulled blob says of its list of files, if it has one.
+    pub fn pulled_index(
+        &self,
+        diff_id: &DiffId,
+        blob: &BlobDigest,
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<(), LayerError> {
+        match chunked::index_of(diff_id, annotations) {
+            Some(index) => Ok(self.store.put_blob_index(blob, &index)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes for the life of this process that somebody says `blob`, which is elsewhere, to be the layer `diff_id`.
+    pub fn claim(&self, diff_id: &DiffId, blob: LayerBlob) {
+        self.known().claimed.insert(*diff_id, blob);
+    }
+
+    /// What the layer is said to be as a blob.
+    pub fn claimed(&self, diff_id: &DiffId) -> Option<LayerBlob> {
+        self.known().claimed.get(diff_id).cloned()
+    }
+
+    /// Takes a blob that is in the store and is said to be the layer `diff_id`: only if its content is, it counts as one of
+    /// the layer's blobs from now on, and its contents are known.
+    pub fn accept(&self, diff_id: &DiffId, blob: &LayerBlob) -> Result<(), LayerError> {
+        let archive = self.store.open_blob(&blob.digest)?.ok_or(LayerError::Absent(*diff_id))?;
+        let packed = apply::apply(archive, None, &mut self.below(&[]), self.limits)?;
+        check_diff_id(diff_id, &packed)?;
+        let canonical = self.store.layer(diff_id)?.is_some_and(|layer| layer.canonical);
+        self.keep(packed, canonical)?;
+        self.pulled(diff_id, &[], &blob.digest, blob.size, &blob.media_type)
+    }
+
     /// Whether the layer's contents can be told from what is here.
     pub fn has_table(&self, diff_id: &DiffId) -> Result<bool, LayerError> {
         Ok(self.known_toc(diff_id)?.is_some() || self.has_blob(diff_id)?)
@@ -216,7 +257,7 @@ impl Layers {
 
     /// Whether some blob of the layer is here. The empty layer needs none.
     pub fn has_blob(&self, diff_id: &DiffId) -> Result<bool, LayerError> {
-        Ok(*diff_id == DiffId::empty() || self.store.layer_blobs(diff_id)?.iter().any(|blob| blob.here))
+        Ok(*diff_id == DiffId::empty() || !self.blobs_here(diff_id)?.is_empty())
     }
 
     /// The layer's contents.

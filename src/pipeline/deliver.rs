@@ -3,7 +3,7 @@
 use super::BuildError;
 use crate::{
     exec::{Need, Sources},
-    export::{self, BuiltIndex, Bundle, ExportError, ImageOptions, Layout},
+    export::{self, BuiltIndex, Bundle, ExportError, ImageOptions, Layout, Sent},
     image::DiffId,
     layer::Layers,
     registry::Client,
@@ -98,6 +98,8 @@ pub(super) struct Delivery<'a> {
     pub(super) layers: &'a Layers,
     pub(super) sources: &'a Sources,
     pub(super) image: &'a BuiltIndex,
+    /// What went ahead.
+    pub(super) sent: &'a Sent,
 }
 
 impl Delivery<'_> {
@@ -140,8 +142,13 @@ impl Delivery<'_> {
                     true => tags.iter().map(|tag| pinned(tag, &bundle)).collect(),
                     false => Ok(tags.to_vec()),
                 };
+                for built in &self.image.images {
+                    let diff_ids: Vec<DiffId> = built.layers.iter().map(|(diff_id, _)| *diff_id).collect();
+                    let brought = self.sources.bring_for_push(self.layers, &diff_ids, tags, Some(step)).await;
+                    brought.map_err(|error| BuildError::Environment(error.to_string()))?;
+                }
                 // A layer that is not here is linked by the registry or, if that cannot be, pulled on the way.
-                export::push(self.client, self.store, &bundle, &pinned?, moved).await?;
+                export::push(self.client, self.store, &bundle, &pinned?, self.sent, moved).await?;
             }
             Target::Archive { dest, layout } => {
                 self.bring(Need::Blobs, step).await?;

@@ -23,7 +23,7 @@ use flashbuild_frontend::{
 };
 
 /// Changes whenever the meaning of a key does.
-pub(super) const SCHEMA: &str = "flashbuild-key-1";
+pub const SCHEMA: &str = "flashbuild-key-1";
 
 /// What a record is found by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

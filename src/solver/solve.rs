@@ -47,6 +47,9 @@ pub trait Executor: Send + Sync + 'static {
         inputs: &[Self::Value],
         step: &Step,
     ) -> impl Future<Output = Result<Self::Value, Self::Error>> + Send;
+    /// Hears of each result as soon as it is known, while others are still worked on. If there is no work at all, it
+    /// hears nothing.
+    fn settled(&self, node: NodeId, value: &Self::Value);
     /// Remembers a result.
     fn record(
         &self,
@@ -84,6 +87,8 @@ pub struct Solved<V> {
     pub roots: Vec<V>,
     /// What became of each vertex that was looked at.
     pub steps: Vec<StepReport>,
+    /// The definition keys of all vertices that have records.
+    pub keys: BTreeMap<NodeId, Key>,
 }
 
 /// What became of a vertex.
@@ -123,6 +128,8 @@ pub async fn solve<E: Executor>(
     let found: HashMap<Key, E::Value> =
         if wanted.is_empty() { HashMap::new() } else { executor.find_definitions(&wanted).map_err(whole)? };
 
+    let recorded = keys.iter().filter(|(id, _)| has_record(graph, **id)).map(|(id, key)| (*id, *key)).collect();
+
     let mut hits = BTreeMap::new();
     let mut left = BTreeSet::new();
     let mut waiting: Vec<NodeId> = graph.outputs.iter().map(|output| output.root).collect();
@@ -150,6 +157,9 @@ pub async fn solve<E: Executor>(
     let mut slots: Slots<E::Value> = BTreeMap::new();
     for (id, value) in &hits {
         slots.insert(*id, watch::channel(Some(value.clone())).1);
+        if !left.is_empty() {
+            executor.settled(*id, value);
+        }
     }
     let running = Admission::new(options.jobs);
     let urgency = order::urgency(graph, &left);
@@ -171,6 +181,7 @@ pub async fn solve<E: Executor>(
         tasks.spawn(async move {
             let Some(inputs) = all(inputs).await else { return Ok(None) };
             let (value, hit) = vertex.result(&inputs).await.map_err(|error| SolveError { node: Some(id), error })?;
+            vertex.executor.settled(id, &value);
             sender.send_replace(Some(value));
             Ok(Some(StepReport { node: id, hit }))
         });
@@ -184,7 +195,7 @@ pub async fn solve<E: Executor>(
     }
     let root = |output: &flashbuild_frontend::graph::Output| slots[&output.root].borrow().clone();
     let roots = graph.outputs.iter().map(|output| root(output).expect("every task has ended well")).collect();
-    Ok(Solved { roots, steps })
+    Ok(Solved { roots, steps, keys: recorded })
 }
 
 async fn definition_facts<E: Executor>(
@@ -281,7 +292,7 @@ impl<E: Executor> Vertex<E> {
         if let Some(content) = content.filter(|_| !asked)
             && let Some(value) = self.executor.find_content(content, inputs)?
         {
-            self.executor.record(self.id, key, None, &value)?;
+            self.executor.record(self.id, key, Some(content), &value)?;
             self.explainer.keep(&*self.executor, self.id, &self.explainer.recipe(&*self.executor, self.id))?;
             self.start().cached(Hit::Content);
             return Ok((value, Some(Hit::Content)));

@@ -3,7 +3,7 @@
 use super::{Dockerfile, instruction::Kind, plan::Plan};
 use crate::{
     config::ImageConfig,
-    diagnostic::{Diagnostic, Span, sorted},
+    diagnostic::{Code, Diagnostic, Span, sorted},
     graph::{LocalOp, Network},
     package::{DepsPlan, DepsRequest},
     platform::Platform,
@@ -238,7 +238,7 @@ impl Missing {
         match self {
             Self::ImageConfig { reference, platform, span, similar_stage } => {
                 let message = format!("cannot find image {} for {platform}: {reason}", reference.familiar());
-                let error = Diagnostic::error(message, *span);
+                let error = Diagnostic::error(Code::ImageNotFound, message, *span);
                 match similar_stage {
                     Some(stage) => error.with_hint(format!("did you mean the stage `{stage}`?")),
                     None => error,
@@ -246,7 +246,11 @@ impl Missing {
             }
             Self::Deps { request, span } => {
                 let DepsRequest { ecosystem, platform, .. } = request;
-                Diagnostic::error(format!("DEPS {} for {platform}: {reason}", ecosystem.name()), *span)
+                Diagnostic::error(
+                    Code::DepsNotFound,
+                    format!("DEPS {} for {platform}: {reason}", ecosystem.name()),
+                    *span,
+                )
             }
         }
     }
