@@ -27,6 +27,7 @@ mod entitlements;
 mod errors;
 mod explain;
 mod faults;
+mod gc;
 mod git;
 mod history;
 mod images;

@@ -3,7 +3,7 @@
 use super::{
     Failed, GrantArgs, OutputArgs, StepArgs, StoreArgs, cache_spec,
     call::{Call, CallArgs},
-    config, interruption,
+    config, gc, interruption,
 };
 use crate::{
     config::Config,
@@ -132,9 +132,10 @@ impl CacheArgs {
 pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
     let privilege = sandbox::enter_user_namespace().map_err(Failed::environment)?;
     let config = config::load()?;
-    let request = request(args, &config, privilege)?;
+    let mut request = request(args, &config, privilege)?;
     let progress = config::progress_mode(args.progress, &config)?;
     let store = args.store.open()?;
+    request.gc = gc::policy(&config, store.disk_total())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
     let options = registry::Options {
         ca_certificates: args.grants.ca_certificates(&config).to_vec(),
@@ -290,6 +291,7 @@ impl DefinitionArgs {
             steps: StepOptions::default(),
             jobs: 1,
             explains: false,
+            gc: None,
             cache_from: Vec::new(),
             cache_to: Vec::new(),
             pull: false,
@@ -312,6 +314,7 @@ fn request(args: &BuildArgs, config: &Config, privilege: Privilege) -> Result<Re
         steps: args.steps.options()?,
         jobs: args.run.jobs.or(config.jobs.value.map(usize::from)).unwrap_or(cores.max(4)),
         explains: args.cache.explain,
+        gc: None,
         cache_from: cache_spec::sources(&args.cache.cache_from)?,
         cache_to: args.cache.cache_to.iter().map(|spec| cache_spec::target(spec)).collect::<Result<_, _>>()?,
         pull: args.cache.pull,

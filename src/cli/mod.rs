@@ -12,6 +12,7 @@ mod console;
 mod diff;
 mod explain;
 mod failed;
+mod gc;
 mod grants;
 mod history;
 mod images;
