@@ -10,6 +10,7 @@ mod arguments;
 mod bench;
 mod cache;
 mod cache_sharing;
+mod cache_table;
 mod certificates;
 mod check;
 mod concurrency;
