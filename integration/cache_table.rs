@@ -123,7 +123,8 @@ struct Change {
 
 fn build(work: &Workspace, change: &Change) -> Run {
     let flags: Vec<&str> = change.flags.iter().map(String::as_str).collect();
-    let mut build = work.build(&[&["--secret", "id=token,env=TOKEN"], &flags[..]].concat()).variable("TOKEN", "a-value");
+    let mut build =
+        work.build(&[&["--secret", "id=token,env=TOKEN"], &flags[..]].concat()).variable("TOKEN", "a-value");
     for (name, value) in &change.variables {
         build = build.variable(name, value);
     }

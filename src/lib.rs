@@ -5,6 +5,9 @@
 //! pipeline -> context, resolve, solver, image, export, progress
 //! exec (one file per op) -> sandbox, layer, registry, packages, http, git, cache
 //! export, cache -> registry, layer
+//! exec (one file per op) -> sandbox, layer, registry, packages, http, git
+//! context, http, git -> secrets                 what servers are shown of them
+//! export -> registry, layer
 //! serve -> store, image                         the store as a registry for others
 //! registry -> http; http, layer -> store -> image (types) -> frontend::{graph, platform}
 //! solver -> frontend::graph only                it knows nothing of tar, processes or registries
@@ -36,6 +39,7 @@
 //! | [`solver`] | a graph to results: keys, records, single flight, events |
 //! | [`image`] | digests, descriptors, manifests, indexes |
 //! | [`config`] | configuration files and variables |
+//! | [`secrets`] | what only the person who builds may know |
 //! | [`sandbox`] | a process tree in a root file system |
 //!
 //! Closed sets (instructions, operations, events) are enums that are matched exhaustively; open sets (exporters,
@@ -60,6 +64,7 @@ pub mod progress;
 pub mod registry;
 pub mod resolve;
 pub mod sandbox;
+pub mod secrets;
 pub mod serve;
 pub mod solver;
 pub mod store;

@@ -1,7 +1,9 @@
 //! `build`.
 
 use super::{
-    Failed, GrantArgs, OutputArgs, StepArgs, StoreArgs, cache_spec,
+    Failed, GrantArgs, OutputArgs, StepArgs, StoreArgs,
+    build_args::ForBuilder,
+    cache_spec,
     call::{Call, CallArgs},
     config, gc, interruption,
 };
@@ -14,7 +16,7 @@ use crate::{
     pipeline::{self, Answer, Built, Request},
     progress::{self, Mode, Screen},
     registry::{self, Client},
-    sandbox::{self, Privilege},
+    sandbox::{Isolation, Privilege},
     solver::event::Events,
     store::Store,
 };
@@ -130,9 +132,9 @@ impl CacheArgs {
 }
 
 pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
-    let privilege = sandbox::enter_user_namespace().map_err(Failed::environment)?;
+    let (privilege, isolation) = args.steps.enter()?;
     let config = config::load()?;
-    let mut request = request(args, &config, privilege)?;
+    let mut request = request(args, &config, privilege, isolation)?;
     let progress = config::progress_mode(args.progress, &config)?;
     let store = args.store.open()?;
     request.gc = gc::policy(&config, store.disk_total())?;
@@ -150,6 +152,7 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
             None => receiver,
         };
         let shown = tokio::spawn(progress::show(progress, receiver, Screen::stderr()));
+        StepArgs::warn(isolation, &events);
         if matches!(privilege, Privilege::OneId) {
             events.notice("no subordinate ids for this user: every file belongs to root in the image's eyes");
         }
@@ -228,16 +231,7 @@ async fn build_or_call(
 impl DefinitionArgs {
     /// The files, the Dockerfile, and what it may name.
     fn given(&self) -> Result<Given, Failed> {
-        let build_args = pairs("--build-arg", &self.build_arg, true)?;
-        let keep_git_dir = match build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR").map(String::as_str) {
-            None | Some("") => None,
-            Some("1" | "true") => Some(true),
-            Some("0" | "false") => Some(false),
-            Some(other) => {
-                let text = format!("BUILDKIT_CONTEXT_KEEP_GIT_DIR is {other:?}, but must be true or false");
-                return Err(Failed::usage(text));
-            }
-        };
+        let keep_git_dir = self.for_builder()?.keep_git_dir;
         Ok(Given {
             main: Main::read(&self.context).map_err(Failed::usage)?,
             file: self.file.clone(),
@@ -260,6 +254,15 @@ impl DefinitionArgs {
         }
     }
 
+    /// What build arguments say to the builder.
+    fn for_builder(&self) -> Result<ForBuilder, Failed> {
+        let said = ForBuilder::read(&pairs("--build-arg", &self.build_arg, true)?)?;
+        if said.multi_platform == Some(false) && self.platform.len() > 1 {
+            return Err(Failed::usage("BUILDKIT_MULTI_PLATFORM is false, but there are several platforms"));
+        }
+        Ok(said)
+    }
+
     /// What lowering needs of it.
     fn options(&self, network: Network, config: &Config) -> Result<Options, Failed> {
         let mut build_args = pairs("--build-arg", &self.build_arg, true)?;
@@ -269,7 +272,10 @@ impl DefinitionArgs {
         }
         let epoch = epoch(asked)?;
         let host = Platform::host();
+        let ForBuilder { hostname, syntax, .. } = self.for_builder()?;
         Ok(Options {
+            hostname,
+            syntax,
             platforms: self.platforms(config),
             target: self.target.clone(),
             build_args,
@@ -302,16 +308,22 @@ impl DefinitionArgs {
     }
 }
 
-fn request(args: &BuildArgs, config: &Config, privilege: Privilege) -> Result<Request, Failed> {
+fn request(args: &BuildArgs, config: &Config, privilege: Privilege, isolation: Isolation) -> Result<Request, Failed> {
     let definition = &args.definition;
+    let mut outputs = args.output.destinations()?;
+    if definition.for_builder()?.multi_platform == Some(true) {
+        for output in &mut outputs {
+            output.target.split_platforms();
+        }
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Request {
         given: definition.given()?,
         options: Options { no_cache: args.cache.no_cache(), ..definition.options(args.grants.network(), config)? },
         tags: args.output.tags()?,
-        outputs: args.output.destinations()?,
+        outputs,
         image: args.output.image()?,
-        steps: args.steps.options()?,
+        steps: args.steps.options(isolation)?,
         jobs: args.run.jobs.or(config.jobs.value.map(usize::from)).unwrap_or(cores.max(4)),
         explains: args.cache.explain,
         gc: None,

@@ -4,8 +4,10 @@
 
 mod analyze;
 mod build;
+mod build_args;
 mod cache;
 mod cache_spec;
+mod cache_team;
 mod call;
 mod config;
 mod console;

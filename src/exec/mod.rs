@@ -32,7 +32,6 @@ mod past;
 mod redact;
 mod repository;
 mod run;
-mod secret;
 mod select;
 mod settled;
 mod users;
@@ -47,7 +46,6 @@ pub use limits::{Measured, MemoryLimit, StepGroups};
 pub use network::StepNetworks;
 pub use options::StepOptions;
 pub use run::environment;
-pub use secret::{SECRET_MAX, SecretSource, SecretValue, Secrets};
 pub use settled::SettledLayers;
 pub use users::process_user;
 

@@ -1,6 +1,6 @@
 //! How a build's steps run on this machine: what was asked for on the command line and is in no key.
 
-use crate::sandbox::{GroupLimits, HostEntry, Limits};
+use crate::sandbox::{GroupLimits, HostEntry, Isolation, Limits};
 use std::path::PathBuf;
 
 /// How a build's steps run on this machine.
@@ -16,6 +16,8 @@ pub struct StepOptions {
     pub emulator: Option<PathBuf>,
     /// An OCI runtime that runs steps in place of our own code.
     pub runtime: Option<PathBuf>,
+    /// What keeps steps apart from this machine.
+    pub isolation: Isolation,
     /// Whether no program may give a step more than it has.
     pub no_new_privileges: bool,
 }

@@ -3,7 +3,7 @@
 use super::BuildError;
 use crate::{
     exec::{Need, Sources},
-    export::{self, BuiltIndex, Bundle, ExportError, ImageOptions, Layout, Sent},
+    export::{self, BuiltIndex, Bundle, ImageOptions, Layout, Sent},
     image::DiffId,
     layer::Layers,
     registry::Client,
@@ -82,6 +82,14 @@ pub enum Dest {
 }
 
 impl Target {
+    /// Gives each platform a folder, unless it was said that there is to be none.
+    pub fn split_platforms(&mut self) {
+        match self {
+            Self::Tar { split, .. } | Self::Local { split, .. } => *split = Some(split.unwrap_or(true)),
+            Self::Store | Self::Registry { .. } | Self::Archive { .. } | Self::Folder { .. } | Self::Engine => {}
+        }
+    }
+
     /// Whether the image goes there as an image, and not as files.
     pub(super) fn takes_images(&self) -> bool {
         match self {
@@ -181,7 +189,9 @@ impl Delivery<'_> {
                 }
                 for (folder, diff_ids) in self.trees(*split) {
                     let dest = if folder.is_empty() { dest.clone() } else { dest.join(folder) };
-                    tokio::task::block_in_place(|| export::write_tree(self.layers, &diff_ids, &dest))?;
+                    tokio::task::block_in_place(|| {
+                        export::write_tree(self.layers, &diff_ids, &dest, export::HardLinks::Kept)
+                    })?;
                 }
             }
         }
@@ -217,7 +227,10 @@ impl Dest {
     }
 
     /// Writes the file as a whole: until the end it is there under another name.
-    fn write(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>) -> Result<(), BuildError> {
+    pub(super) fn write<E>(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), E>) -> Result<(), BuildError>
+    where
+        BuildError: From<E>,
+    {
         let path = match self {
             Self::Stdout => return Ok(write(&mut io::stdout().lock())?),
             Self::File(path) => path,

@@ -10,6 +10,7 @@ mod container;
 mod deliver;
 mod entitlements;
 mod error;
+mod health;
 mod inputs;
 mod inspect;
 mod lock;
@@ -17,6 +18,7 @@ mod on_hand;
 mod open;
 mod outcome;
 mod request;
+mod team;
 
 pub use analyze::analyze;
 pub use caches::{CacheExport, CacheTo};
@@ -31,6 +33,7 @@ pub use on_hand::{create_index, pull, push, remove, save, tag};
 pub use open::{OpenImage, open};
 pub use outcome::StepOutcome;
 pub use request::Request;
+pub use team::{TeamSelection, export_team, import_team};
 
 use crate::{
     context::Prepared,
@@ -39,6 +42,7 @@ use crate::{
     image::DiffId,
     packages::{self, ContextFiles, LOCK_FILE_NAME, Lock, Packages},
     registry::Client,
+    sandbox::Isolation,
     solver::{self, Solved, event::Events},
     store::Store,
 };
@@ -107,7 +111,10 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         options: request.steps.clone(),
         emulated: EmulatedSteps::default(),
         groups: StepGroups::new(request.steps.group_limits.clone()),
-        networks: StepNetworks::find(),
+        networks: match request.steps.isolation {
+            Isolation::Namespaces => StepNetworks::find(),
+            Isolation::Chroot => StepNetworks::of_host(),
+        },
         grants: std::mem::take(&mut request.grants),
         single_id: request.single_id,
         listed: Mutex::default(),
@@ -199,6 +206,8 @@ async fn attempt(
         delivery.to(output, &request.tags, events).await?;
     }
     caches.export(&used).await?;
+    let unnamed = [format!("untagged {}", image.descriptor.digest)];
+    caches.note(&keys, if names.is_empty() { &unnamed } else { &names })?;
     exec.keep_imported().map_err(|error| source.failed(&error, None))?;
     Ok(Built { image, steps })
 }
@@ -211,7 +220,7 @@ async fn read(
 ) -> Result<(Begun, Dockerfile), BuildError> {
     let step = events.step("load build definition");
     let begun = begin(store, client, request, events).await?;
-    let (dockerfile, errors) = Dockerfile::read(&begun.source.text);
+    let (dockerfile, errors) = Dockerfile::read_as(&begun.source.text, request.options.syntax);
     if !errors.is_empty() {
         return Err(begun.source.refuse(&dockerfile.survey(&request.options, &Inputs::default(), errors)));
     }

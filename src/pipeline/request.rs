@@ -2,7 +2,7 @@
 
 use super::{CacheExport, Destination, Entitlement};
 use crate::{
-    cache::Place,
+    cache::CacheSource,
     context::Given,
     exec::{Grants, StepOptions},
     export::ImageOptions,
@@ -32,7 +32,7 @@ pub struct Request {
     /// What the store is kept within meanwhile, if it is.
     pub gc: Option<GcPolicy>,
     /// Caches to look into.
-    pub cache_from: Vec<Place>,
+    pub cache_from: Vec<CacheSource>,
     /// Caches to write.
     pub cache_to: Vec<CacheExport>,
     /// Whether names are always asked of their registry.

@@ -46,6 +46,8 @@ pub struct Spec {
     pub emulator: Option<Emulator>,
     /// What it may do to the machine.
     pub hardening: Hardening,
+    /// What keeps it apart.
+    pub isolation: Isolation,
     /// How much of the machine it may use.
     pub limits: Limits,
     /// An OCI runtime to run it, in place of our own code: a program such as `/usr/bin/crun`.
@@ -86,6 +88,17 @@ pub struct TerminalSize {
     pub columns: u16,
 }
 
+/// Another program to run beside that of a [`Spec`], as the same user and held in the same way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// As [`Spec::args`].
+    pub args: Vec<String>,
+    /// As [`Spec::env`].
+    pub env: Vec<String>,
+    /// As [`Spec::cwd`].
+    pub cwd: PathBuf,
+}
+
 /// Numeric identity of a process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
@@ -95,6 +108,17 @@ pub struct User {
     pub gid: u32,
     /// Supplementary groups.
     pub groups: Vec<u32>,
+}
+
+/// What keeps a process apart from the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Isolation {
+    /// Namespaces and mounts.
+    #[default]
+    Namespaces,
+    /// Its root folder alone, for where namespaces and mounts are refused: [`Spec::lowers`] is empty then and
+    /// [`Spec::upper`] the whole tree, which must be on one file system with [`Spec::work`] and all that is mounted.
+    Chroot,
 }
 
 /// What a process may do to the machine.

@@ -35,6 +35,11 @@ pub(super) fn before(moment: Moment, duration: Duration) -> Moment {
     moment.saturating_sub(millis(duration))
 }
 
+/// Whether a moment is so long ago that a new one is worth being written down.
+pub(super) fn is_old(moment: Moment) -> bool {
+    moment < before(now(), GRANULARITY)
+}
+
 impl Store {
     /// When something is used that is used now: not before the lease under which it is, whatever the clock says.
     pub(super) fn used_now(&self) -> Moment {
@@ -43,7 +48,7 @@ impl Store {
 
     /// Whether a use now has to be written down.
     pub(super) fn is_stale(&self, last_used: Moment) -> bool {
-        last_used < before(now(), GRANULARITY) || last_used < self.shared.leased_since.load(Ordering::Acquire)
+        is_old(last_used) || last_used < self.shared.leased_since.load(Ordering::Acquire)
     }
 }
 

@@ -28,11 +28,21 @@ impl Default for Directives {
     }
 }
 
+/// What language a file is in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Syntax {
+    /// The one that its `# syntax=` names; that of `docker/dockerfile` if it names none.
+    #[default]
+    OfFile,
+    /// That of `docker/dockerfile`, whatever it names.
+    Dockerfile,
+}
+
 /// Repositories whose frontends read the language that is read here.
 const KNOWN_FRONTENDS: [&str; 2] = ["docker/dockerfile", "docker/dockerfile-upstream"];
 
 /// Reads the directives of `source`; returns them and the offset of the first line behind them.
-pub(super) fn read(source: &str, errors: &mut Vec<Diagnostic>) -> (Directives, usize) {
+pub(super) fn read(source: &str, syntax: Syntax, errors: &mut Vec<Diagnostic>) -> (Directives, usize) {
     let mut position = if source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     if source[position..].starts_with("#!") {
         position = line_end(source, position);
@@ -65,7 +75,7 @@ pub(super) fn read(source: &str, errors: &mut Vec<Diagnostic>) -> (Directives, u
                     .with_hint("use `\\` or a backtick"),
                 ),
             }
-        } else if name_text == "syntax" {
+        } else if name_text == "syntax" && syntax == Syntax::OfFile {
             errors.extend(refuse_foreign_frontend(&value));
         }
         position = line_end(source, position);
@@ -87,16 +97,26 @@ fn directive(source: &str, position: usize) -> Option<(Word, Word)> {
     (well_formed && !value.is_empty()).then(|| (word(name, name_start), word(value, value_start)))
 }
 
-fn refuse_foreign_frontend(value: &Word) -> Option<Diagnostic> {
-    let image = value.value.split_whitespace().next().unwrap_or_default();
+/// Whether the frontend that is the image `image` reads the language that is read here.
+pub fn reads(image: &str) -> bool {
+    KNOWN_FRONTENDS.contains(&repository(image).as_str())
+}
+
+/// The last two parts of the name of an image, without tag and digest.
+fn repository(image: &str) -> String {
     let untagged = image.split('@').next().unwrap_or_default();
     let (path, last) = untagged.rsplit_once('/').unwrap_or(("", untagged));
     let name = last.split(':').next().unwrap_or_default();
     let owner = path.rsplit('/').next().unwrap_or_default();
-    let repository = format!("{owner}/{name}");
-    if KNOWN_FRONTENDS.contains(&repository.as_str()) {
+    format!("{owner}/{name}")
+}
+
+fn refuse_foreign_frontend(value: &Word) -> Option<Diagnostic> {
+    let image = value.value.split_whitespace().next().unwrap_or_default();
+    if reads(image) {
         return None;
     }
+    let repository = repository(image);
     let hint = match nearest(&repository, KNOWN_FRONTENDS) {
         Some(known) => format!("did you mean `{known}`?"),
         None => "only the language of `docker/dockerfile` can be read; remove the line if the file is written in it"

@@ -1,10 +1,13 @@
 //! Secrets of the person who builds: where they come from, and that nobody else gets to see them.
 //!
 //! A value is in the memory of this process, goes to the sandbox over a socket, and lies there in a file system in memory
-//! or in a variable. It is in no key, no record, no layer and no history, and what a step prints of it is struck out
-//! ([`Redacted`](super::redact::Redacted)).
+//! or in a variable. It is in no key, no record, no layer and no history, and what a step prints of it is struck out. Some go
+//! to servers instead, as [`Authorization`].
 
-use super::ExecError;
+mod authorization;
+
+pub use authorization::Authorization;
+
 use std::{
     collections::BTreeMap,
     fmt, fs,
@@ -28,6 +31,16 @@ pub enum SecretSource {
     Command(String),
 }
 
+/// A secret that was given, but cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the secret {id:?}: {error}")]
+pub struct SecretError {
+    /// Its name.
+    pub id: String,
+    /// What the system said.
+    pub error: io::Error,
+}
+
 /// The bytes of a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretValue(Arc<[u8]>);
@@ -41,7 +54,7 @@ pub struct Secrets {
 
 impl SecretValue {
     /// The bytes, for whoever is meant to have them.
-    pub(super) fn expose(&self) -> &[u8] {
+    pub fn expose(&self) -> &[u8] {
         &self.0
     }
 }
@@ -59,7 +72,7 @@ impl Secrets {
     }
 
     /// The value of a secret; `None` if nobody gave one of this id. May take long.
-    pub(super) fn get(&self, id: &str) -> Result<Option<SecretValue>, ExecError> {
+    pub fn get(&self, id: &str) -> Result<Option<SecretValue>, SecretError> {
         let Some(source) = self.sources.get(id) else { return Ok(None) };
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = read.get(id) {
@@ -69,7 +82,7 @@ impl Secrets {
             0..=SECRET_MAX => Ok(SecretValue(bytes.into())),
             _ => Err(io::Error::other(format!("it is larger than {SECRET_MAX} bytes"))),
         });
-        let value = value.map_err(|error| ExecError::SecretSource { id: id.to_owned(), error })?;
+        let value = value.map_err(|error| SecretError { id: id.to_owned(), error })?;
         read.insert(id.to_owned(), value.clone());
         Ok(Some(value))
     }
@@ -112,7 +125,7 @@ impl SecretSource {
 mod tests {
     use super::*;
 
-    fn get(source: SecretSource) -> Result<Option<SecretValue>, ExecError> {
+    fn get(source: SecretSource) -> Result<Option<SecretValue>, SecretError> {
         Secrets::new(BTreeMap::from([("id".to_owned(), source)])).get("id")
     }
 
