@@ -7,7 +7,7 @@ use super::{
     call::{Call, CallArgs},
     config,
     debug_shell::Shell,
-    interruption,
+    gc, interruption,
 };
 use crate::{
     config::Config,
@@ -154,13 +154,14 @@ impl CacheArgs {
 pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
     let (privilege, isolation) = args.steps.enter()?;
     let config = config::load()?;
-    let request = request(args, &config, privilege, isolation)?;
+    let mut request = request(args, &config, privilege, isolation)?;
     let progress = match config::progress_mode(args.progress, &config)? {
         // Lines that are rewritten, and a shell in between, would be in each other's way.
         Mode::Auto | Mode::Tty if args.run.debug_shell.is_some() => Mode::Plain,
         other => other,
     };
     let store = args.store.open()?;
+    request.gc = gc::policy(&config, store.disk_total())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
     let options = registry::Options {
         ca_certificates: args.grants.ca_certificates(&config).to_vec(),
@@ -327,6 +328,7 @@ impl DefinitionArgs {
             steps: StepOptions::default(),
             jobs: 1,
             explains: false,
+            gc: None,
             cache_from: Vec::new(),
             cache_to: Vec::new(),
             pull: false,
@@ -359,6 +361,7 @@ fn request(args: &BuildArgs, config: &Config, privilege: Privilege, isolation: I
         steps: StepOptions { debug_shell: args.run.debug_shell(), ..args.steps.options(isolation)? },
         jobs: args.run.jobs.or(config.jobs.value.map(usize::from)).unwrap_or(cores.max(4)),
         explains: args.cache.explain,
+        gc: None,
         cache_from: cache_spec::sources(&args.cache.cache_from)?,
         cache_to: caches.map(cache_spec::target).collect::<Result<_, _>>()?,
         pull: args.cache.pull,

@@ -15,6 +15,7 @@ mod debug_shell;
 mod diff;
 mod explain;
 mod failed;
+mod gc;
 mod grants;
 mod history;
 mod images;
@@ -80,13 +81,13 @@ enum Command {
     Split(Box<rewrite::SplitArgs>),
     /// Compare two images, file by file and field by field; exit code 1 if they differ
     Diff(Box<DiffArgs>),
-    /// Run an image's command in the sandbox, for trying it out
-    Run(Box<run::RunArgs>),
     /// Say why the steps of the last build ran, or did not have to
     Explain(ExplainArgs),
     /// Look at the last builds
     #[command(subcommand)]
     History(HistoryCommand),
+    /// Run an image's command in the sandbox, for trying it out
+    Run(Box<run::RunArgs>),
     /// Look after the store
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -139,6 +140,8 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => {
             return diff::diff(&args).unwrap_or_else(|failed| failed.tell());
         }
+        Command::Explain(args) => explain::explain(&args),
+        Command::History(command) => history::history(&command),
         Command::Run(args) => {
             return run::run(&args).unwrap_or_else(|failed| failed.tell());
         }

@@ -75,9 +75,12 @@ pub struct Built {
 
 /// Builds, exports, and leaves a durable store, also when it fails.
 pub async fn build(store: &Store, client: &Client, request: Request, events: &Events) -> Result<Built, BuildError> {
+    let keeper = request.gc.as_ref().map(|policy| store.keep_within(policy));
     let lease = store.lease()?;
     let built = run(store, client, request, events).await;
     drop(lease);
+    // What it may have to collect is on the disk when others hear that the build is done.
+    tokio::task::block_in_place(|| drop(keeper));
     store.make_durable()?;
     built
 }

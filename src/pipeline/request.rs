@@ -6,6 +6,7 @@ use crate::{
     context::Given,
     exec::{Grants, StepOptions},
     export::ImageOptions,
+    store::GcPolicy,
 };
 use flashbuild_frontend::{dockerfile::Options, reference::Reference};
 
@@ -30,6 +31,8 @@ pub struct Request {
     pub jobs: usize,
     /// Whether people are told of every step why it ran.
     pub explains: bool,
+    /// What the store is kept within meanwhile, if it is.
+    pub gc: Option<GcPolicy>,
     /// Caches to look into.
     pub cache_from: Vec<CacheSource>,
     /// Caches to write.
