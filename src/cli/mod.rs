@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 the build failed, 2 wrong usage, 3 the environment, 130 interrupted.
 
 mod analyze;
+mod attest;
 mod build;
 mod build_args;
 mod cache;
@@ -31,6 +32,7 @@ mod store;
 
 use crate::progress::Output;
 use analyze::AnalyzeArgs;
+use attest::AttestArgs;
 use build::BuildArgs;
 use cache::CacheCommand;
 use clap::{CommandFactory as _, Parser, Subcommand};

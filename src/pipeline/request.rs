@@ -2,6 +2,7 @@
 
 use super::{CacheExport, Destination, Entitlement};
 use crate::{
+    attest,
     cache::Place,
     context::Given,
     exec::{Grants, StepOptions},
@@ -22,6 +23,10 @@ pub struct Request {
     pub outputs: Vec<Destination>,
     /// What the image's documents are like where nothing else is said.
     pub image: ImageOptions,
+    /// What is said of it.
+    pub attest: attest::Options,
+    /// Who signs what is pushed.
+    pub signer: Option<attest::Signer>,
     /// How processes run on this machine.
     pub steps: StepOptions,
     /// How many processes may run at once.
