@@ -224,11 +224,12 @@ impl Damaged<'_> {
     }
 }
 
+type Damage = fn(&Damaged<'_>);
+
 #[test]
 fn what_was_tampered_with_is_refused_and_the_step_runs() {
     const DOCKERFILE: &str = "FROM busybox\nRUN seq 1 3000 > /a\nRUN seq 1 4000 > /b\n";
     let all = ["RUN seq 1 3000", "RUN seq 1 4000"];
-    type Damage = fn(&Damaged<'_>);
     let cases: [(&str, Damage, &[&str], &str); 7] = [
         (
             "a layer",
@@ -376,4 +377,69 @@ fn a_cache_that_cannot_be_had_is_no_reason_not_to_build() {
         refused.stderr
     );
     work.build(&["--cache-to", &format!("{to},ignore-error=true")]).succeeds();
+}
+
+/// A step that fills a cache of eight megabytes if it is empty, adds a line, and shows what is in it.
+const MOUNT: &str = "FROM busybox
+ARG NUMBER
+RUN --mount=type=cache,id=m,target=/m \\
+    test -f /m/big || dd if=/dev/urandom of=/m/big bs=65536 count=128; \\
+    mkdir -p /m/d && echo $NUMBER >> /m/d/log && chown 7:8 /m/d/log && cat /m/d/log > /log && sha256sum /m/big > /sum \\
+    && stat -c '%u %g %Y' /m/d/log /m/big > /stat
+";
+
+fn folder_bytes(folder: &Path) -> u64 {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+}
+
+#[test]
+fn a_cache_of_steps_travels_and_a_small_change_costs_little() {
+    let Some(work) = workspace(MOUNT) else { return };
+    let cache = work.path("cache").display().to_string();
+    let (from, to) = (format!("type=local,src={cache},mounts=m"), format!("type=local,dest={cache},mounts=m"));
+    let run = |store, number: &str, flags: &[&str]| {
+        let (out, number) = (format!("type=local,dest={}", work.path("out").display()), format!("NUMBER={number}"));
+        let run = work.build(&[&["-o", &out, "--build-arg", &number], flags].concat()).store(store).succeeds();
+        let read = |name: &str| work.read(&format!("out/{name}"));
+        (read("log"), read("sum"), read("stat"), run.raw)
+    };
+    let (_, sum, stat, _) = run("one", "1", &["--cache-to", &to]);
+    let whole = folder_bytes(&work.path("cache/blobs/sha256"));
+    assert!(whole > 8 << 20, "{whole}");
+
+    let (log, restored, again, _) = run("two", "2", &["--cache-from", &from, "--cache-to", &to]);
+    assert_eq!((log.as_str(), &restored), ("1\n2\n", &sum));
+    let big = |stat: &str| stat.lines().nth(1).unwrap().to_owned();
+    assert_eq!(big(&again), big(&stat), "owner and time are what they were");
+    let grown = folder_bytes(&work.path("cache/blobs/sha256")) - whole;
+    assert!(grown < whole / 3, "{grown} of {whole}");
+
+    // Who does not ask for it gets none of it.
+    let (log, other, _, _) = run("three", "3", &["--cache-from", &format!("type=local,src={cache}")]);
+    assert_eq!(log, "3\n");
+    assert_ne!(other, sum);
+
+    // One file takes it along, too.
+    let team = work.path("team").display().to_string();
+    work.flashbuild("cache", &["export", &team, "--mounts", "m"]).store("two").succeeds();
+    let said = work.flashbuild("cache", &["import", &team]).store("four").succeeds().stdout;
+    assert!(said.contains("1 caches of steps"), "{said}");
+    let (log, restored, _, _) = run("four", "4", &[]);
+    assert_eq!((log.as_str(), &restored), ("1\n2\n4\n", &sum));
+
+    // What is damaged is refused: the step begins with an empty cache.
+    let damaged = Damaged { work: &work };
+    let chunks = damaged.records()["mounts"][0]["chunks"].as_array().unwrap().clone();
+    damaged.flip(&damaged.path(&chunks[3]["digest"]));
+    let (log, _, _, said) = run("five", "5", &["--cache-from", &from]);
+    assert_eq!(log, "5\n");
+    assert!(said.contains("is refused"), "{said}");
+    // So is a whole one of which another promised something else.
+    damaged.flip(&damaged.path(&chunks[3]["digest"]));
+    let mut records = damaged.records();
+    records["mounts"][0]["chunks"].as_array_mut().unwrap().remove(2);
+    damaged.publish(&records);
+    let (log, _, _, said) = run("six", "6", &["--cache-from", &from]);
+    assert_eq!(log, "6\n");
+    assert!(said.contains("is refused"), "{said}");
 }

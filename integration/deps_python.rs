@@ -12,7 +12,7 @@ use std::{
 use zip::{ZipWriter, write::SimpleFileOptions};
 
 /// A wheel of one module whose answer is `answer`, as bytes.
-fn wheel(name: &str, version: &str, answer: &str) -> Vec<u8> {
+pub(crate) fn wheel(name: &str, version: &str, answer: &str) -> Vec<u8> {
     let info = format!("{name}-{version}.dist-info");
     let files = [
         (format!("{name}.py"), format!("answer = {answer:?}\n\n\ndef main():\n    print(answer)\n")),
@@ -29,7 +29,7 @@ fn wheel(name: &str, version: &str, answer: &str) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 

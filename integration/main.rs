@@ -11,6 +11,7 @@ mod authorization;
 mod bench;
 mod cache;
 mod cache_sharing;
+mod cache_team;
 mod certificates;
 mod check;
 mod concurrency;

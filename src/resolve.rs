@@ -61,6 +61,9 @@ pub async fn resolve(
     let image = client.image(reference, platform).await?;
     let blobs: Vec<_> = image.manifest.layers.iter().map(|layer| layer.digest).collect();
     store.note_places(reference.host(), reference.path(), &blobs)?;
+    // What the name means can be taken elsewhere.
+    store.put_blob(&image.manifest_bytes)?;
+    store.put_blob(&image.config_bytes)?;
     pin(reference, image.descriptor.digest.to_string(), &image.manifest.layers, image.config)
 }
 

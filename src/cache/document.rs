@@ -3,6 +3,7 @@
 //! It comes from anybody who may write to the cache, so it is read within limits and checked as a whole: one record that
 //! leads nowhere, and none is used.
 
+use super::mounts::CachedMount;
 use crate::{
     image::{Descriptor, DiffId, Manifest},
     layer::Algorithm,
@@ -38,6 +39,9 @@ pub struct CacheDocument {
     pub layers: Vec<CachedLayer>,
     /// What steps came to.
     pub records: Vec<CachedRecord>,
+    /// Caches of steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<CachedMount>,
 }
 
 /// A layer that records speak of.
@@ -67,7 +71,7 @@ pub struct CachedRecord {
 impl CacheDocument {
     /// A document that this version reads.
     pub(super) fn new(layers: Vec<CachedLayer>, records: Vec<CachedRecord>) -> Self {
-        Self { version: VERSION, keys: key::SCHEMA.to_owned(), layers, records }
+        Self { version: VERSION, keys: key::SCHEMA.to_owned(), layers, records, mounts: Vec::new() }
     }
 
     /// Reads a document; what is wrong with it, in a few words, if it cannot be used. `manifest` is the one that holds its
@@ -79,7 +83,8 @@ impl CacheDocument {
         Ok(document)
     }
 
-    fn check(&self, manifest: Option<&Manifest>) -> Result<(), String> {
+    /// What is wrong with it; see [`CacheDocument::read`].
+    pub(super) fn check(&self, manifest: Option<&Manifest>) -> Result<(), String> {
         if self.version != VERSION || self.keys != key::SCHEMA {
             return Err("another version of flashbuild made it".to_owned());
         }
@@ -99,6 +104,11 @@ impl CacheDocument {
             }
             if Algorithm::of_media_type(blob.media_type.as_ref()).is_none() {
                 return Err(format!("layer {} is {}, which is no layer", layer.diff_id, blob.media_type));
+            }
+        }
+        for chunk in self.mounts.iter().flat_map(|mount| &mount.chunks) {
+            if !held.contains(&(chunk.digest, chunk.size)) {
+                return Err(format!("chunk {} is not in its manifest", chunk.digest));
             }
         }
         let mut seen = HashSet::new();

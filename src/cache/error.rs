@@ -1,6 +1,6 @@
 //! Why a cache could not be read or written.
 
-use crate::{image::BlobDigest, layer::LayerError, registry::RegistryError, store::StoreError};
+use crate::{image::BlobDigest, layer::LayerError, packages::PackageError, registry::RegistryError, store::StoreError};
 use std::{io, path::PathBuf};
 
 /// Why a cache could not be read or written.
@@ -15,6 +15,9 @@ pub enum CacheError {
     /// The registry failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// Artifacts of packages.
+    #[error(transparent)]
+    Package(Box<PackageError>),
     /// What is there is no cache, or a damaged one.
     #[error("{origin} cannot be used as a cache: {problem}")]
     Unusable {
@@ -42,8 +45,15 @@ pub enum CacheError {
 }
 
 impl CacheError {
+    #[expect(clippy::needless_pass_by_value, reason = "an error is passed on as it comes")]
     pub(super) fn unusable(origin: &str, problem: impl ToString) -> Self {
         Self::Unusable { origin: origin.to_owned(), problem: problem.to_string() }
+    }
+}
+
+impl From<PackageError> for CacheError {
+    fn from(error: PackageError) -> Self {
+        Self::Package(Box::new(error))
     }
 }
 

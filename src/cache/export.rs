@@ -1,7 +1,8 @@
 //! What a build used, for others: the layers that the cache lacks, and the records in place of those that were there.
 
 use super::{
-    Backend, CacheDocument, CacheError, CachedLayer, CachedRecord, Imported, Published, document::CONFIG_TYPE,
+    Backend, CacheDocument, CacheError, CachedLayer, CachedMount, CachedRecord, Imported, MountIds, Published,
+    chunks::Chunk, document::CONFIG_TYPE, mounts,
 };
 use crate::{
     image::{
@@ -15,7 +16,7 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, TryStreamExt as _};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A step of a build, and what it came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,8 @@ pub struct ExportOptions {
     pub docker_types: bool,
     /// A manifest; else an index of it.
     pub image_manifest: bool,
+    /// The caches of steps that go along.
+    pub mounts: MountIds,
 }
 
 /// What an export came to.
@@ -111,9 +114,14 @@ pub async fn export(
             blob: blob.as_ref().map(|blob| describe(blob, options)),
         })
         .collect();
-    let blobs: Vec<Descriptor> = listed.iter().filter_map(|layer| layer.blob.clone()).collect();
+    let mut blobs: Vec<Descriptor> = listed.iter().filter_map(|layer| layer.blob.clone()).collect();
     report.layers = blobs.len();
-    let config = json(cache, &CacheDocument::new(listed, records))?;
+    let mut document = CacheDocument::new(listed, records);
+    let (mounts, bytes) = put_mounts(cache, &options.mounts, layers, step).await?;
+    report.bytes += bytes;
+    document.mounts = mounts;
+    blobs.extend(document.mounts.iter().flat_map(|mount| &mount.chunks).map(Chunk::describe));
+    let config = json(cache, &document)?;
     let config_described = Descriptor::of(CONFIG_TYPE.into(), &config);
     report.bytes += cache.put(&config_described, &BlobSource::Bytes(config), layers.store(), &|_| ()).await?;
     cache.publish(&published(cache, config_described, blobs, options)?).await?;
@@ -131,10 +139,10 @@ fn blob(
     if let Some(blob) = layers.known_blob(diff_id, options.compression)? {
         return Ok(blob);
     }
-    if !options.force_compression {
-        if let Some(blob) = layers.store().layer_blobs(diff_id)?.into_iter().find(|blob| blob.here) {
-            return Ok(blob);
-        }
+    if !options.force_compression
+        && let Some(blob) = layers.store().layer_blobs(diff_id)?.into_iter().find(|blob| blob.here)
+    {
+        return Ok(blob);
     }
     let claimed = layers.claimed(diff_id).filter(|_| imported.has(diff_id));
     match (tokio::task::block_in_place(|| layers.blob(diff_id, &options.compression)), claimed) {
@@ -166,6 +174,38 @@ async fn put(
     cache.put(&described, &BlobSource::File(path), store, &told).await
 }
 
+/// Adds the chunks of caches of steps that the cache lacks; returns how many bytes were written, too.
+async fn put_mounts(
+    cache: &dyn Backend,
+    wanted: &MountIds,
+    layers: &Layers,
+    step: &Step,
+) -> Result<(Vec<CachedMount>, u64), CacheError> {
+    if wanted.0.is_empty() {
+        return Ok((Vec::new(), 0));
+    }
+    let store = layers.store();
+    let there = cache.manifests(store).await?;
+    let known: HashSet<BlobDigest> = there.iter().flat_map(|there| &there.layers).map(|blob| blob.digest).collect();
+    let (mounts, in_use) = tokio::task::block_in_place(|| mounts::pack(layers, wanted, &known))?;
+    for id in in_use {
+        step.notice(format!("the cache {id:?} is left out: a step uses it now"));
+    }
+    let mut missing: HashSet<Chunk> = mounts.iter().flat_map(|mount| &mount.chunks).copied().collect();
+    missing.retain(|chunk| !known.contains(&chunk.digest));
+    let puts: FuturesUnordered<_> = missing
+        .into_iter()
+        .map(|chunk| async move {
+            let path = store.blob_path(&chunk.digest)?;
+            let lost = || CacheError::Lost { origin: "the store".to_owned(), digest: chunk.digest };
+            let source = BlobSource::File(path.ok_or_else(lost)?);
+            cache.put(&chunk.describe(), &source, store, &|_| ()).await
+        })
+        .collect();
+    let written: Vec<u64> = puts.try_collect().await?;
+    Ok((mounts, written.iter().sum()))
+}
+
 fn describe(blob: &LayerBlob, options: &ExportOptions) -> Descriptor {
     let media_type = match (Algorithm::of_media_type(&blob.media_type), options.docker_types) {
         (Some(Algorithm::Gzip), true) => DOCKER_LAYER_GZIP,
@@ -183,7 +223,7 @@ fn published(
     options: &ExportOptions,
 ) -> Result<Published, CacheError> {
     // Two layers may be one blob only if one of them is a lie; still, a manifest names each blob once.
-    let mut seen: std::collections::HashSet<BlobDigest> = std::collections::HashSet::new();
+    let mut seen: HashSet<BlobDigest> = HashSet::new();
     blobs.retain(|blob| seen.insert(blob.digest));
     let kind = if options.docker_types { DOCKER_MANIFEST.into() } else { MediaType::ImageManifest };
     let manifest = Manifest {

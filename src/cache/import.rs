@@ -1,16 +1,21 @@
 //! What other builds have done: records of all caches that a build reads, and their layers once somebody needs them.
 
-use super::{Backend, CacheDocument, CacheError, document, inline};
+use super::{Backend, CacheDocument, CacheError, CachedMount, MountIds, document, inline, mounts};
 use crate::{
     image::{Descriptor, DiffId, Manifest, is_image_config},
     layer::Layers,
     solver::event::{Events, Step},
-    store::{LayerBlob, RecordKey, Store},
+    store::{CacheIdentity, LayerBlob, RecordKey, Store},
 };
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
+
+/// Chunks that are fetched at a time.
+const AT_ONCE: usize = 16;
 
 /// What was imported for a build.
 #[derive(Default)]
@@ -18,9 +23,13 @@ pub struct Imported {
     origins: BTreeSet<String>,
     definitions: HashMap<RecordKey, Vec<Found>>,
     contents: HashMap<RecordKey, Vec<Found>>,
-    places: HashMap<DiffId, Vec<(Arc<dyn Backend>, Descriptor)>>,
+    places: HashMap<DiffId, Vec<CachedCopy>>,
+    mounts: Vec<(Arc<dyn Backend>, CachedMount)>,
     state: Mutex<State>,
 }
+
+/// A cache that has a layer, and the blob that it is there.
+type CachedCopy = (Arc<dyn Backend>, Descriptor);
 
 #[derive(Default)]
 struct State {
@@ -44,9 +53,15 @@ pub struct Found {
 }
 
 impl Imported {
-    /// Reads the records of `caches`. One that cannot be read is no reason not to build: people are told.
-    pub async fn load(caches: &[Arc<dyn Backend>], store: &Store, layers: &Layers, events: &Events) -> Self {
-        let read = caches.iter().map(|cache| async move {
+    /// Reads the records of `caches`, and which caches of steps may be taken from each. One that cannot be read is no reason
+    /// not to build: people are told.
+    pub async fn load(
+        caches: &[(Arc<dyn Backend>, MountIds)],
+        store: &Store,
+        layers: &Layers,
+        events: &Events,
+    ) -> Self {
+        let read = caches.iter().map(|(cache, _)| async move {
             let step = events.step(format!("import cache from {}", cache.origin()));
             match documents(&**cache, store).await {
                 Ok(documents) => {
@@ -65,9 +80,11 @@ impl Imported {
             }
         });
         let mut imported = Self::default();
-        for (cache, documents) in caches.iter().zip(futures_util::future::join_all(read).await) {
+        for ((cache, mounts), documents) in caches.iter().zip(futures_util::future::join_all(read).await) {
             imported.origins.insert(cache.origin().to_owned());
-            for document in documents {
+            for mut document in documents {
+                let wanted = document.mounts.drain(..).filter(|mount| mounts.contains(&mount.identity));
+                imported.mounts.extend(wanted.map(|mount| (Arc::clone(cache), mount)));
                 imported.add(cache, document);
             }
         }
@@ -162,6 +179,26 @@ impl Imported {
         Err(last.unwrap_or_else(|| crate::layer::LayerError::Absent(*diff_id).into()))
     }
 
+    /// Fills the empty folder of a cache of steps with what a build elsewhere left in it; whether there was something.
+    pub async fn restore(
+        &self,
+        layers: &Layers,
+        identity: &CacheIdentity,
+        data: &Path,
+        step: &Step,
+    ) -> Result<bool, CacheError> {
+        for (cache, mount) in self.mounts.iter().filter(|(_, mount)| mount.identity == *identity) {
+            match restore(&**cache, mount, layers, data).await {
+                Ok(()) => return Ok(true),
+                Err(CacheError::Store(error)) => return Err(error.into()),
+                Err(error) => {
+                    step.notice(format!("the cache {:?} of {} is refused: {error}", identity.id, cache.origin()));
+                }
+            }
+        }
+        Ok(false)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -181,11 +218,18 @@ async fn fetch(
         }
     };
     cache.fetch(blob, layers.store(), &told).await?;
-    Ok(tokio::task::block_in_place(|| layers.accept(diff_id, &claim(blob)))?)
+    Ok(tokio::task::block_in_place(|| layers.accept(diff_id, &[], &claim(blob)))?)
+}
+
+async fn restore(cache: &dyn Backend, mount: &CachedMount, layers: &Layers, data: &Path) -> Result<(), CacheError> {
+    let fetched =
+        mount.chunks.iter().map(|chunk| async move { cache.fetch(&chunk.describe(), layers.store(), &|_| ()).await });
+    futures_util::stream::iter(fetched).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+    tokio::task::block_in_place(|| mounts::unpack(layers, mount, data))
 }
 
 /// A blob of a cache as one of a layer.
-fn claim(blob: &Descriptor) -> LayerBlob {
+pub(super) fn claim(blob: &Descriptor) -> LayerBlob {
     let media_type = blob.media_type.to_string();
     LayerBlob { encoding: String::new(), digest: blob.digest, size: blob.size, media_type, here: false, index: None }
 }

@@ -16,6 +16,10 @@
 //! | `registry` | a tag of a repository | `registry` |
 //! | `inline` | the configuration of the image itself | `inline` |
 //!
+//! Caches of steps (`RUN --mount=type=cache`) travel along if both sides ask for them: `mounts`, `chunks`.
+//!
+//! A cache of many builds can also be one file, for people to hand around: `team`.
+//!
 //! # What is believed
 //!
 //! Whoever can write to a cache decides what the builds that read it come to: a record cannot be checked without running
@@ -29,18 +33,23 @@
 //!   that origin. A build that reads an untrusted cache leaves nothing to builds that do not.
 //! - Documents have limits, and refer to their own layers only.
 
+mod chunks;
 mod document;
 mod error;
 mod export;
 mod import;
 mod inline;
 mod local;
+mod mounts;
 mod place;
 mod registry;
+mod team;
 
 pub use document::{CacheDocument, CachedLayer, CachedRecord};
 pub use error::CacheError;
 pub use export::{ExportOptions, ExportReport, Mode, Used, export};
 pub use import::{Found, Imported};
 pub use inline::inline;
-pub use place::{Backend, Place, Published};
+pub use mounts::{CachedMount, MountIds};
+pub use place::{Backend, CacheSource, Place, Published};
+pub use team::{BuildNote, TeamReport, export_team, import_team};

@@ -1,6 +1,6 @@
 //! Where a cache is, and what can be done there.
 
-use super::{CacheError, local::LocalCache, registry::RegistryCache};
+use super::{CacheError, MountIds, local::LocalCache, registry::RegistryCache};
 use crate::{
     image::{BlobDigest, Descriptor, Manifest},
     registry::{BlobSource, Client, Progress},
@@ -38,6 +38,15 @@ impl Place {
             Self::Registry { reference } => Arc::new(RegistryCache::new(client.clone(), reference.clone())),
         })
     }
+}
+
+/// A cache to look into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheSource {
+    /// Where it is.
+    pub place: Place,
+    /// The caches of steps that may be taken from it.
+    pub mounts: MountIds,
 }
 
 /// What a cache's manifest leads to it by: itself, or an index of it alone.

@@ -1,6 +1,9 @@
 //! `cache du` and `cache prune`: what the store takes, and less of it.
 
-use super::{Failed, StoreArgs};
+use super::{
+    Failed, StoreArgs,
+    cache_team::{self, ExportArgs, ImportArgs},
+};
 use crate::{
     config::{bytes, duration},
     progress::{ByteSize, Output, Table},
@@ -14,6 +17,10 @@ use std::time::Duration;
 pub(super) enum CacheCommand {
     /// Show what the store takes on the disk, by kind
     Du(DuArgs),
+    /// Write what the last builds used to one file: records, layers, packages, base images
+    Export(ExportArgs),
+    /// Take such a file in
+    Import(ImportArgs),
     /// Remove what no named image keeps and no running build uses, least recently used first
     Prune(PruneArgs),
 }
@@ -44,6 +51,8 @@ pub(super) fn cache(command: &CacheCommand) -> Result<(), Failed> {
     sandbox::enter_user_namespace().map_err(Failed::environment)?;
     match command {
         CacheCommand::Du(args) => du(args),
+        CacheCommand::Export(args) => cache_team::export(args),
+        CacheCommand::Import(args) => cache_team::import(args),
         CacheCommand::Prune(args) => prune(args),
     }
 }

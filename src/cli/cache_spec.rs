@@ -6,12 +6,14 @@
 //! | `local` | a folder | `src` or `dest`, `tag`, `digest` (to read) |
 //! | `inline` | the image's own configuration (to write; read it as `registry`) | |
 //!
+//! Both have `mounts`, the ids of caches of steps that go along (several in quotes: `"mounts=a,b"`; `*` is all).
+//!
 //! Those to write also have `mode`, `compression`, `compression-level`, `force-compression`, `oci-mediatypes`,
 //! `image-manifest` and `ignore-error`.
 
 use super::{Failed, keys::Keys};
 use crate::{
-    cache::{ExportOptions, Mode, Place},
+    cache::{CacheSource, ExportOptions, Mode, MountIds, Place},
     layer::Compression,
     pipeline::{CacheExport, CacheTo},
 };
@@ -19,23 +21,23 @@ use crate::{
 const DEFAULT_TAG: &str = "latest";
 
 /// Reads all `--cache-from`. As with buildx, one value may be several names.
-pub(super) fn sources(specs: &[String]) -> Result<Vec<Place>, Failed> {
-    let mut places = Vec::new();
+pub(super) fn sources(specs: &[String]) -> Result<Vec<CacheSource>, Failed> {
+    let mut sources = Vec::new();
     for spec in specs {
         if spec.contains('=') {
-            places.push(source(spec)?);
+            sources.push(source(spec)?);
         } else {
             for name in spec.split(',') {
                 let reference = name.trim().parse();
                 let reference = reference.map_err(|error| Failed::usage(format!("--cache-from {spec:?}: {error}")))?;
-                places.push(Place::Registry { reference });
+                sources.push(CacheSource { place: Place::Registry { reference }, mounts: MountIds::default() });
             }
         }
     }
-    Ok(places)
+    Ok(sources)
 }
 
-fn source(spec: &str) -> Result<Place, Failed> {
+fn source(spec: &str) -> Result<CacheSource, Failed> {
     let mut keys = Keys::read("--cache-from", spec)?;
     let kind = keys.text("type").unwrap_or_else(|| "registry".to_owned());
     let place = match kind.as_str() {
@@ -49,8 +51,14 @@ fn source(spec: &str) -> Result<Place, Failed> {
         "inline" => return Err(keys.wrong("name the image itself: type=registry,ref=NAME")),
         other => return Err(keys.wrong(&format!("unknown type {other:?}: expected registry or local"))),
     };
+    let mounts = mounts(&mut keys);
     keys.end()?;
-    Ok(place)
+    Ok(CacheSource { place, mounts })
+}
+
+fn mounts(keys: &mut Keys<'_>) -> MountIds {
+    let ids = keys.text("mounts").unwrap_or_default();
+    MountIds(ids.split(',').map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned).collect())
 }
 
 /// Reads a `--cache-to`; a name alone is that of a cache in a registry.
@@ -80,7 +88,11 @@ pub(super) fn target(spec: &str) -> Result<CacheExport, Failed> {
         force_compression: keys.flag("force-compression")?.unwrap_or(false),
         docker_types: !keys.flag("oci-mediatypes")?.unwrap_or(true),
         image_manifest: keys.flag("image-manifest")?.unwrap_or(true),
+        mounts: mounts(&mut keys),
     };
+    if place.is_none() && options.mounts != MountIds::default() {
+        return Err(keys.wrong("an image holds its own layers only, and no mounts"));
+    }
     let ignore_error = keys.flag("ignore-error")?.unwrap_or(false);
     keys.end()?;
     let to = place.map_or(CacheTo::Inline, |place| CacheTo::Place { place, options });
@@ -102,15 +114,21 @@ mod tests {
     #[test]
     fn sources_are_read_as_buildx_reads_them() {
         let read = |spec: &str| match sources(&[spec.to_owned()]) {
-            Ok(places) => places.iter().map(|place| format!("{place:?}")).collect::<Vec<_>>().join(" "),
+            Ok(sources) => sources
+                .iter()
+                .map(|source| format!("{:?} {:?}", source.place, source.mounts.0))
+                .collect::<Vec<_>>()
+                .join(" "),
             Err(failed) => failed.text().to_owned(),
         };
         let digest = crate::image::Digest::of(b"").to_string();
         for (spec, expected) in [
-            ("type=local,src=/c", r#"Local { folder: "/c", tag: "latest", digest: None }"#.to_owned()),
+            ("type=local,src=/c", r#"Local { folder: "/c", tag: "latest", digest: None } []"#.to_owned()),
             (
-                &format!("type=local,src=c,tag=main,digest={digest}"),
-                format!(r#"Local {{ folder: "c", tag: "main", digest: Some(BlobDigest({digest})) }}"#),
+                &format!("type=local,src=c,tag=main,digest={digest},\"mounts=/root/.cache,x\""),
+                format!(
+                    r#"Local {{ folder: "c", tag: "main", digest: Some(BlobDigest({digest})) }} ["/root/.cache", "x"]"#
+                ),
             ),
             (
                 "type=local,src=c,dest=d",
@@ -126,6 +144,7 @@ mod tests {
             [("a.example/b:c", vec!["a.example/b:c"]), ("a,b", vec!["a", "b"]), ("ref=a,type=registry", vec!["a"])]
         {
             let places = sources(&[spec.to_owned()]).unwrap_or_else(|failed| panic!("{}", failed.text()));
+            let places: Vec<Place> = places.into_iter().map(|source| source.place).collect();
             let wanted = names.iter().map(|name| Place::Registry { reference: name.parse().unwrap() });
             assert_eq!(places, wanted.collect::<Vec<_>>(), "{spec}");
         }

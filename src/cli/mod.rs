@@ -8,6 +8,7 @@ mod build;
 mod build_args;
 mod cache;
 mod cache_spec;
+mod cache_team;
 mod call;
 mod config;
 mod console;

@@ -1,9 +1,10 @@
-//! What a new cache starts with: its own permissions, or a copy of files of a tree.
+//! What a new cache starts with: its own permissions, a copy of files of a tree, or what a build elsewhere left in it.
 //!
 //! The copy is made of the folder of a layer, which is read-only and ours, into a folder that nobody else sees yet. So
 //! nothing changes while it is read; links are copied as links and never followed.
 
 use super::{Exec, ExecError, Product, mounts};
+use crate::{solver::event::Step, store::CacheIdentity};
 use flashbuild_frontend::graph::CacheMount;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid};
 use std::{
@@ -12,10 +13,18 @@ use std::{
     path::Path,
 };
 
-/// Makes the empty folder `data` what the mount says.
-pub(super) fn fill(exec: &Exec, cache: &CacheMount, inputs: &[Product], data: &Path) -> Result<(), ExecError> {
+/// Makes the empty folder `data` of a cache what the mount says, or what a build elsewhere left in it.
+pub(super) fn fill(
+    exec: &Exec,
+    cache: &CacheMount,
+    inputs: &[Product],
+    (identity, data): (&CacheIdentity, &Path),
+    step: &Step,
+) -> Result<(), ExecError> {
     let at = |error: io::Error| ExecError::Context { path: data.to_owned(), error };
-    if let Some(from) = cache.from {
+    let restored = exec.sources.imported().restore(&exec.layers, identity, data, step);
+    let is_restored = tokio::runtime::Handle::current().block_on(restored)?;
+    if let Some(from) = cache.from.filter(|_| !is_restored) {
         // Lowering put the files into one layer of their own.
         for folder in mounts::folders(exec, &inputs[from])? {
             copy(&folder, data).map_err(at)?;

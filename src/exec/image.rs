@@ -78,6 +78,11 @@ impl Sources {
         Ok(Self { client, images, blobs, imported, under_way: Mutex::default() })
     }
 
+    /// What was resolved, by the digest of the manifest.
+    pub fn images(&self) -> &BTreeMap<String, Source> {
+        &self.images
+    }
+
     /// What caches have.
     pub fn imported(&self) -> &Imported {
         &self.imported

@@ -221,7 +221,7 @@ async fn take_caches(
     for (identity, (usage, cache)) in wanted {
         let mut told = false;
         let held = loop {
-            let fill = |data: &Path| cache_mount::fill(exec, cache, inputs, data);
+            let fill = |data: &Path| cache_mount::fill(exec, cache, inputs, (&identity, data), step);
             match tokio::task::block_in_place(|| exec.store.try_cache_mount(&identity, usage, fill))? {
                 Some(held) => break held,
                 None if told => {}

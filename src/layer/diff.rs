@@ -111,6 +111,24 @@ pub(super) fn mark_deletions(folder: &Path, lower: &View, absent: &[Vec<u8>]) ->
     Ok(())
 }
 
+/// All that is in a folder that is no upper directory, sorted and ready to be packed. Sockets are removed.
+pub(super) fn everything(path: &Path) -> Result<Vec<Packable>, LayerError> {
+    let root = open_root(path)?;
+    let mut folder = Folder::new(Arc::clone(&root));
+    let mut changes = Vec::new();
+    for mut found in upper::walk(&root)? {
+        if found.entry.kind == EntryKind::Whiteout {
+            folder.remove(&found.entry.path).at_entry(&found.entry.path)?;
+            continue;
+        }
+        if let EntryKind::Dir { opaque } = &mut found.entry.kind {
+            *opaque = false;
+        }
+        changes.push(Change { found, kept: true, check: Check::Compute });
+    }
+    Ok(into_packable(changes, None, &root))
+}
+
 /// Marks what the lower tree has just the same, folders apart.
 fn compare(changes: &mut [Change], upper: &UpperDir<'_>, root: &Arc<OwnedFd>) -> Result<(), LayerError> {
     let mut to_read: Vec<(usize, ContentDigest)> = Vec::new();

@@ -42,6 +42,7 @@ mod entry_path;
 mod error;
 mod files;
 mod folder;
+mod loose;
 mod notice;
 mod ordered;
 mod pack;
@@ -237,15 +238,15 @@ impl Layers {
         self.known().claimed.get(diff_id).cloned()
     }
 
-    /// Takes a blob that is in the store and is said to be the layer `diff_id`: only if its content is, it counts as one of
-    /// the layer's blobs from now on, and its contents are known.
-    pub fn accept(&self, diff_id: &DiffId, blob: &LayerBlob) -> Result<(), LayerError> {
+    /// Takes a blob that is in the store and is said to be the layer `diff_id` on top of `lower`: only if its content is, it
+    /// counts as one of the layer's blobs from now on, and its contents are known.
+    pub fn accept(&self, diff_id: &DiffId, lower: &[DiffId], blob: &LayerBlob) -> Result<(), LayerError> {
         let archive = self.store.open_blob(&blob.digest)?.ok_or(LayerError::Absent(*diff_id))?;
-        let packed = apply::apply(archive, None, &mut self.below(&[]), self.limits)?;
+        let packed = apply::apply(archive, None, &mut self.below(lower), self.limits)?;
         check_diff_id(diff_id, &packed)?;
         let canonical = self.store.layer(diff_id)?.is_some_and(|layer| layer.canonical);
         self.keep(packed, canonical)?;
-        self.pulled(diff_id, &[], &blob.digest, blob.size, &blob.media_type)
+        self.pulled(diff_id, lower, &blob.digest, blob.size, &blob.media_type)
     }
 
     /// Whether the layer's contents can be told from what is here.

@@ -54,7 +54,7 @@ pub(super) async fn artifact(
 }
 
 /// The blob of an artifact that was fetched before.
-fn known(store: &Store, hash: &ArtifactHash) -> Result<Option<BlobDigest>, PackageError> {
+pub(super) fn known(store: &Store, hash: &ArtifactHash) -> Result<Option<BlobDigest>, PackageError> {
     let blob = match hash.to_string().parse::<BlobDigest>() {
         Ok(digest) => digest,
         Err(_) => match store.records(&[record_key(hash)])?.into_values().next() {
@@ -68,7 +68,7 @@ fn known(store: &Store, hash: &ArtifactHash) -> Result<Option<BlobDigest>, Packa
     Ok(store.blob_path(&blob)?.map(|_| blob))
 }
 
-fn record_key(hash: &ArtifactHash) -> RecordKey {
+pub(super) fn record_key(hash: &ArtifactHash) -> RecordKey {
     RecordKey(
         *blake3::Hasher::new_derive_key("flashbuild-artifact-1")
             .update(hash.to_string().as_bytes())

@@ -43,7 +43,7 @@ use crate::{
 };
 use flashbuild_frontend::package::{ArtifactHash, DepsPlan, DepsRequest, Ecosystem, Package, PackageLayout, PackageOp};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -60,6 +60,8 @@ pub struct Packages {
     addresses: Arc<Mutex<HashMap<ArtifactHash, Vec<Address>>>>,
     /// What resolvers answered in this build. Held while one is asked, because platforms ask for the same.
     answers: Arc<tokio::sync::Mutex<HashMap<RecordKey, String>>>,
+    /// Records that spare questions.
+    noted: Arc<Mutex<BTreeSet<RecordKey>>>,
 }
 
 /// What an ecosystem answers.
@@ -78,7 +80,35 @@ impl Packages {
     /// is known already and not locked.
     pub fn new(store: Store, client: Client, files: ContextFiles, lock: Arc<Lock>, ask: bool) -> Self {
         let ask = ask || lock.renews();
-        Self { store, client, files: Arc::new(files), lock, ask, addresses: Arc::default(), answers: Arc::default() }
+        Self {
+            store,
+            client,
+            files: Arc::new(files),
+            lock,
+            ask,
+            addresses: Arc::default(),
+            answers: Arc::default(),
+            noted: Arc::default(),
+        }
+    }
+
+    /// The keys of the records that would have answered all questions so far to indexes.
+    pub fn answers(&self) -> BTreeSet<RecordKey> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The records by which `artifacts` are found again whose hash is not that of their blob.
+    pub fn artifact_records<'a>(artifacts: impl IntoIterator<Item = &'a ArtifactHash>) -> BTreeSet<RecordKey> {
+        artifacts.into_iter().map(fetch::record_key).collect()
+    }
+
+    /// The blob of an artifact that was fetched before.
+    pub fn artifact_blob(store: &Store, artifact: &ArtifactHash) -> Result<Option<BlobDigest>, PackageError> {
+        fetch::known(store, artifact)
+    }
+
+    fn note_answer(&self, key: RecordKey) {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
     }
 
     /// Which layers a request comes to, and what to tell about it.

@@ -2,7 +2,7 @@
 
 use super::BuildError;
 use crate::{
-    cache::{self, Backend, ExportOptions, Imported, Place, Used},
+    cache::{self, Backend, BuildNote, CacheSource, ExportOptions, Imported, MountIds, Place, Used},
     exec::{Exec, ExecError},
     image::DiffId,
     layer::Layers,
@@ -48,16 +48,16 @@ pub enum CacheTo {
 
 /// Reads the caches that a build looks into.
 pub(super) async fn import(
-    from: &[Place],
+    from: &[CacheSource],
     store: &Store,
     client: &Client,
     layers: &Layers,
     events: &Events,
 ) -> Imported {
-    let mut caches: Vec<Arc<dyn Backend>> = Vec::new();
-    for place in from {
-        match place.open(client) {
-            Ok(cache) => caches.push(cache),
+    let mut caches: Vec<(Arc<dyn Backend>, MountIds)> = Vec::new();
+    for source in from {
+        match source.place.open(client) {
+            Ok(cache) => caches.push((cache, source.mounts.clone())),
             Err(error) => events.notice(format!("a cache is not used: {error}")),
         }
     }
@@ -94,6 +94,24 @@ impl Caches<'_> {
             })
         };
         Ok(keys.iter().filter_map(used).collect())
+    }
+
+    /// Notes what the build used under all of its names.
+    pub(super) fn note(&self, keys: &BTreeMap<NodeId, Key>, names: &[String]) -> Result<(), BuildError> {
+        let Exec { graph, sources, packages, store, .. } = self.exec;
+        let mut note = BuildNote {
+            records: keys.values().map(|key| RecordKey(key.0)).collect(),
+            answers: packages.answers(),
+            ..BuildNote::default()
+        };
+        for id in keys.keys() {
+            if let Op::Package(op) = &graph.node(*id).op {
+                note.artifacts.extend(op.packages.iter().map(|package| package.artifact.to_string()));
+            }
+        }
+        let images = sources.images().iter();
+        note.images.extend(images.map(|(digest, source)| (source.reference.to_string(), digest.clone())));
+        Ok(note.put(store, names)?)
     }
 
     /// Puts records into the image, if that is asked for.

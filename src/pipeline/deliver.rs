@@ -3,7 +3,7 @@
 use super::BuildError;
 use crate::{
     exec::{Need, Sources},
-    export::{self, BuiltIndex, Bundle, ExportError, ImageOptions, Layout, Sent},
+    export::{self, BuiltIndex, Bundle, ImageOptions, Layout, Sent},
     image::{DiffId, PREDICATE_TYPE},
     layer::Layers,
     registry::Client,
@@ -253,7 +253,10 @@ impl Dest {
     }
 
     /// Writes the file as a whole: until the end it is there under another name.
-    fn write(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), ExportError>) -> Result<(), BuildError> {
+    pub(super) fn write<E>(&self, write: impl FnOnce(&mut dyn Write) -> Result<(), E>) -> Result<(), BuildError>
+    where
+        BuildError: From<E>,
+    {
         let path = match self {
             Self::Stdout => return Ok(write(&mut io::stdout().lock())?),
             Self::File(path) => path,

@@ -19,6 +19,7 @@ mod on_hand;
 mod open;
 mod outcome;
 mod request;
+mod team;
 
 pub use analyze::analyze;
 pub use caches::{CacheExport, CacheTo};
@@ -33,6 +34,7 @@ pub use on_hand::{create_index, pull, push, remove, save, tag};
 pub use open::{OpenImage, open};
 pub use outcome::StepOutcome;
 pub use request::Request;
+pub use team::{TeamSelection, export_team, import_team};
 
 use crate::{
     attest::Provenance,
@@ -220,6 +222,8 @@ async fn attempt(
         }
     }
     caches.export(&used).await?;
+    let unnamed = [format!("untagged {}", image.descriptor.digest)];
+    caches.note(&keys, if names.is_empty() { &unnamed } else { &names })?;
     exec.keep_imported().map_err(|error| source.failed(&error, None))?;
     Ok(Built { image, steps, provenance: attesting.into_provenance() })
 }

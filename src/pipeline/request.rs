@@ -3,7 +3,7 @@
 use super::{CacheExport, Destination, Entitlement};
 use crate::{
     attest,
-    cache::Place,
+    cache::CacheSource,
     context::Given,
     exec::{Grants, StepOptions},
     export::ImageOptions,
@@ -34,7 +34,7 @@ pub struct Request {
     /// Whether people are told of every step why it ran.
     pub explains: bool,
     /// Caches to look into.
-    pub cache_from: Vec<Place>,
+    pub cache_from: Vec<CacheSource>,
     /// Caches to write.
     pub cache_to: Vec<CacheExport>,
     /// Whether names are always asked of their registry.

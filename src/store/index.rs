@@ -30,6 +30,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("recipes.sql"),
     include_str!("blob_index.sql"),
     include_str!("origins.sql"),
+    include_str!("build_notes.sql"),
 ];
 
 /// How long to wait for another process's transaction.

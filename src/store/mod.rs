@@ -31,6 +31,7 @@
 //! waiting for a lock. Not kept here: how the layers' contents are made or read, and what the records' values mean.
 
 mod blob;
+mod build_note;
 mod cache_mount;
 mod collect;
 mod durable;
@@ -55,6 +56,7 @@ mod usage;
 mod crash_tests;
 
 pub use blob::BlobWriter;
+pub use build_note::BuildNoteRow;
 pub use cache_mount::{CacheIdentity, CacheMount, CacheMountRow, CacheUse};
 pub use collect::{Collected, GcPolicy};
 pub use error::StoreError;
@@ -64,7 +66,7 @@ pub use lease::Lease;
 pub use lock::FileLock;
 pub use place::Place;
 pub use recipe::{RecipeRow, StepIdentity};
-pub use record::{FoundRecord, RecordKey, RecordKind, RecordLayer};
+pub use record::{EXPLICIT_IMPORT, FoundRecord, RecordKey, RecordKind, RecordLayer};
 pub use scratch::StageDir;
 pub use stat_cache::FileStamp;
 pub use usage::{DiskUsage, Usage};

@@ -53,6 +53,9 @@ pub struct RecordLayer {
     pub remote: bool,
 }
 
+/// The origin of what somebody imported into this store by hand. All builds find that.
+pub const EXPLICIT_IMPORT: &str = "import";
+
 /// A record that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundRecord {
@@ -103,7 +106,7 @@ const RENEW_LAYERS: [&str; 2] = [
 ];
 
 impl Store {
-    /// The values of those `keys` that have a record whose layers can be used, and that rests on this store alone.
+    /// The values of those `keys` that have a record whose layers can be used, and that rests on no cache.
     pub fn records(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Vec<u8>>, StoreError> {
         let found = self.records_from(keys, &BTreeSet::new())?;
         Ok(found.into_iter().map(|(key, record)| (key, record.value)).collect())
@@ -115,7 +118,8 @@ impl Store {
         keys: &[RecordKey],
         origins: &BTreeSet<String>,
     ) -> Result<HashMap<RecordKey, FoundRecord>, StoreError> {
-        let origins = serde_json::to_string(origins).expect("names are plain data");
+        let origins: Vec<&str> = origins.iter().map(String::as_str).chain([EXPLICIT_IMPORT]).collect();
+        let origins = serde_json::to_string(&origins).expect("names are plain data");
         let mut found = HashMap::with_capacity(keys.len());
         let mut stale = Vec::new();
         self.index().read(|index| {
@@ -162,7 +166,7 @@ impl Store {
     }
 
     /// Like [`Store::put_record`], for a value that rests on the caches `origins`. It never takes the place of one that
-    /// rests on this store alone.
+    /// rests on none.
     pub fn put_record_from(
         &self,
         key: RecordKey,

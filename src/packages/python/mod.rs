@@ -73,6 +73,7 @@ pub(super) async fn plan(packages: &Packages, request: &DepsRequest) -> Result<P
         tokio::task::block_in_place(|| sources.complete());
     }
     let key = memory::key(request, &locked, &sources);
+    packages.note_answer(key);
     // Trusts the indexes, whether they are asked or not: artifacts come from there.
     let shelves = shelves(packages, sources)?;
     let chosen = if let Some(chosen) = memory::recall(&packages.store, key)? {
