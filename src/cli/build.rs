@@ -1,7 +1,7 @@
 //! `build`.
 
 use super::{
-    Failed, GrantArgs, OutputArgs, StepArgs, StoreArgs,
+    AttestArgs, Failed, GrantArgs, OutputArgs, StepArgs, StoreArgs,
     build_args::ForBuilder,
     cache_spec,
     call::{Call, CallArgs},
@@ -10,12 +10,13 @@ use super::{
     gc, interruption,
 };
 use crate::{
+    attest,
     config::Config,
     context::{Given, Main, Named},
     exec::{DebugShell, Grants, StepOptions},
     export::ImageOptions,
     history::{Asked, Bounds, Ended, Recorder},
-    pipeline::{self, Answer, Built, Division, Request},
+    pipeline::{self, Answer, Built, Division, Request, Target},
     progress::{self, Mode, Screen},
     registry::{self, Client},
     sandbox::{Isolation, Privilege},
@@ -48,6 +49,8 @@ pub(super) struct BuildArgs {
     call: CallArgs,
     #[command(flatten)]
     output: OutputArgs,
+    #[command(flatten)]
+    attest: AttestArgs,
     #[command(flatten)]
     run: RunArgs,
     #[command(flatten)]
@@ -325,6 +328,8 @@ impl DefinitionArgs {
             outputs: Vec::new(),
             image: ImageOptions::default(),
             division: Division::default(),
+            attest: attest::Options::default(),
+            signer: None,
             steps: StepOptions::default(),
             jobs: 1,
             explains: false,
@@ -351,7 +356,10 @@ fn request(args: &BuildArgs, config: &Config, privilege: Privilege, isolation: I
         }
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let pushes = outputs.iter().any(|output| matches!(output.target, Target::Registry { .. }));
     Ok(Request {
+        attest: args.attest.options(jiff::Timestamp::now().as_second())?,
+        signer: args.attest.signer(pushes)?,
         given: definition.given()?,
         options: Options { no_cache: args.cache.no_cache(), ..definition.options(args.grants.network(), config)? },
         tags: args.output.tags()?,

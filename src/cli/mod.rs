@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 the build failed, 2 wrong usage, 3 the environment, 130 interrupted.
 
 mod analyze;
+mod attest;
 mod build;
 mod build_args;
 mod cache;
@@ -35,6 +36,7 @@ mod store;
 
 use crate::progress::Output;
 use analyze::AnalyzeArgs;
+use attest::AttestArgs;
 use build::BuildArgs;
 use cache::CacheCommand;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -147,8 +149,6 @@ pub fn main() -> ExitCode {
         }
         Command::Slim(args) => rewrite::slim(&args),
         Command::Split(args) => rewrite::split(&args),
-        Command::Explain(args) => explain::explain(&args),
-        Command::History(command) => history::history(&command),
         Command::Cache(command) => cache::cache(&command),
         Command::Config(args) => config::config(&args),
         Command::Init(args) => init::init(&args),

@@ -10,7 +10,8 @@ use crate::{
 use clap::Args;
 use flashbuild_frontend::reference::Reference;
 use serde::Serialize;
-use std::path::PathBuf;
+use serde_json::value::RawValue;
+use std::{collections::BTreeMap, path::PathBuf};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
@@ -63,6 +64,8 @@ struct Metadata<'a> {
     /// What the history calls the build.
     #[serde(rename = "flashbuild.build", skip_serializing_if = "Option::is_none")]
     build: Option<String>,
+    #[serde(flatten)]
+    provenance: BTreeMap<String, &'a RawValue>,
     #[serde(rename = "flashbuild.steps")]
     steps: &'a [crate::pipeline::StepOutcome],
 }
@@ -134,7 +137,7 @@ impl OutputArgs {
         }
         if let Some(path) = &self.metadata_file {
             let config = match built.image.images.as_slice() {
-                [only] if !built.image.is_index => Some(only.config.digest.to_string()),
+                [only] => Some(only.config.digest.to_string()),
                 _ => None,
             };
             let metadata = Metadata {
@@ -143,11 +146,25 @@ impl OutputArgs {
                 digest,
                 name: self.tag.join(","),
                 build: id,
+                provenance: provenance(built),
                 steps: &built.steps,
             };
             let text = serde_json::to_string_pretty(&metadata).map_err(Failed::environment)?;
             write(path, format!("{text}\n"))?;
         }
         Ok(())
+    }
+}
+
+/// How the images came to be, by buildx's names; nothing if its variable says so.
+fn provenance(built: &Built) -> BTreeMap<String, &RawValue> {
+    let wanted = std::env::var("BUILDX_METADATA_PROVENANCE").unwrap_or_default();
+    if matches!(wanted.as_str(), "disabled" | "false" | "0") {
+        return BTreeMap::new();
+    }
+    let key = "buildx.build.provenance";
+    match built.provenance.as_slice() {
+        [(_, only)] => BTreeMap::from([(key.to_owned(), only.predicate())]),
+        several => several.iter().map(|(platform, it)| (format!("{key}/{platform}"), it.predicate())).collect(),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{CacheExport, Destination, Division, Entitlement};
 use crate::{
+    attest,
     cache::CacheSource,
     context::Given,
     exec::{Grants, StepOptions},
@@ -25,6 +26,10 @@ pub struct Request {
     pub image: ImageOptions,
     /// What becomes of the layers that were built.
     pub division: Division,
+    /// What is said of it.
+    pub attest: attest::Options,
+    /// Who signs what is pushed.
+    pub signer: Option<attest::Signer>,
     /// How processes run on this machine.
     pub steps: StepOptions,
     /// How many processes may run at once.

@@ -147,6 +147,11 @@ impl Client {
         self.shared.counters.snapshot()
     }
 
+    /// Whether the registry of `reference` is spoken to without TLS.
+    pub fn speaks_plain_http(&self, reference: &Reference) -> Result<bool, RegistryError> {
+        Ok(self.host(reference)?.base.scheme() == "http")
+    }
+
     /// Whether nobody is asked.
     pub fn is_offline(&self) -> bool {
         self.shared.options.offline

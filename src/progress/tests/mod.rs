@@ -99,8 +99,8 @@ async fn a_build_is_shown_until_its_last_event() {
     let sink = Sink::default();
     let (events, receiver) = Events::channel();
     let shown = tokio::spawn(show(Mode::Auto, receiver, Screen::file(sink.clone())));
-    events.vertex("[1/2] FROM base", "a".to_owned()).cached(Hit::Definition);
-    let step = events.vertex("[2/2] RUN false", "b".to_owned());
+    events.vertex("[1/2] FROM base", "a".to_owned(), Vec::new()).cached(Hit::Definition);
+    let step = events.vertex("[2/2] RUN false", "b".to_owned(), Vec::new());
     step.output(Stream::Stderr, b"no\nluck");
     step.transfer("layer", 2_000_000, None);
     step.failed("exit code 1");
@@ -122,7 +122,7 @@ async fn a_build_goes_on_when_nobody_watches_any_more() {
     drop(reader);
     let (events, receiver) = Events::channel();
     for number in 0..100 {
-        events.vertex(format!("step {number}"), number.to_string()).ran();
+        events.vertex(format!("step {number}"), number.to_string(), Vec::new()).ran();
     }
     drop(events);
     assert_eq!(show(Mode::Plain, receiver, Screen::file(writer)).await.ran, 100);
