@@ -1,7 +1,7 @@
 //! Pushes and pulls through a registry that fails on purpose: they end, with the same bytes, or not at all.
 
 use crate::harness::{Fault, FaultyRegistry};
-use flashbuild::export::{self, BuiltIndex, Bundle, ImageOptions, PushReport};
+use flashbuild::export::{self, BuiltIndex, Bundle, ImageOptions, PushReport, Sent};
 use flashbuild::image::{BlobDigest, ContentDigest, DiffId, Digest};
 use flashbuild::layer::{Compression, Content, Entry, EntryKind, Form, Item, Layers, OverlayXattrs};
 use flashbuild::registry::{Client, Options, RegistryError, RetryPolicy};
@@ -66,7 +66,7 @@ fn name(registry: &FaultyRegistry, rest: &str) -> Reference {
 }
 
 async fn push(scene: &Scene, bundle: &Bundle, client: &Client, names: &[Reference]) -> PushReport {
-    export::push(client, &scene.store, bundle, names, |_, _, _| ()).await.unwrap()
+    export::push(client, &scene.store, bundle, names, &Sent::default(), |_, _, _| ()).await.unwrap()
 }
 
 #[tokio::test]
@@ -172,6 +172,6 @@ async fn a_layer_that_is_not_here_comes_from_where_it_was_seen() {
     let auths = [&from, &to].map(|registry| format!(r#""{}":{{"auth":"bWU6c2VjcmV0"}}"#, registry.host));
     fs::write(&file, format!(r#"{{"auths":{{{}}}}}"#, auths.join(","))).unwrap();
     let client = Client::new(Options { credential_files: vec![file], ..Options::default() }).unwrap();
-    export::push(&client, &store, &bundle, &[name(&to, "app:1")], |_, _, _| ()).await.unwrap();
+    export::push(&client, &store, &bundle, &[name(&to, "app:1")], &Sent::default(), |_, _, _| ()).await.unwrap();
     assert_eq!(to.digest("app", "1"), Some(scene.built.descriptor.digest.to_string()));
 }

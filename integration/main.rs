@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod analyze;
 mod arguments;
 mod bench;
 mod cache;
@@ -13,16 +14,19 @@ mod cache_team;
 mod certificates;
 mod check;
 mod concurrency;
+mod config;
 mod contexts;
 mod copy;
 mod crash;
 mod deps_apt;
 mod deps_python;
+mod deps_python_peers;
 mod differential;
 mod direction;
 mod emulation;
 mod entitlements;
 mod errors;
+mod explain;
 mod faults;
 mod git;
 mod images;
@@ -32,8 +36,10 @@ mod mounts;
 mod node;
 mod outputs;
 mod platforms;
+mod push;
 mod registry;
 mod reproducible;
+mod run;
 mod secrets;
 mod serve;
 mod steps;

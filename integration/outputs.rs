@@ -234,3 +234,93 @@ fn images_of_two_machines_become_one_index() {
     work.build(&["--platform", "linux/arm64", "-o", "../pulled"]).store("third").succeeds();
     assert_eq!(work.read("pulled/arch"), "arm64\n");
 }
+
+/// Layers of a build whose layers are compressed as `compression`, read by an independent reader; their descriptors.
+fn read_by_file(work: &Workspace, compression: &str, tools: &[&str]) -> Option<Vec<Value>> {
+    for tool in tools {
+        peer(tool)?;
+    }
+    let output = format!("type=oci,dest=../chunked,tar=false,compression={compression}");
+    work.build(&["-t", "app:1", "-o", &output]).epoch(EPOCH).succeeds();
+    let arch = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
+    let layers = Layout::verified(&work.path("chunked")).layers(arch);
+    for layer in &layers {
+        let blob = work.path("chunked/blobs").join(layer["digest"].as_str().unwrap().replace(':', "/"));
+        let reader = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/read-chunked");
+        let read = succeeds(Command::new(reader).arg(compression).arg(&blob).arg(layer["annotations"].to_string()));
+        assert_ne!(read.trim(), "0");
+    }
+    // To those who know nothing of it, it is a layer like any other.
+    if let Some(mut umoci) = peer("umoci").filter(|_| compression == "estargz") {
+        let bundle = work.path(format!("bundle-{}", compression.replace(':', "-")));
+        succeeds(
+            umoci
+                .args(["unpack", "--rootless", "--image"])
+                .arg(format!("{}:1", work.path("chunked").display()))
+                .arg(&bundle),
+        );
+        assert_eq!(fs::read_to_string(bundle.join("rootfs/d/file")).unwrap(), "content\n");
+    }
+    if let Some(mut skopeo) = peer("skopeo") {
+        let source = format!("oci:{}", work.path("chunked").display());
+        succeeds(skopeo.args(["copy", &source]).arg(format!("dir:{}", work.path("copied").display())));
+    }
+    Some(layers)
+}
+
+fn workspace_of_many_sizes() -> Workspace {
+    let work = workspace();
+    let noise: Vec<u8> =
+        (0..5_000_000u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 27).to_le_bytes()[0]).collect();
+    work.file("sub/large", &noise).file("sub/empty", "");
+    fs::hard_link(work.path("context/sub/file"), work.path("context/sub/other")).unwrap();
+    work
+}
+
+#[test]
+fn an_estargz_is_read_file_by_file_by_others() {
+    let work = workspace_of_many_sizes();
+    let Some(layers) = read_by_file(&work, "estargz", &["python3"]) else { return };
+    assert!(layers.iter().all(|layer| layer["mediaType"] == "application/vnd.oci.image.layer.v1.tar+gzip"));
+    // What the configuration calls a layer is what is in its blob; that is built on, too.
+    let child = "FROM app:1\nCOPY sub/file /more\n";
+    work.file("Dockerfile", child);
+    work.build(&["-o", "../out"]).succeeds();
+    assert_eq!(work.read("out/more") + &work.read("out/d/file"), "content\ncontent\n");
+}
+
+#[test]
+fn a_zstd_chunked_is_read_file_by_file_by_others() {
+    let work = workspace_of_many_sizes();
+    let Some(layers) = read_by_file(&work, "zstd:chunked", &["python3", "zstd"]) else { return };
+    assert!(layers.iter().all(|layer| layer["mediaType"] == "application/vnd.oci.image.layer.v1.tar+zstd"));
+}
+
+#[test]
+fn blobs_keep_their_annotations_where_they_are_built_on() {
+    let (work, Some(registry)) = (workspace(), Registry::start()) else { return };
+    let base = registry.name("base:1");
+    work.build(&["-t", &base, "--push", "--compression", "zstd:chunked"]).succeeds();
+    let child = Workspace::new(&format!("FROM {base}\nCOPY more /more\n"));
+    child.file("more", "more\n");
+    child.build(&["-o", "type=oci,dest=../out,tar=false"]).succeeds();
+    let arch = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
+    let layers = Layout::verified(&child.path("out")).layers(arch);
+    let has_list =
+        |layer: &Value| layer["annotations"]["io.github.containers.zstd-chunked.manifest-position"].is_string();
+    assert_eq!(layers.iter().map(has_list).collect::<Vec<_>>(), [true, true, false]);
+}
+
+#[test]
+fn a_level_changes_the_bytes_and_nothing_else() {
+    let work = workspace_of_many_sizes();
+    let size = |keys: &str| -> u64 {
+        work.build(&["-o", &format!("type=oci,dest=../level,tar=false,{keys}")]).succeeds();
+        let arch = if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" };
+        Layout::verified(&work.path("level")).layers(arch).iter().map(|layer| layer["size"].as_u64().unwrap()).sum()
+    };
+    for kind in ["gzip", "zstd", "estargz", "zstd:chunked"] {
+        let [fast, small] = ["1", "9"].map(|level| size(&format!("compression={kind},compression-level={level}")));
+        assert!(small < fast, "{kind}: {small} {fast}");
+    }
+}

@@ -24,8 +24,8 @@
 //! | [`serve`] | the store as a registry for others |
 //! | [`context`] | folders, archives, repositories and addresses to the files of a build |
 //! | [`resolve`] | names to digests and configurations |
-//! | [`packages`] | names and lock files to artifacts, artifacts to the files of layers; one folder an ecosystem |
 //! | [`optimize`] | what is in an image |
+//! | [`packages`] | names and lock files to artifacts, artifacts to the files of layers; one folder an ecosystem |
 //! | [`registry`] | the client of the distribution specification |
 //! | [`http`] | files behind addresses, and what every client of the web shares |
 //! | [`git`] | repositories, through the `git` of the machine |
@@ -34,6 +34,7 @@
 //! | [`store`] | what is kept between builds |
 //! | [`solver`] | a graph to results: keys, records, single flight, events |
 //! | [`image`] | digests, descriptors, manifests, indexes |
+//! | [`config`] | configuration files and variables |
 //! | [`sandbox`] | a process tree in a root file system |
 //!
 //! Closed sets (instructions, operations, events) are enums that are matched exhaustively; open sets (exporters,
@@ -41,6 +42,7 @@
 
 pub mod cache;
 pub mod cli;
+pub mod config;
 pub mod context;
 pub mod exec;
 pub mod export;

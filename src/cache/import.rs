@@ -231,7 +231,7 @@ async fn restore(cache: &dyn Backend, mount: &CachedMount, layers: &Layers, data
 /// A blob of a cache as one of a layer.
 pub(super) fn claim(blob: &Descriptor) -> LayerBlob {
     let media_type = blob.media_type.to_string();
-    LayerBlob { encoding: String::new(), digest: blob.digest, size: blob.size, media_type, here: false }
+    LayerBlob { encoding: String::new(), digest: blob.digest, size: blob.size, media_type, here: false, index: None }
 }
 
 /// The documents of a cache.

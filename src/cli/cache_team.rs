@@ -22,7 +22,7 @@ pub(super) struct ExportArgs {
     #[arg(long = "for", value_name = "IMAGE")]
     images: Vec<Reference>,
     /// Only what was built since: 24h, 7d
-    #[arg(long, value_name = "TIME", value_parser = super::cache::duration)]
+    #[arg(long, value_name = "TIME", value_parser = crate::config::duration)]
     since: Option<Duration>,
     /// A cache of steps (RUN --mount=type=cache) to take along, by its id; * is all (repeatable)
     #[arg(long, value_name = "ID")]

@@ -1,11 +1,12 @@
 //! `diff`: do two images hold the same?
 
-use super::{Failed, StoreArgs};
+use super::{Failed, StoreArgs, config};
 use crate::{
+    exec::Need,
     optimize::diff::{self, Change, FieldChange, Report, Rules, Side},
     pipeline,
     progress::{Output, printable},
-    registry::{self, Client},
+    registry::Client,
     sandbox,
 };
 use clap::Args;
@@ -50,13 +51,13 @@ pub(super) fn diff(args: &DiffArgs) -> Result<ExitCode, Failed> {
     };
     sandbox::enter_user_namespace().map_err(Failed::environment)?;
     let store = args.store.open()?;
-    let options = registry::Options { insecure: args.insecure_registry.clone(), ..registry::Options::default() };
+    let options = config::registry_options(&config::load()?, &args.insecure_registry);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
     let (before, after) = runtime.block_on(async {
         let client = Client::new(options).map_err(Failed::environment)?;
         let _lease = store.lease().map_err(Failed::environment)?;
-        let before = pipeline::open(&store, &client, &args.before, &first).await?;
-        let after = pipeline::open(&store, &client, &args.after, &second).await?;
+        let before = pipeline::open(&store, &client, &args.before, &first, Need::Tables).await?;
+        let after = pipeline::open(&store, &client, &args.after, &second, Need::Tables).await?;
         store.make_durable().map_err(Failed::environment)?;
         Ok::<_, Failed>((before, after))
     })?;

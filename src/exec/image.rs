@@ -70,6 +70,7 @@ impl Sources {
             let mut below: Vec<DiffId> = Vec::with_capacity(source.layers.len());
             for (diff_id, blob) in &source.layers {
                 layers.pulled(diff_id, &below, &blob.digest, blob.size, blob.media_type.as_ref())?;
+                layers.pulled_index(diff_id, &blob.digest, &blob.annotations)?;
                 below.push(*diff_id);
                 blobs.insert(*diff_id, (source.reference.clone(), blob.clone()));
             }

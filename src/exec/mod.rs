@@ -28,23 +28,28 @@ mod mounts;
 mod network;
 mod options;
 mod package;
+mod past;
 mod redact;
 mod repository;
 mod run;
 mod secret;
 mod select;
+mod settled;
 mod users;
 
 pub use agent::{AgentSource, Agents};
 pub use certificates::Certificates;
-pub use emulated::{EmulatedRun, EmulatedSteps};
+pub use emulated::{EmulatedRun, EmulatedSteps, ForeignPrograms};
 pub use error::ExecError;
 pub use grants::Grants;
 pub use image::{Need, Sources};
-pub use limits::{MemoryLimit, StepGroups};
+pub use limits::{Measured, MemoryLimit, StepGroups};
 pub use network::StepNetworks;
 pub use options::StepOptions;
+pub use run::environment;
 pub use secret::{SECRET_MAX, SecretSource, SecretValue, Secrets};
+pub use settled::SettledLayers;
+pub use users::process_user;
 
 use crate::{
     context::Folder,
@@ -54,7 +59,7 @@ use crate::{
     layer::{Compression, Form, Layers, View},
     packages::Packages,
     solver::{
-        Executor, Key,
+        Executor, FileFact, Identity, Key, Past, Recipe,
         event::{Events, Step},
     },
     store::{FileLock, FoundRecord, RecordKey, RecordKind, RecordLayer, Store},
@@ -140,6 +145,10 @@ pub struct Exec {
     pub single_id: bool,
     /// Contexts that were listed already.
     pub listed: Mutex<BTreeMap<NodeId, Arc<Context>>>,
+    /// What nodes select from them.
+    pub selected: Mutex<BTreeMap<NodeId, Vec<FileFact>>>,
+    /// Who hears of layers that are certain to be in the image.
+    pub settled: SettledLayers,
 }
 
 impl Exec {
@@ -247,7 +256,12 @@ impl Executor for Exec {
     async fn definition_facts(&self, id: NodeId) -> Result<Vec<u8>, ExecError> {
         let node = self.graph.node(id);
         match &node.op {
-            Op::File(op) => tokio::task::block_in_place(|| file::selected_from_contexts(self, node, op)),
+            Op::File(op) => {
+                let selected = || file::selected_from_contexts(self, node, op);
+                let (facts, files) = tokio::task::block_in_place(selected)?;
+                self.selected.lock().expect("no panic while holding it").insert(id, files);
+                Ok(facts)
+            }
             Op::Http(op) => http::facts(self, id, op).await,
             Op::Git(op) => repository::facts(self, id, op).await,
             Op::Image(_) | Op::Local(_) | Op::Exec(_) | Op::Merge | Op::Package(_) => Ok(Vec::new()),
@@ -345,6 +359,10 @@ impl Executor for Exec {
         }
     }
 
+    fn settled(&self, id: NodeId, value: &Product) {
+        self.settled.tell(id, value.layers());
+    }
+
     fn record(&self, id: NodeId, definition: Key, content: Option<Key>, value: &Product) -> Result<(), ExecError> {
         let Product::Tree(layers, origins) = value else { return Ok(()) };
         let definition = RecordKey(definition.0);
@@ -354,6 +372,22 @@ impl Executor for Exec {
             return Ok(self.store.put_record(definition, RecordKind::Definition, &value, &[])?);
         }
         self.put_records(definition, content.map(|key| RecordKey(key.0)), layers, origins)
+    }
+
+    fn selected(&self, id: NodeId) -> Vec<FileFact> {
+        self.selected.lock().expect("no panic while holding it").get(&id).cloned().unwrap_or_default()
+    }
+
+    fn keep_recipe(&self, step: &Identity, definition: Key, recipe: &Recipe) -> Result<(), ExecError> {
+        past::keep(self, step, definition, recipe)
+    }
+
+    fn past(&self, step: &Identity) -> Result<Vec<Past>, ExecError> {
+        past::find(self, step)
+    }
+
+    fn changed_lines(&self, id: NodeId, path: &str, before: Key) -> Option<usize> {
+        tokio::task::block_in_place(|| past::changed_lines(self, id, path, before))
     }
 }
 

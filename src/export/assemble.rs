@@ -72,7 +72,7 @@ fn image(
     let layers: Vec<_> =
         diff_ids.into_iter().filter_map(|diff_id| Some((diff_id, blobs.get(&diff_id)?.clone()))).collect();
     "layers".clone_into(&mut config.rootfs.kind);
-    config.rootfs.diff_ids = layers.iter().map(|(diff_id, _)| diff_id.to_string()).collect();
+    config.rootfs.diff_ids = layers.iter().map(|(diff_id, blob)| blob.content(diff_id).to_string()).collect();
     let config_bytes = serde_json::to_vec(&config)?;
     let config = Descriptor::of(options.config_type(), &config_bytes);
     let described =
@@ -94,7 +94,8 @@ fn image(
 /// A layer's descriptor. OCI's name of its type, also if it came by Docker's: the bytes are the same.
 pub(super) fn describe(blob: &LayerBlob) -> Descriptor {
     let media_type = Algorithm::of_media_type(&blob.media_type).map_or(&*blob.media_type, |known| known.media_type());
-    Descriptor::new(MediaType::from(media_type), blob.digest, blob.size)
+    let annotations = blob.index.as_ref().map(|index| index.annotations.clone()).unwrap_or_default();
+    Descriptor { annotations, ..Descriptor::new(MediaType::from(media_type), blob.digest, blob.size) }
 }
 
 /// Says in the history which steps made an empty layer. A history shorter than the layers lacks its oldest entries.
@@ -135,7 +136,13 @@ fn make_blobs<'a>(
     made.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn blob(layers: &Layers, diff_id: &DiffId, compression: Compression, keeps: bool) -> Result<LayerBlob, ExportError> {
+/// A layer as a blob: the one that it came as, if that is kept and known.
+pub(super) fn blob(
+    layers: &Layers,
+    diff_id: &DiffId,
+    compression: Compression,
+    keeps: bool,
+) -> Result<LayerBlob, ExportError> {
     if keeps && let Some(original) = layers.original_blob(diff_id)? {
         return Ok(original);
     }

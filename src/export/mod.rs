@@ -12,9 +12,13 @@
 //! | a registry | [`push`] | fine if the registry has or can mount them, else an error |
 //! | plain files, as folder or tar | [`write_tree`], [`write_tarball`] | pulled layers have to be here |
 //!
+//! 3. Layers that are certain to be in an image go to registries while later steps still run ([`Ahead`]).
+//!
 //! Equal layers and configurations give equal bytes: no clock and no order of threads is in them.
 
+mod ahead;
 mod assemble;
+mod blob;
 mod bundle;
 mod engine;
 mod error;
@@ -27,6 +31,7 @@ mod tarball;
 #[cfg(test)]
 mod tests;
 
+pub use ahead::{Ahead, Sent};
 pub use assemble::assemble;
 pub use bundle::Bundle;
 pub use engine::{engine_socket, load};

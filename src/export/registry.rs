@@ -10,19 +10,22 @@
 //! Registries are served at the same time, the repositories of one after each other, so that the second links what the
 //! first got.
 
-use super::{Bundle, ExportError};
+use super::{
+    Bundle, ExportError, Sent,
+    blob::{BlobPush, by_registry, reference},
+};
 use crate::{
     image::{BlobDigest, Descriptor, DocumentKind},
-    registry::{BlobSource, Client, PushOutcome, RegistryError},
-    store::{Place, Store},
+    registry::{BlobSource, Client, PushOutcome},
+    store::Store,
 };
 use bytes::Bytes;
-use flashbuild_frontend::reference::{Reference, ReferenceError};
+use flashbuild_frontend::reference::Reference;
 use futures_util::{
     future::{join_all, try_join_all},
     stream::{FuturesUnordered, TryStreamExt as _},
 };
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
 /// What a push cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,13 +49,11 @@ impl std::ops::AddAssign for PushReport {
     }
 }
 
-/// Told a blob's digest, and how many of its bytes have been sent of how many.
-type Progress<'a> = &'a (dyn Fn(&str, u64, u64) + Send + Sync);
-
 /// A blob, and its bytes if they are here.
 type Blobs = BTreeMap<BlobDigest, (Descriptor, Option<BlobSource>)>;
 
 /// Pushes an image under all of `names`, each tag last. A name without a tag and with a digest is pushed by digest.
+/// Repositories are not asked for what was `sent` ahead to them.
 ///
 /// A blob that is not in the store is no error as long as its registry has it or a repository that it was seen in
 /// still does.
@@ -61,29 +62,20 @@ pub async fn push(
     store: &Store,
     bundle: &Bundle,
     names: &[Reference],
+    sent: &Sent,
     progress: impl Fn(&str, u64, u64) + Send + Sync,
 ) -> Result<PushReport, ExportError> {
     let blobs = blobs(store, bundle)?;
-    let mut registries: Vec<(&str, Vec<Repository<'_>>)> = Vec::new();
-    for name in names {
-        let known = registries.iter().position(|(host, _)| *host == name.host());
-        let known = known.unwrap_or_else(|| {
-            registries.push((name.host(), Vec::new()));
-            registries.len() - 1
-        });
-        let repositories = &mut registries[known].1;
-        if let Some(repository) = repositories.iter_mut().find(|repository| repository.path() == name.path()) {
-            repository.names.push(name);
-        } else {
-            let names = vec![name];
-            repositories.push(Repository { client, store, bundle, blobs: &blobs, names, progress: &progress });
-        }
-    }
-    let pushes = registries.iter().map(|(_, repositories)| async move {
+    let names: Vec<&Reference> = names.iter().collect();
+    let registries = by_registry(&names);
+    let (blobs, progress) = (&blobs, &progress);
+    let pushes = registries.iter().map(|repositories| async move {
         let (mut report, mut before) = (PushReport::default(), None);
-        for repository in repositories {
+        for names in repositories {
+            let blob_push = BlobPush { client, store, name: names[0], progress };
+            let repository = Repository { bundle, blobs, names, sent, blob_push };
             report += repository.push(before).await?;
-            before = before.or(Some(repository.path()));
+            before = before.or(Some(names[0].path()));
         }
         Ok::<_, ExportError>(report)
     });
@@ -108,28 +100,23 @@ fn blobs(store: &Store, bundle: &Bundle) -> Result<Blobs, ExportError> {
 
 /// A repository, and the names in it that the image gets.
 struct Repository<'a> {
-    client: &'a Client,
-    store: &'a Store,
     bundle: &'a Bundle,
     blobs: &'a Blobs,
-    names: Vec<&'a Reference>,
-    progress: Progress<'a>,
+    names: &'a [&'a Reference],
+    sent: &'a Sent,
+    blob_push: BlobPush<'a>,
 }
 
 impl Repository<'_> {
-    fn path(&self) -> &str {
-        self.names[0].path()
-    }
-
-    fn host(&self) -> &str {
-        self.names[0].host()
+    fn client(&self) -> &Client {
+        self.blob_push.client
     }
 
     /// `before` is a repository of the registry that has all blobs.
     async fn push(&self, before: Option<&str>) -> Result<PushReport, ExportError> {
         let digest = self.bundle.top.digest;
         let pinned = self.pinned(&digest)?;
-        let asked = self.names.iter().copied().chain([&pinned]).map(|name| self.client.names(name, &digest));
+        let asked = self.names.iter().copied().chain([&pinned]).map(|name| self.client().names(name, &digest));
         let mut there = try_join_all(asked).await?;
         let is_known = there.pop().unwrap_or_default();
         let missing: Vec<&Reference> =
@@ -138,21 +125,27 @@ impl Repository<'_> {
         if missing.is_empty() {
             return Ok(report);
         }
-        // A registry may know a manifest whose blobs it has lost; it says so when the manifest comes again.
-        if !is_known || self.tag(&missing).await.is_err() {
-            report += self.send(before).await?;
+        if !is_known {
+            report += self.send(before, self.sent).await?;
+            self.tag(&missing).await?;
+        } else if self.tag(&missing).await.is_err() {
+            // A registry may know a manifest whose blobs it has lost; it says so when the manifest comes again.
+            report += self.send(before, &Sent::default()).await?;
             self.tag(&missing).await?;
         }
         let digests: Vec<BlobDigest> = self.blobs.keys().copied().collect();
-        self.store.note_places(self.host(), self.path(), &digests)?;
+        let BlobPush { store, name, .. } = self.blob_push;
+        store.note_places(name.host(), name.path(), &digests)?;
         Ok(report)
     }
 
-    /// All that the tags lead to.
-    async fn send(&self, before: Option<&str>) -> Result<PushReport, ExportError> {
-        let pushes = self.blobs.values().map(|(descriptor, source)| self.blob(descriptor, source.as_ref(), before));
+    /// All that the tags lead to, apart from the blobs that were `sent`.
+    async fn send(&self, before: Option<&str>, sent: &Sent) -> Result<PushReport, ExportError> {
+        let (ahead, left): (Vec<_>, Vec<_>) =
+            self.blobs.values().partition(|(descriptor, _)| sent.has(self.blob_push.name, &descriptor.digest));
+        let pushes = left.into_iter().map(|(blob, source)| self.blob_push.send(blob, source.as_ref(), before));
         let mut pushes: FuturesUnordered<_> = pushes.collect();
-        let mut report = PushReport::default();
+        let mut report = PushReport { existed: ahead.len(), ..PushReport::default() };
         while let Some(outcome) = pushes.try_next().await? {
             match outcome {
                 PushOutcome::Existed => report.existed += 1,
@@ -173,68 +166,23 @@ impl Repository<'_> {
 
     async fn tag(&self, names: &[&Reference]) -> Result<(), ExportError> {
         let Bundle { top, bytes, .. } = self.bundle;
-        let tags = names.iter().map(|name| self.client.push_manifest(name, &top.media_type, bytes.clone()));
+        let tags = names.iter().map(|name| self.client().push_manifest(name, &top.media_type, bytes.clone()));
         try_join_all(tags).await?;
         Ok(())
-    }
-
-    async fn blob(
-        &self,
-        descriptor: &Descriptor,
-        source: Option<&BlobSource>,
-        before: Option<&str>,
-    ) -> Result<PushOutcome, ExportError> {
-        let item = descriptor.digest.to_string();
-        let told = |done| (self.progress)(&item, done, descriptor.size);
-        let elsewhere = match before {
-            Some(_) => Vec::new(),
-            None => self.store.places(&descriptor.digest)?,
-        };
-        let is_near = |place: &&Place| place.registry == self.host() && place.repository != self.path();
-        let mount_from = before.or(elsewhere.iter().find(is_near).map(|place| place.repository.as_str()));
-        // Only an upload opens the source: what the registry has or mounts need not be here.
-        let nowhere = BlobSource::File(PathBuf::new());
-        let push = |source| self.client.push_blob(self.names[0], descriptor, source, mount_from, &told);
-        match push(source.unwrap_or(&nowhere)).await.map_err(|error| (error, source)) {
-            Err((RegistryError::Source { .. }, None)) => {
-                let file = self.pull(descriptor).await?;
-                Ok(push(&BlobSource::File(file)).await?)
-            }
-            result => Ok(result.map_err(|(error, _)| error)?),
-        }
-    }
-
-    /// Brings a blob here that nobody wanted so far.
-    async fn pull(&self, descriptor: &Descriptor) -> Result<PathBuf, ExportError> {
-        let digest = descriptor.digest;
-        let mut why = ExportError::BlobAbsent(digest);
-        for place in self.store.places(&digest)? {
-            let name = reference(&format!("{}/{}@{digest}", place.registry, place.repository))?;
-            match self.client.fetch_to_store(&name, descriptor, self.store, &|_| ()).await {
-                Ok(()) => return self.store.blob_path(&digest)?.ok_or(ExportError::BlobAbsent(digest)),
-                Err(error) => why = error.into(),
-            }
-        }
-        Err(why)
     }
 
     /// Writes a manifest or an index under its digest alone.
     async fn document(&self, document: &Descriptor, bytes: &Bytes) -> Result<(), ExportError> {
         let name = self.pinned(&document.digest)?;
-        self.client.push_manifest(&name, &document.media_type, bytes.clone()).await?;
+        self.client().push_manifest(&name, &document.media_type, bytes.clone()).await?;
         Ok(())
     }
 
     fn pinned(&self, digest: &BlobDigest) -> Result<Reference, ExportError> {
-        reference(&format!("{}/{}@{digest}", self.host(), self.path()))
+        reference(&format!("{}/{}@{digest}", self.blob_push.name.host(), self.blob_push.name.path()))
     }
 }
 
 fn is_manifest(document: &Descriptor) -> bool {
     DocumentKind::of(&document.media_type) == Some(DocumentKind::Manifest)
-}
-
-fn reference(name: &str) -> Result<Reference, ExportError> {
-    name.parse()
-        .map_err(|error: ReferenceError| ExportError::Name { name: name.to_owned(), problem: error.to_string() })
 }

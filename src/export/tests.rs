@@ -201,7 +201,9 @@ async fn pushed(store: &Store, built: &BuiltIndex, has_layers: bool) -> (Result<
     let client = Client::new(Options { credential_files: Vec::new(), ..Options::default() }).unwrap();
     let (store, built) = (store.clone(), built.clone());
     // Spawned: the future has to be `Send`.
-    let push = async move { push(&client, &store, &built.bundle(), &[reference], |_, _, _| {}).await };
+    let push = async move {
+        push(&client, &store, &built.bundle(), &[reference], &super::Sent::default(), |_, _, _| {}).await
+    };
     let result = tokio::spawn(push).await.unwrap();
     let seen = seen
         .lock()

@@ -1,8 +1,12 @@
 //! HTTP clients: who is trusted, how long a connection may take, and which way it goes.
 
 use super::address::is_loopback;
-use reqwest::{Certificate, Url, redirect};
-use std::{fs, io, path::PathBuf, time::Duration};
+use reqwest::{Certificate, Identity, Url, redirect};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Clients that follow no redirects. Proxies of the environment are used, but never for loopback.
 #[derive(Clone)]
@@ -11,24 +15,48 @@ pub struct Clients {
     proxied: reqwest::Client,
 }
 
+/// Who is trusted, and who we are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Trust {
+    /// PEM files of authorities that are trusted beside the system's.
+    pub authorities: Vec<PathBuf>,
+    /// A certificate to show and its key, PEM; both may lie in one file.
+    pub identity: Option<(PathBuf, Option<PathBuf>)>,
+    /// Whether any certificate will do.
+    pub trusts_all: bool,
+}
+
 impl Clients {
     /// Clients that trust the authorities in the PEM files `ca_certificates` beside the system's. An error is what is
     /// wrong, in words.
     pub fn new(ca_certificates: &[PathBuf], connect_timeout: Duration) -> Result<Self, String> {
+        let trust = Trust { authorities: ca_certificates.to_vec(), ..Trust::default() };
+        Self::with_trust(&trust, connect_timeout)
+    }
+
+    /// Clients for servers that need more than the system's authorities. An error is what is wrong, in words.
+    pub fn with_trust(trust: &Trust, connect_timeout: Duration) -> Result<Self, String> {
         // Fails if there is a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut certificates = Vec::new();
-        for file in ca_certificates {
+        for file in &trust.authorities {
             let failed = |cause: String| format!("CA certificates {}: {cause}", file.display());
             let pem = fs::read(file).map_err(|error| failed(error.to_string()))?;
             certificates.extend(Certificate::from_pem_bundle(&pem).map_err(|error| failed(innermost(&error)))?);
         }
+        let identity =
+            trust.identity.as_ref().map(|(certificate, key)| identity(certificate, key.as_deref())).transpose()?;
         let builder = || {
-            reqwest::Client::builder()
+            let builder = reqwest::Client::builder()
                 .user_agent(concat!("flashbuild/", env!("CARGO_PKG_VERSION")))
                 .redirect(redirect::Policy::none())
                 .connect_timeout(connect_timeout)
                 .tls_certs_merge(certificates.clone())
+                .tls_danger_accept_invalid_certs(trust.trusts_all);
+            match &identity {
+                Some(identity) => builder.identity(identity.clone()),
+                None => builder,
+            }
         };
         Ok(Self {
             direct: builder().no_proxy().build().map_err(|error| innermost(&error))?,
@@ -40,6 +68,16 @@ impl Clients {
     pub fn of(&self, url: &Url) -> &reqwest::Client {
         if is_loopback(url) { &self.direct } else { &self.proxied }
     }
+}
+
+fn identity(certificate: &Path, key: Option<&Path>) -> Result<Identity, String> {
+    let read = |file: &Path| fs::read(file).map_err(|error| format!("certificate {}: {error}", file.display()));
+    let mut pem = read(certificate)?;
+    if let Some(key) = key {
+        pem.push(b'\n');
+        pem.extend(read(key)?);
+    }
+    Identity::from_pem(&pem).map_err(|error| format!("certificate {}: {}", certificate.display(), innermost(&error)))
 }
 
 /// The last of a chain of causes, which is the one that tells a person something.

@@ -10,12 +10,15 @@ use super::{
 };
 use crate::{
     image::{BlobDigest, DiffId, Sha256},
-    store::LayerBlob,
+    store::{BlobIndex, BlobWriter, LayerBlob},
 };
 use std::{
     fs::File,
     io::{self, Read, Write},
 };
+
+/// A new blob: its digest and size, and what else there is to say of it.
+pub(super) type Compressed = ((BlobDigest, u64), Option<BlobIndex>);
 
 /// What the encoding of a blob that was pulled begins with; its media type follows.
 pub(super) const ORIGINAL: &str = "original:";
@@ -31,8 +34,8 @@ impl Layers {
         if let Some(blob) = self.known_blob(diff_id, *compression)? {
             return Ok(blob);
         }
-        let blob = self.compress(diff_id, *compression)?;
-        self.note_blob(diff_id, *compression, blob)
+        let (blob, index) = self.compress(diff_id, *compression)?;
+        self.note_blob(diff_id, *compression, blob, index)
     }
 
     /// The blob that the layer was pulled as, whether it is in the store or not.
@@ -63,18 +66,23 @@ impl Layers {
         verified(diff_id, actual, size)
     }
 
-    fn compress(&self, diff_id: &DiffId, compression: Compression) -> Result<(BlobDigest, u64), LayerError> {
+    fn compress(&self, diff_id: &DiffId, compression: Compression) -> Result<Compressed, LayerError> {
         if let Some(items) = self.canonical_items(diff_id)? {
             let compressor = Compressor::new(compression, self.store.blob_writer()?);
             let (packed, compressor) = pack(items, None, self.store.root(), compressor)?;
             verified(diff_id, packed.diff_id, packed.size)?;
-            return Ok(compressor.finish().at(self.store.root())?.finish(None)?);
+            return self.finish(compressor);
         }
         let blob = self.any_blob(diff_id)?.ok_or_else(|| self.why_absent(diff_id))?;
         let mut compressor = Compressor::new(compression, self.store.blob_writer()?);
         let (actual, size) = copy_tar(blob, &mut compressor).at(self.store.root())?;
         verified(diff_id, actual, size)?;
-        Ok(compressor.finish().at(self.store.root())?.finish(None)?)
+        self.finish(compressor)
+    }
+
+    fn finish(&self, compressor: Compressor<BlobWriter>) -> Result<Compressed, LayerError> {
+        let (writer, index) = compressor.finish().at(self.store.root())?;
+        Ok((writer.finish(None)?, index))
     }
 
     /// Packs `items` into a new blob, which is nobody's yet.
@@ -82,11 +90,10 @@ impl Layers {
         &self,
         items: Vec<Packable>,
         compression: Compression,
-    ) -> Result<(Packed, (BlobDigest, u64)), LayerError> {
+    ) -> Result<(Packed, Compressed), LayerError> {
         let compressor = Compressor::new(compression, self.store.blob_writer()?);
         let (packed, compressor) = pack(items, None, self.store.root(), compressor)?;
-        let blob = compressor.finish().at(self.store.root())?.finish(None)?;
-        Ok((packed, blob))
+        Ok((packed, self.finish(compressor)?))
     }
 
     pub(super) fn note_blob(
@@ -94,15 +101,26 @@ impl Layers {
         diff_id: &DiffId,
         compression: Compression,
         (digest, size): (BlobDigest, u64),
+        index: Option<BlobIndex>,
     ) -> Result<LayerBlob, LayerError> {
         let (encoding, media_type) = (compression.encoding(), compression.media_type().to_owned());
+        // First: a blob that is known to be there has to be found with all that there is to say of it.
+        if let Some(index) = &index {
+            self.store.put_blob_index(&digest, index)?;
+        }
         self.store.put_layer_blob(diff_id, &encoding, &digest, size, &media_type)?;
-        Ok(LayerBlob { encoding, digest, size, media_type, here: true })
+        Ok(LayerBlob { encoding, digest, size, media_type, here: true, index })
+    }
+
+    /// The blobs of the layer that are here and hold its tar.
+    pub(super) fn blobs_here(&self, diff_id: &DiffId) -> Result<Vec<LayerBlob>, LayerError> {
+        let holds = |blob: &LayerBlob| blob.here && blob.content(diff_id) == *diff_id;
+        Ok(self.store.layer_blobs(diff_id)?.into_iter().filter(holds).collect())
     }
 
     /// Any blob of the layer that is here, opened.
     pub(super) fn any_blob(&self, diff_id: &DiffId) -> Result<Option<File>, LayerError> {
-        for blob in self.store.layer_blobs(diff_id)?.into_iter().filter(|blob| blob.here) {
+        for blob in self.blobs_here(diff_id)? {
             if let Some(file) = self.store.open_blob(&blob.digest)? {
                 return Ok(Some(file));
             }

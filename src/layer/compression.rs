@@ -16,13 +16,22 @@ pub enum Algorithm {
     Gzip,
     /// Smaller and faster; read by engines since about 2021.
     Zstd,
+    /// Gzip that can be read file by file (stargz-snapshotter, `docs/estargz.md`): containers start before it is there.
+    /// Its tar has two entries more than the layer's, so it has a [`DiffId`](crate::image::DiffId) of its own.
+    Estargz,
+    /// Zstd that can be read file by file, and of which Podman pulls only the files that it lacks (containers/storage,
+    /// `docs/containers-storage-zstd-chunked.md`).
+    ZstdChunked,
     /// The tar itself.
     None,
 }
 
 /// Why a text asks for no compression that there is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown compression {0:?}: expected gzip, zstd or uncompressed, with a level if need be (gzip:9, zstd:19)")]
+#[error(
+    "unknown compression {0:?}: expected gzip, zstd, estargz, zstd:chunked or uncompressed, with a level if need be \
+     (gzip:9, zstd:19)"
+)]
 pub struct CompressionError(String);
 
 impl Compression {
@@ -60,7 +69,20 @@ impl Compression {
         match self.algorithm {
             Algorithm::Gzip => format!("gzip-{}-v1", self.level),
             Algorithm::Zstd => format!("zstd-{}-v1", self.level),
+            Algorithm::Estargz => format!("estargz-{}-v1", self.level),
+            Algorithm::ZstdChunked => format!("zstd-chunked-{}-v1", self.level),
             Algorithm::None => "tar".to_owned(),
+        }
+    }
+}
+
+impl Compression {
+    /// This one, or where its blobs hold another tar than the layer's, one that holds the same.
+    #[must_use]
+    pub(super) fn of_the_same_tar(self) -> Self {
+        match self.algorithm {
+            Algorithm::Estargz => Self::new(Algorithm::Zstd),
+            Algorithm::Gzip | Algorithm::Zstd | Algorithm::ZstdChunked | Algorithm::None => self,
         }
     }
 }
@@ -75,13 +97,14 @@ impl Algorithm {
     /// The media type of a layer in this form.
     pub const fn media_type(self) -> &'static str {
         match self {
-            Self::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
-            Self::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
+            Self::Gzip | Self::Estargz => "application/vnd.oci.image.layer.v1.tar+gzip",
+            Self::Zstd | Self::ZstdChunked => "application/vnd.oci.image.layer.v1.tar+zstd",
             Self::None => "application/vnd.oci.image.layer.v1.tar",
         }
     }
 
-    /// What a media type of OCI or Docker says about a layer's compression. `None` for what is no layer.
+    /// What a media type of OCI or Docker says about a layer's compression, which is not whether it can be read file by
+    /// file. `None` for what is no layer.
     pub fn of_media_type(media_type: &str) -> Option<Self> {
         let (_, suffix) = media_type.strip_prefix("application/vnd.")?.split_once(".tar")?;
         match suffix {
@@ -94,16 +117,16 @@ impl Algorithm {
 
     const fn default_level(self) -> i32 {
         match self {
-            Self::Gzip => 6,
-            Self::Zstd => 3,
+            Self::Gzip | Self::Estargz => 6,
+            Self::Zstd | Self::ZstdChunked => 3,
             Self::None => 0,
         }
     }
 
     fn levels(self) -> std::ops::RangeInclusive<i32> {
         match self {
-            Self::Gzip => 1..=12,
-            Self::Zstd => 1..=22,
+            Self::Gzip | Self::Estargz => 1..=12,
+            Self::Zstd | Self::ZstdChunked => 1..=22,
             Self::None => 0..=0,
         }
     }
@@ -114,10 +137,15 @@ impl FromStr for Compression {
 
     fn from_str(text: &str) -> Result<Self, CompressionError> {
         let unknown = || CompressionError(text.to_owned());
-        let (name, level) = text.split_once(':').map_or((text, None), |(name, level)| (name, Some(level)));
+        let (name, level) = match text.strip_prefix("zstd:chunked") {
+            Some(rest) => ("zstd:chunked", rest.strip_prefix(':').or((!rest.is_empty()).then_some(rest))),
+            None => text.split_once(':').map_or((text, None), |(name, level)| (name, Some(level))),
+        };
         let algorithm = match name {
             "gzip" => Algorithm::Gzip,
             "zstd" => Algorithm::Zstd,
+            "estargz" => Algorithm::Estargz,
+            "zstd:chunked" => Algorithm::ZstdChunked,
             "uncompressed" | "none" => Algorithm::None,
             _ => return Err(unknown()),
         };
@@ -133,6 +161,8 @@ impl fmt::Display for Compression {
         match self.algorithm {
             Algorithm::Gzip => write!(f, "gzip:{}", self.level),
             Algorithm::Zstd => write!(f, "zstd:{}", self.level),
+            Algorithm::Estargz => write!(f, "estargz:{}", self.level),
+            Algorithm::ZstdChunked => write!(f, "zstd:chunked:{}", self.level),
             Algorithm::None => f.write_str("uncompressed"),
         }
     }
@@ -149,6 +179,10 @@ mod tests {
             ("gzip:9", "gzip:9"),
             ("zstd", "zstd:3"),
             ("zstd:19", "zstd:19"),
+            ("estargz", "estargz:6"),
+            ("estargz:9", "estargz:9"),
+            ("zstd:chunked", "zstd:chunked:3"),
+            ("zstd:chunked:12", "zstd:chunked:12"),
             ("none", "uncompressed"),
             ("uncompressed", "uncompressed"),
         ] {
@@ -156,7 +190,9 @@ mod tests {
             assert_eq!(parsed.to_string(), shown);
             assert_eq!(shown.parse(), Ok(parsed));
         }
-        for bad in ["", "gz", "gzip:", "gzip:0", "gzip:13", "zstd:23", "none:1", "estargz"] {
+        for bad in
+            ["", "gz", "gzip:", "gzip:0", "gzip:13", "zstd:23", "none:1", "stargz", "zstd:chunkedx", "zstd:chunked:"]
+        {
             assert!(bad.parse::<Compression>().is_err(), "{bad}");
         }
     }

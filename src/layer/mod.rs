@@ -33,6 +33,7 @@ mod apply;
 mod archive;
 mod archive_name;
 mod blobs;
+mod chunked;
 mod compress;
 mod compression;
 mod decompress;
@@ -46,6 +47,7 @@ mod notice;
 mod ordered;
 mod pack;
 mod resolve;
+mod spool;
 mod stream;
 mod tar_reader;
 mod tar_writer;
@@ -69,6 +71,7 @@ pub use files::{Content, Form, Item, Stream};
 pub use folder::OverlayXattrs;
 pub use notice::{Notice, NoticeKind};
 pub use resolve::{LastLink, ResolveError, Resolved};
+pub use spool::SpooledContent;
 pub use stream::Limits;
 pub use tar_reader::ArchiveError;
 pub use toc::{Entry, EntryKind, Toc, TocError};
@@ -83,7 +86,7 @@ use folder::{open_file, open_root};
 use pack::{Packed, Target, pack};
 use rustix::fs::Mode;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs::File,
     io::{self, Read},
     path::PathBuf,
@@ -166,9 +169,11 @@ impl Layers {
                 self.keep(packed, true)
             }
             Form::Blob(compression) => {
-                let (packed, blob) = self.pack_blob(items, compression)?;
+                // What holds another tar cannot stand for the layer: it is made when it is asked for.
+                let compression = compression.of_the_same_tar();
+                let (packed, (blob, index)) = self.pack_blob(items, compression)?;
                 let made = self.keep(packed, true)?;
-                self.note_blob(&made.diff_id, compression, blob)?;
+                self.note_blob(&made.diff_id, compression, blob, index)?;
                 Ok(made)
             }
         }
@@ -206,6 +211,19 @@ impl Layers {
         Ok(self.store.put_layer_blob(diff_id, &encoding, blob, size, media_type)?)
     }
 
+    /// Notes what the descriptor of a pulled blob says of its list of files, if it has one.
+    pub fn pulled_index(
+        &self,
+        diff_id: &DiffId,
+        blob: &BlobDigest,
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<(), LayerError> {
+        match chunked::index_of(diff_id, annotations) {
+            Some(index) => Ok(self.store.put_blob_index(blob, &index)?),
+            None => Ok(()),
+        }
+    }
+
     /// Notes for the life of this process that somebody says `blob`, which is elsewhere, to be the layer `diff_id`.
     pub fn claim(&self, diff_id: &DiffId, blob: LayerBlob) {
         self.known().claimed.insert(*diff_id, blob);
@@ -240,7 +258,7 @@ impl Layers {
 
     /// Whether some blob of the layer is here. The empty layer needs none.
     pub fn has_blob(&self, diff_id: &DiffId) -> Result<bool, LayerError> {
-        Ok(*diff_id == DiffId::empty() || self.store.layer_blobs(diff_id)?.iter().any(|blob| blob.here))
+        Ok(*diff_id == DiffId::empty() || !self.blobs_here(diff_id)?.is_empty())
     }
 
     /// The layer's contents.

@@ -12,9 +12,9 @@ use std::{
     thread,
 };
 
-const PIECE: usize = 256 * 1024;
+pub(super) const PIECE: usize = 256 * 1024;
 /// Pieces that wait at most.
-const PIECES: usize = 8;
+pub(super) const PIECES: usize = 8;
 
 /// What an archive may cost before it is refused. It may come from anybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub(super) fn with_uncompressed<T>(
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(PIECES);
         let producer = scope.spawn(move || produce(archive, limits, &sender));
-        let consumed = consume(Pieces { receiver, piece: Vec::new(), taken: 0 })?;
+        let consumed = consume(Pieces::new(receiver))?;
         let (diff_id, size) = producer.join().expect("the decompressing thread does not panic");
         Ok((consumed, diff_id, size))
     })
@@ -98,6 +98,12 @@ pub(super) struct Pieces {
     receiver: Receiver<io::Result<Vec<u8>>>,
     piece: Vec<u8>,
     taken: usize,
+}
+
+impl Pieces {
+    pub(super) fn new(receiver: Receiver<io::Result<Vec<u8>>>) -> Self {
+        Self { receiver, piece: Vec::new(), taken: 0 }
+    }
 }
 
 impl Read for Pieces {

@@ -196,7 +196,7 @@ fn a_pulled_layer_keeps_its_blob_and_is_unpacked_when_asked() {
     let media_type = "application/vnd.docker.image.rootfs.diff.tar.gzip";
     let mut gzip = compress::Compressor::new(Compression::with_level(Algorithm::Gzip, 1).unwrap(), Vec::new());
     gzip.write_all(&tar).unwrap();
-    let gzip = gzip.finish().unwrap();
+    let (gzip, _) = gzip.finish().unwrap();
     let blob = scene.layers.store.put_blob(&gzip).unwrap();
     scene.layers.pulled(&diff_id, &[base], &blob, gzip.len() as u64, media_type).unwrap();
 

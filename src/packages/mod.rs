@@ -28,10 +28,12 @@ mod python;
 
 pub use address::Address;
 pub use apt::AptError;
+pub(crate) use apt::Paragraph;
 pub use client::{Client, Options};
 pub use error::PackageError;
 pub use files::ContextFiles;
 pub use lock::{FILE_NAME as LOCK_FILE_NAME, Lock};
+pub(crate) use python::csv_fields;
 
 use crate::{
     image::BlobDigest,
@@ -134,6 +136,14 @@ impl Packages {
         tree.put_files(&op.files);
         Ok(tree.into_items())
     }
+}
+
+/// Whose lock the file of this name is.
+pub fn ecosystem_of(name: &str) -> Result<Ecosystem, PackageError> {
+    if node::is_lock(name) {
+        return Ok(Ecosystem::Node);
+    }
+    python::check_lock(name).map(|()| Ecosystem::Python)
 }
 
 /// Asks the ecosystem.

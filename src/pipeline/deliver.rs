@@ -3,7 +3,7 @@
 use super::BuildError;
 use crate::{
     exec::{Need, Sources},
-    export::{self, BuiltIndex, Bundle, ImageOptions, Layout},
+    export::{self, BuiltIndex, Bundle, ImageOptions, Layout, Sent},
     image::DiffId,
     layer::Layers,
     registry::Client,
@@ -98,6 +98,8 @@ pub(super) struct Delivery<'a> {
     pub(super) layers: &'a Layers,
     pub(super) sources: &'a Sources,
     pub(super) image: &'a BuiltIndex,
+    /// What went ahead.
+    pub(super) sent: &'a Sent,
 }
 
 impl Delivery<'_> {
@@ -146,7 +148,7 @@ impl Delivery<'_> {
                     brought.map_err(|error| BuildError::Environment(error.to_string()))?;
                 }
                 // A layer that is not here is linked by the registry or, if that cannot be, pulled on the way.
-                export::push(self.client, self.store, &bundle, &pinned?, moved).await?;
+                export::push(self.client, self.store, &bundle, &pinned?, self.sent, moved).await?;
             }
             Target::Archive { dest, layout } => {
                 self.bring(Need::Blobs, step).await?;

@@ -4,14 +4,14 @@ use super::{BuildError, Request, build_file::BuildFile};
 use crate::{
     context::Layouts,
     packages::{PackageError, Packages},
-    registry::Client,
+    registry::{Client, RegistryError},
     resolve::{self, Pinned, ResolveError, Source},
     solver::event::Events,
     store::Store,
 };
 use flashbuild_frontend::{
     diagnostic::Diagnostic,
-    dockerfile::{Dockerfile, Inputs, Missing},
+    dockerfile::{Dockerfile, Inputs, Missing, Options},
     package::{DepsPlan, DepsRequest},
 };
 use std::collections::BTreeMap;
@@ -39,8 +39,8 @@ pub(super) enum Unanswered {
 pub(super) enum Unknown {
     /// Names in the file are wrong.
     File(Vec<Diagnostic>),
-    /// An image or packages cannot be looked at.
-    Input(Box<(Missing, Unanswered)>),
+    /// Images or packages cannot be looked at.
+    Inputs(Vec<(Missing, Unanswered)>),
 }
 
 impl Unknown {
@@ -48,14 +48,31 @@ impl Unknown {
     pub(super) fn diagnostics(&self) -> Vec<Diagnostic> {
         match self {
             Self::File(errors) => errors.clone(),
-            Self::Input(input) => vec![input.0.failed(&input.1.to_string())],
+            Self::Inputs(inputs) => inputs.iter().map(|(missing, why)| missing.failed(&why.to_string())).collect(),
         }
     }
 
-    pub(super) fn into_error(self, source: &BuildFile) -> BuildError {
+    /// The error of a build of the file, with all else that is wrong in it.
+    pub(super) fn into_error(self, dockerfile: &Dockerfile, options: &Options, source: &BuildFile) -> BuildError {
+        let found = self.diagnostics();
+        let count = found.len();
+        let errors = dockerfile.survey(options, &Inputs::default(), found);
         match self {
-            Self::File(errors) => source.refuse(&errors),
-            Self::Input(input) => source.unresolved(&input.0, &input.1),
+            // Where the file itself is right, it is the fault of what is around it.
+            Self::Inputs(inputs) if errors.len() == count && inputs.iter().all(|(_, why)| why.is_environment()) => {
+                BuildError::Environment(source.show(&errors))
+            }
+            Self::File(_) | Self::Inputs(_) => source.refuse(&errors),
+        }
+    }
+}
+
+impl Unanswered {
+    fn is_environment(&self) -> bool {
+        match self {
+            Self::Image(ResolveError::Registry(RegistryError::Unreachable { .. }) | ResolveError::Store(_)) => true,
+            Self::Image(ResolveError::Registry(_) | ResolveError::Image(_)) => false,
+            Self::Deps(error) => error.is_environment(),
         }
     }
 }
@@ -88,9 +105,10 @@ pub(super) async fn resolve(
             }
             (missing, answer)
         });
+        let mut unanswered = Vec::new();
         for (missing, answer) in futures_util::future::join_all(ask).await {
             match (missing, answer) {
-                (missing, Err(error)) => return Err(Unknown::Input(Box::new((missing, error)))),
+                (missing, Err(error)) => unanswered.push((missing, error)),
                 (Missing::ImageConfig { reference, platform, .. }, Ok(Answer::Image(pinned))) => {
                     images.insert(pinned.image.digest.clone(), pinned.source);
                     inputs.insert(&reference, &platform, pinned.image);
@@ -105,6 +123,9 @@ pub(super) async fn resolve(
                     unreachable!("each question has its own kind of answer")
                 }
             }
+        }
+        if !unanswered.is_empty() {
+            return Err(Unknown::Inputs(unanswered));
         }
     }
 }

@@ -1,9 +1,12 @@
 //! The story of a build: parse, resolve, lower, solve, assemble, export.
 
+mod ahead;
+mod analyze;
 mod begin;
 mod build_file;
 mod caches;
 mod call;
+mod container;
 mod deliver;
 mod entitlements;
 mod error;
@@ -15,9 +18,12 @@ mod open;
 mod outcome;
 mod request;
 mod team;
+mod warm;
 
+pub use analyze::analyze;
 pub use caches::{CacheExport, CacheTo};
 pub use call::{Answer, AnswerFormat, Question, call};
+pub use container::{Container, ContainerOptions, Trial, TrialEnd};
 pub use deliver::{Dest, Destination, Target};
 pub use entitlements::Entitlement;
 pub use error::BuildError;
@@ -28,24 +34,26 @@ pub use open::{OpenImage, open};
 pub use outcome::StepOutcome;
 pub use request::Request;
 pub use team::{TeamSelection, export_team, import_team};
+pub use warm::{WarmRequest, warm};
 
 use crate::{
     context::Prepared,
     exec::{EmulatedSteps, Exec, Need, Sources, StepGroups, StepNetworks},
-    export::{self, BuiltIndex, ImageOptions},
+    export::{self, BuiltIndex, ImageOptions, Sent},
     image::DiffId,
     packages::{self, ContextFiles, LOCK_FILE_NAME, Lock, Packages},
     registry::Client,
     solver::{self, Solved, event::Events},
     store::Store,
 };
+use ahead::PushAhead;
 use begin::{Begun, begin};
 use build_file::BuildFile;
 use caches::Caches;
 use deliver::Delivery;
 use flashbuild_frontend::{
     config::{History, ImageConfig},
-    dockerfile::{Dockerfile, HISTORY_COMMENT},
+    dockerfile::{Dockerfile, HISTORY_COMMENT, Inputs},
     graph::Output,
 };
 use std::sync::{Arc, Mutex};
@@ -71,17 +79,18 @@ pub async fn build(store: &Store, client: &Client, request: Request, events: &Ev
 async fn run(store: &Store, client: &Client, mut request: Request, events: &Events) -> Result<Built, BuildError> {
     let (Begun { layers, web, prepared, source }, dockerfile) = read(store, client, &mut request, events).await?;
     let lock = Lock::open(source.folder.join(LOCK_FILE_NAME), false)?;
-    let packages = packages(store, &request, &prepared, Arc::new(lock))?;
+    let packages = packages(store, client, &request, &prepared, Arc::new(lock))?;
     let (inputs, images) =
         inputs::resolve(store, client, Some(&packages), &request, &prepared.layouts, &dockerfile, events)
             .await
-            .map_err(|unknown| unknown.into_error(&source))?;
+            .map_err(|unknown| unknown.into_error(&dockerfile, &request.options, &source))?;
     let graph = Arc::new(dockerfile.lower(&request.options, &inputs).map_err(|errors| source.refuse(&errors))?);
     entitlements::check(&graph, &request.allow).map_err(|errors| source.refuse(&errors))?;
     call::warn(&dockerfile, &request.options, &inputs, &source, events)?;
 
     let imported = Arc::new(caches::import(&request.cache_from, store, client, &layers, events).await);
     let proxies = request.options.proxy_variables();
+    let (settled, route) = ahead::route(&graph, &request.outputs, &request.tags);
     let exec = Arc::new(Exec {
         graph: Arc::clone(&graph),
         layers: layers.clone(),
@@ -103,11 +112,14 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         grants: std::mem::take(&mut request.grants),
         single_id: request.single_id,
         listed: Mutex::default(),
+        selected: Mutex::default(),
+        settled,
     });
+    let mut ahead = route.map(|route| route.start(client, &exec, events));
     // What a cache promised and did not keep is left out of the next attempt: the step runs.
     loop {
         let refused = exec.sources.imported().refused();
-        match attempt(store, client, &request, &exec, &source, events).await {
+        match attempt(store, client, &request, &exec, &source, &mut ahead, events).await {
             Err(_) if exec.sources.imported().refused() > refused => {}
             built => return built,
         }
@@ -121,10 +133,13 @@ async fn attempt(
     request: &Request,
     exec: &Arc<Exec>,
     source: &BuildFile,
+    ahead: &mut Option<PushAhead>,
     events: &Events,
 ) -> Result<Built, BuildError> {
     let (graph, layers) = (&exec.graph, &exec.layers);
-    let solved = solver::solve(graph, exec, events, request.jobs, request.no_cache).await;
+    let project = source.folder.join(&source.name).display().to_string();
+    let options = solver::Options { jobs: request.jobs, project, explains: request.explains };
+    let solved = solver::solve(graph, exec, events, &options).await;
     let Solved { roots, steps, keys } = solved.map_err(|failed| {
         let span = failed.node.and_then(|node| graph.node(node).span);
         source.failed(&failed.error, span)
@@ -133,6 +148,10 @@ async fn attempt(
         events.notice(cost);
     }
     let steps = outcome::report(graph, &steps, &exec.emulated);
+    let sent = match ahead.take() {
+        Some(ahead) => ahead.finish().await,
+        None => Sent::default(),
+    };
 
     let step = events.step("export layers");
     // The first output that takes images decides what the image is like under its name in the local store.
@@ -177,7 +196,7 @@ async fn attempt(
     for output in outputs {
         let other = if output.image == first { None } else { Some(assemble(&output.image)?) };
         let image = other.as_ref().unwrap_or(&image);
-        let delivery = Delivery { store, client, layers, sources: &exec.sources, image };
+        let delivery = Delivery { store, client, layers, sources: &exec.sources, image, sent: &sent };
         delivery.to(output, &request.tags, events).await?;
     }
     caches.export(&used).await?;
@@ -195,13 +214,23 @@ async fn read(
 ) -> Result<(Begun, Dockerfile), BuildError> {
     let step = events.step("load build definition");
     let begun = begin(store, client, request, events).await?;
-    let dockerfile = Dockerfile::parse(&begun.source.text).map_err(|errors| begun.source.refuse(&errors))?;
+    let (dockerfile, errors) = Dockerfile::read(&begun.source.text);
+    if !errors.is_empty() {
+        return Err(begun.source.refuse(&dockerfile.survey(&request.options, &Inputs::default(), errors)));
+    }
     step.ran();
     Ok((begun, dockerfile))
 }
 
-fn packages(store: &Store, request: &Request, prepared: &Prepared, lock: Arc<Lock>) -> Result<Packages, BuildError> {
-    let client = packages::Client::new(&packages::Options::default())?;
+fn packages(
+    store: &Store,
+    registries: &Client,
+    request: &Request,
+    prepared: &Prepared,
+    lock: Arc<Lock>,
+) -> Result<Packages, BuildError> {
+    let ca_certificates = registries.ca_certificates().to_vec();
+    let client = packages::Client::new(&packages::Options { ca_certificates, ..packages::Options::default() })?;
     let files = ContextFiles::new(&prepared.folders[Prepared::MAIN].path);
     Ok(Packages::new(store.clone(), client, files, lock, request.pull))
 }

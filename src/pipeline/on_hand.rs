@@ -2,7 +2,7 @@
 
 use super::BuildError;
 use crate::{
-    export::{self, Bundle, Layout, PushReport},
+    export::{self, Bundle, Layout, PushReport, Sent},
     image::{Descriptor, Document, DocumentKind, Index, MediaType},
     registry::{Client, Resolved},
     solver::event::{Events, Step},
@@ -68,7 +68,7 @@ pub async fn push(
     let shown: Vec<String> = names.iter().map(Reference::familiar).collect();
     let step = events.step(format!("push {}", shown.join(", ")));
     let moved = |item: &str, done: u64, total: u64| step.transfer(item, done, Some(total));
-    let pushed = export::push(client, store, &bundle, names, moved).await;
+    let pushed = export::push(client, store, &bundle, names, &Sent::default(), moved).await;
     end(step, pushed.map_err(BuildError::from))
 }
 

@@ -26,8 +26,8 @@ pub struct Request {
     pub steps: StepOptions,
     /// How many processes may run at once.
     pub jobs: usize,
-    /// Whether records are not looked up.
-    pub no_cache: bool,
+    /// Whether people are told of every step why it ran.
+    pub explains: bool,
     /// Caches to look into.
     pub cache_from: Vec<CacheSource>,
     /// Caches to write.

@@ -6,8 +6,9 @@
 
 use super::Progress;
 use super::auth::Access;
-use super::client::{Client, Host};
+use super::client::{Client, Host, Tried};
 use super::error::RegistryError;
+use super::place::Asked;
 use super::transport::{Request, Response};
 use crate::image::{BlobDigest, Descriptor, Sha256};
 use bytes::Bytes;
@@ -31,27 +32,29 @@ impl Client {
     where
         S: AsyncWrite + Unpin + Send + ?Sized,
     {
-        let host = self.host(reference)?;
-        let _transfer = host.transfers.acquire().await;
-        let mut download = Download {
-            reference,
-            descriptor,
-            access: Access::pull(reference.path()),
-            hash: Sha256::default(),
-            received: 0,
-        };
-        let mut backoff = self.backoff();
-        loop {
-            let before = download.received;
-            let Err(error) = download.attempt(self, &host, sink, progress).await else {
-                sink.flush().await.map_err(|cause| download.sink_error(cause))?;
-                return download.verify();
-            };
-            if download.received > before {
-                backoff.advanced();
+        let mut download = Download::new(reference, descriptor);
+        let mut tried = Tried::default();
+        for (host, repository) in self.places(reference, Asked::Digest)? {
+            match download.run(self, &host, &repository, sink, progress).await {
+                Ok(()) => return download.verify(),
+                // Another place goes on where this one broke.
+                Err(error) => tried.failed(&host, error),
             }
-            backoff.pause(error).await?;
         }
+        Err(tried.into_error())
+    }
+
+    /// Reads a small blob of one place.
+    pub(super) async fn fetch_blob_at(
+        &self,
+        (host, repository): (&Host, &str),
+        reference: &Reference,
+        descriptor: &Descriptor,
+        sink: &mut Vec<u8>,
+    ) -> Result<(), RegistryError> {
+        let mut download = Download::new(reference, descriptor);
+        download.run(self, host, repository, sink, &|_| ()).await?;
+        download.verify()
     }
 
     /// Whether the repository of `reference` has a blob.
@@ -69,31 +72,61 @@ impl Client {
 struct Download<'a> {
     reference: &'a Reference,
     descriptor: &'a Descriptor,
-    access: Access,
     /// Over all that went to the sink.
     hash: Sha256,
     /// Bytes that went to the sink.
     received: u64,
 }
 
-impl Download<'_> {
-    /// One connection's worth of the blob.
-    async fn attempt<S>(
+impl<'a> Download<'a> {
+    fn new(reference: &'a Reference, descriptor: &'a Descriptor) -> Self {
+        Self { reference, descriptor, hash: Sha256::default(), received: 0 }
+    }
+
+    /// All that lacks, from one place.
+    async fn run<S>(
         &mut self,
         client: &Client,
         host: &Host,
+        repository: &str,
         sink: &mut S,
         progress: Progress<'_>,
     ) -> Result<(), RegistryError>
     where
         S: AsyncWrite + Unpin + Send + ?Sized,
     {
-        let url = host.url(self.reference.path(), &["blobs", &self.descriptor.digest.to_string()]);
+        let _transfer = host.transfers.acquire().await;
+        let mut backoff = host.backoff();
+        loop {
+            let before = self.received;
+            let Err(error) = self.attempt(client, host, repository, sink, progress).await else {
+                return sink.flush().await.map_err(|cause| self.sink_error(cause));
+            };
+            if self.received > before {
+                backoff.advanced();
+            }
+            backoff.pause(error).await?;
+        }
+    }
+
+    /// One connection's worth of the blob.
+    async fn attempt<S>(
+        &mut self,
+        client: &Client,
+        host: &Host,
+        repository: &str,
+        sink: &mut S,
+        progress: Progress<'_>,
+    ) -> Result<(), RegistryError>
+    where
+        S: AsyncWrite + Unpin + Send + ?Sized,
+    {
+        let url = host.url(repository, &["blobs", &self.descriptor.digest.to_string()]);
         let mut request = Request::new(Method::GET, url);
         if self.received > 0 {
             request = request.header(RANGE, format!("bytes={}-", self.received));
         }
-        let mut response = client.send(host, &self.access, &request).await?;
+        let mut response = client.send(host, &Access::pull(repository), &request).await?;
         let mut position = match response.status().as_u16() {
             200 => 0,
             206 if range_start(&response) == Some(self.received) => self.received,

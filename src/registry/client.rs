@@ -3,9 +3,9 @@
 use super::auth::{Access, Authorizer};
 use super::credentials::default_credential_files;
 use super::error::RegistryError;
-use super::host;
+use super::place::{Asked, PlaceFiles, Places, Server};
 use super::retry::{Backoff, RetryPolicy};
-use super::traffic::Traffic;
+use super::traffic::{Counters, Traffic};
 use super::transport::{Request, Response, Transport};
 use flashbuild_frontend::reference::Reference;
 use reqwest::Url;
@@ -34,6 +34,10 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// When to try again.
     pub retry: RetryPolicy,
+    /// Files that say where images come from.
+    pub places: PlaceFiles,
+    /// Whether nobody is asked.
+    pub offline: bool,
 }
 
 impl Default for Options {
@@ -47,6 +51,8 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_mins(1),
             retry: RetryPolicy::default(),
+            places: PlaceFiles::of_this_machine(),
+            offline: false,
         }
     }
 }
@@ -63,15 +69,20 @@ pub struct Client {
 struct Shared {
     options: Options,
     credential_files: Arc<[PathBuf]>,
-    transport: Transport,
-    hosts: Mutex<HashMap<String, Arc<Host>>>,
+    places: Places,
+    counters: Arc<Counters>,
+    hosts: Mutex<HashMap<Server, Arc<Host>>>,
 }
 
-/// One registry.
+/// A registry, or a server that speaks for one.
 pub(super) struct Host {
     pub(super) name: String,
+    /// The root of its API.
     pub(super) base: Url,
     pub(super) transfers: Semaphore,
+    stands_for: Option<String>,
+    retry: RetryPolicy,
+    transport: Transport,
     authorizer: Authorizer,
 }
 
@@ -80,18 +91,47 @@ impl Host {
     pub(super) fn url(&self, repository: &str, rest: &[&str]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.clear().push("v2").extend(repository.split('/')).extend(rest);
+            segments.pop_if_empty().extend(repository.split('/')).extend(rest);
+        }
+        if let Some(registry) = &self.stands_for {
+            url.query_pairs_mut().append_pair("ns", registry);
         }
         url
+    }
+
+    pub(super) fn backoff(&self) -> Backoff<'_> {
+        Backoff::new(&self.retry)
+    }
+}
+
+/// What became of the places that were asked.
+#[derive(Default)]
+pub(super) struct Tried(Vec<(String, RegistryError)>);
+
+impl Tried {
+    /// One of them has no answer.
+    pub(super) fn failed(&mut self, host: &Host, error: RegistryError) {
+        self.0.push((host.name.clone(), error));
+    }
+
+    /// The last one's answer counts; the others' are told with it.
+    pub(super) fn into_error(mut self) -> RegistryError {
+        let Some((_, last)) = self.0.pop() else { return RegistryError::SetUp("no place to ask".to_owned()) };
+        if self.0.is_empty() {
+            return last;
+        }
+        let mirrors = self.0.iter().map(|(name, error)| format!("{name}: {error}")).collect::<Vec<_>>().join("; ");
+        RegistryError::Mirrored { last: Box::new(last), mirrors }
     }
 }
 
 impl Client {
-    /// A client. Fails if a CA file cannot be read.
+    /// A client. Fails if a file of its options cannot be read.
     pub fn new(options: Options) -> Result<Self, RegistryError> {
-        let transport = Transport::new(&options)?;
+        let places = Places::read(&options.places, &options.insecure)?;
         let credential_files = options.credential_files.clone().into();
-        Ok(Self { shared: Arc::new(Shared { options, credential_files, transport, hosts: Mutex::default() }) })
+        let (counters, hosts) = Default::default();
+        Ok(Self { shared: Arc::new(Shared { options, credential_files, places, counters, hosts }) })
     }
 
     /// PEM files of authorities that are trusted beside the system's.
@@ -101,36 +141,63 @@ impl Client {
 
     /// What has gone over the wire.
     pub fn traffic(&self) -> Traffic {
-        self.shared.transport.counters.snapshot()
+        self.shared.counters.snapshot()
     }
 
-    /// What is kept about the registry of `reference`.
+    /// Whether nobody is asked.
+    pub fn is_offline(&self) -> bool {
+        self.shared.options.offline
+    }
+
+    /// What is kept about the registry of `reference`, to push there.
     pub(super) fn host(&self, reference: &Reference) -> Result<Arc<Host>, RegistryError> {
-        let name = reference.host();
+        if self.is_offline() {
+            let problem = format!("{} cannot be pushed", reference.familiar());
+            return Err(RegistryError::Offline { host: reference.host().to_owned(), problem });
+        }
+        self.host_of(self.shared.places.own(reference)?.server)
+    }
+
+    /// Where to pull from, the first to ask first, and what the repository is called there.
+    pub(super) fn places(
+        &self,
+        reference: &Reference,
+        asked: Asked,
+    ) -> Result<Vec<(Arc<Host>, String)>, RegistryError> {
+        if self.is_offline() {
+            let name = reference.familiar();
+            let problem =
+                format!("{name} is not in the local store: `flashbuild pull {name}` fetches it, with a network");
+            return Err(RegistryError::Offline { host: reference.host().to_owned(), problem });
+        }
+        let places = self.shared.places.of(reference, asked)?;
+        places.into_iter().map(|place| Ok((self.host_of(place.server)?, place.repository))).collect()
+    }
+
+    fn host_of(&self, server: Server) -> Result<Arc<Host>, RegistryError> {
         let mut hosts = self.shared.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(host) = hosts.get(name) {
+        if let Some(host) = hosts.get(&server) {
             return Ok(host.clone());
         }
         let options = &self.shared.options;
-        let base = host::base_url(name, &options.insecure)
-            .map_err(|problem| RegistryError::SetUp(format!("{name:?} is no registry: {problem}")))?;
+        // Who has another to ask does not wait for this one.
+        let attempts = if server.is_mirror { 1 } else { options.retry.attempts };
         let host = Arc::new(Host {
-            name: name.to_owned(),
+            name: server.name.clone(),
+            base: server.api.clone(),
             transfers: Semaphore::new(options.transfers_per_host.max(1)),
-            authorizer: Authorizer::new(name, &base, self.shared.credential_files.clone()),
-            base,
+            stands_for: server.stands_for.clone(),
+            retry: RetryPolicy { attempts, ..options.retry.clone() },
+            transport: Transport::new(options, &server, Arc::clone(&self.shared.counters))?,
+            authorizer: Authorizer::new(&server.name, &server.api, self.shared.credential_files.clone()),
         });
-        hosts.insert(name.to_owned(), host.clone());
+        hosts.insert(server, host.clone());
         Ok(host)
     }
 
     /// Bytes of a piece of a blob.
     pub(super) fn chunk_size(&self) -> u64 {
         self.shared.options.chunk_size.max(1)
-    }
-
-    pub(super) fn backoff(&self) -> Backoff<'_> {
-        Backoff::new(&self.shared.options.retry)
     }
 
     /// Sends a request, and again with a new token if the registry itself asks for one. Twice at most: a token may end
@@ -141,7 +208,7 @@ impl Client {
         access: &Access,
         request: &Request<'_>,
     ) -> Result<Response, RegistryError> {
-        let transport = &self.shared.transport;
+        let transport = &host.transport;
         let mut authorization = host.authorizer.authorization(transport, access).await?;
         for _ in 0..MOST_RENEWALS {
             let response = transport.send(&host.name, &host.base, request, authorization.as_ref()).await?;
@@ -167,7 +234,7 @@ impl Client {
         expected: &[u16],
         what: &str,
     ) -> Result<Response, RegistryError> {
-        let mut backoff = self.backoff();
+        let mut backoff = host.backoff();
         loop {
             let error = match self.send(host, access, request).await {
                 Ok(response) if expected.contains(&response.status().as_u16()) => return Ok(response),

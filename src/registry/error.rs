@@ -156,6 +156,30 @@ pub enum RegistryError {
         /// Why.
         cause: io::Error,
     },
+    /// The registry, and those that were asked before it, have no answer.
+    #[error("{last}; its mirrors, asked before, have no answer either: {mirrors}")]
+    Mirrored {
+        /// What the registry itself says.
+        last: Box<RegistryError>,
+        /// What each of the others says.
+        mirrors: String,
+    },
+    /// The machine's configuration forbids it.
+    #[error("{reference} is blocked by {}: choose another image, or change that file", .file.display())]
+    Blocked {
+        /// The image.
+        reference: String,
+        /// The file that blocks it.
+        file: PathBuf,
+    },
+    /// Nobody may be asked.
+    #[error("registry {host} is not asked, because of --offline: {problem}")]
+    Offline {
+        /// The registry.
+        host: String,
+        /// What lacks.
+        problem: String,
+    },
     /// The client cannot be set up.
     #[error("cannot set up the registry client: {0}")]
     SetUp(String),

@@ -38,8 +38,7 @@ impl Client {
             .parse()
             .map_err(|error| RegistryError::SetUp(format!("{name:?} is no registry: {error}")))?;
         let host = self.host(&reference)?;
-        let mut url = host.base.clone();
-        url.set_path("/v2/");
+        let url = host.base.clone();
         self.ask(&host, &Access::to_registry(), &Request::new(Method::GET, url), &[200], name).await.map(drop)
     }
 }

@@ -1,5 +1,6 @@
 //! Images in registries: a client of the OCI distribution specification.
 //!
+//! 0. Files of the machine say where images come from: mirrors, other locations, what is blocked (module `place`).
 //! 1. A [`Client`] keeps, for each registry, its connections, tokens and a limit on transfers.
 //! 2. [`Client::resolve`] turns a name into a verified document; [`Client::image`] goes on to the image of a platform.
 //! 3. [`Client::fetch_blob`] streams a layer to where it belongs, verified on the way.
@@ -26,6 +27,7 @@ mod error;
 mod fetch;
 mod host;
 mod login;
+mod place;
 mod pull;
 mod push;
 mod retry;
@@ -42,6 +44,7 @@ pub use client::{Client, Options};
 pub use credentials::default_credential_files;
 pub use error::RegistryError;
 pub use login::{check_password, forget_password, save_password};
+pub use place::PlaceFiles;
 pub use pull::{Resolved, ResolvedImage};
 pub use push::PushOutcome;
 pub use retry::RetryPolicy;

@@ -5,8 +5,9 @@
 //! everything further is asked for by digest, so a tag that moves in between changes nothing.
 
 use super::auth::Access;
-use super::client::{Client, Host};
+use super::client::{Client, Host, Tried};
 use super::error::RegistryError;
+use super::place::Asked;
 use super::transport::{Request, Response};
 use crate::image::{
     BlobDigest, Descriptor, Digest, Document, DocumentError, DocumentKind, Index, Manifest, MediaType, candidates,
@@ -63,29 +64,33 @@ pub struct ResolvedImage {
 impl Client {
     /// The manifest or index that `reference` names. A digest counts before a tag.
     pub async fn resolve(&self, reference: &Reference) -> Result<Resolved, RegistryError> {
-        Lookup::new(self, reference)?.named().await
+        let mut tried = Tried::default();
+        for lookup in Lookup::all(self, reference)? {
+            match lookup.named().await {
+                Ok(found) => return Ok(found),
+                Err(error) => tried.failed(&lookup.host, error),
+            }
+        }
+        Err(tried.into_error())
     }
 
     /// Digest, type and size of what `reference` names, without its bytes where the registry allows it.
     pub async fn digest(&self, reference: &Reference) -> Result<Descriptor, RegistryError> {
-        let lookup = Lookup::new(self, reference)?;
-        let response = lookup.ask(Method::HEAD, &lookup.name()).await?;
-        let digest = stated_digest(&response)?;
-        let media_type = response.header(CONTENT_TYPE).map(MediaType::from);
-        let described = (digest, media_type, response.content_length());
-        match described {
-            (Some(digest), Some(media_type), Some(size)) if DocumentKind::of(&media_type).is_some() => {
-                lookup.check_expected(digest)?;
-                Ok(Descriptor::new(media_type, digest, size))
+        let mut tried = Tried::default();
+        for lookup in Lookup::all(self, reference)? {
+            match lookup.described().await {
+                Ok(found) => return Ok(found),
+                Err(error) => tried.failed(&lookup.host, error),
             }
-            _ => Ok(lookup.named().await?.descriptor),
         }
+        Err(tried.into_error())
     }
 
     /// Whether `reference` names exactly the document `digest`. A registry that does not say so in the headers of an
     /// answer counts as one that has something else.
     pub async fn names(&self, reference: &Reference, digest: &BlobDigest) -> Result<bool, RegistryError> {
-        let lookup = Lookup { access: Access::push(reference.path()), ..Lookup::new(self, reference)? };
+        let place = (self.host(reference)?, reference.path().to_owned());
+        let lookup = Lookup { access: Access::push(reference.path()), ..Lookup::at(self, reference, place)? };
         match lookup.ask(Method::HEAD, &lookup.name()).await {
             Ok(response) => Ok(stated_digest(&response)? == Some(*digest)),
             Err(RegistryError::NotFound { .. }) => Ok(false),
@@ -95,8 +100,59 @@ impl Client {
 
     /// The image that `reference` has for `platform`.
     pub async fn image(&self, reference: &Reference, platform: &Platform) -> Result<ResolvedImage, RegistryError> {
-        let lookup = Lookup::new(self, reference)?;
-        let first = lookup.named().await?;
+        let mut tried = Tried::default();
+        for lookup in Lookup::all(self, reference)? {
+            match lookup.image(platform).await {
+                Ok(found) => return Ok(found),
+                Err(error) => tried.failed(&lookup.host, error),
+            }
+        }
+        Err(tried.into_error())
+    }
+}
+
+/// Platforms of an index that are machines; attestations are for `unknown/unknown`.
+fn platforms(index: &Index) -> impl Iterator<Item = Platform> {
+    let named = index.manifests.iter().filter_map(|entry| entry.platform.as_ref());
+    named.map(crate::image::DescriptorPlatform::normal).filter(|platform| platform.os != "unknown")
+}
+
+/// Asking one repository for documents.
+struct Lookup<'a> {
+    client: &'a Client,
+    reference: &'a Reference,
+    host: Arc<Host>,
+    /// What the repository is called there.
+    repository: String,
+    access: Access,
+    /// The digest in the reference.
+    expected: Option<BlobDigest>,
+}
+
+impl<'a> Lookup<'a> {
+    /// At all places where the image may come from.
+    fn all(client: &'a Client, reference: &'a Reference) -> Result<Vec<Self>, RegistryError> {
+        let places = client.places(reference, Asked::by(reference))?;
+        places.into_iter().map(|place| Self::at(client, reference, place)).collect()
+    }
+
+    fn at(
+        client: &'a Client,
+        reference: &'a Reference,
+        (host, repository): (Arc<Host>, String),
+    ) -> Result<Self, RegistryError> {
+        let digest = reference.digest().map(str::parse).transpose();
+        let expected = digest.map_err(|error: crate::image::DigestError| RegistryError::Image {
+            reference: reference.to_string(),
+            problem: error.to_string(),
+        })?;
+        let access = Access::pull(&repository);
+        Ok(Self { client, reference, host, repository, access, expected })
+    }
+
+    /// The image for `platform`.
+    async fn image(&self, platform: &Platform) -> Result<ResolvedImage, RegistryError> {
+        let first = self.named().await?;
         let index = matches!(first.document, Document::Index(_)).then(|| first.clone());
         let mut available = Vec::new();
         let mut documents = 1;
@@ -113,16 +169,16 @@ impl Client {
                     for entry in chosen.iter().rev() {
                         documents += 1;
                         if depth >= DEEPEST_INDEX || documents > MOST_DOCUMENTS {
-                            return Err(lookup.image_error("its indexes lead to too many others".to_owned()));
+                            return Err(self.image_error("its indexes lead to too many others".to_owned()));
                         }
                         if DocumentKind::of(&entry.media_type).is_some() {
-                            pending.push((lookup.entry(entry).await?, depth + 1));
+                            pending.push((self.entry(entry).await?, depth + 1));
                         }
                     }
                     continue;
                 }
             };
-            let (config_bytes, config) = lookup.config(&manifest).await?;
+            let (config_bytes, config) = self.config(&manifest).await?;
             if runs_on(&config.platform(), platform) {
                 let (descriptor, manifest_bytes) = (resolved.descriptor, resolved.bytes);
                 return Ok(ResolvedImage { index, descriptor, manifest_bytes, manifest, config_bytes, config });
@@ -131,36 +187,22 @@ impl Client {
         }
         available.sort();
         available.dedup();
-        let reference = reference.to_string();
+        let reference = self.reference.to_string();
         Err(RegistryError::NoSuchPlatform { reference, wanted: platform.clone(), available })
     }
-}
 
-/// Platforms of an index that are machines; attestations are for `unknown/unknown`.
-fn platforms(index: &Index) -> impl Iterator<Item = Platform> {
-    let named = index.manifests.iter().filter_map(|entry| entry.platform.as_ref());
-    named.map(crate::image::DescriptorPlatform::normal).filter(|platform| platform.os != "unknown")
-}
-
-/// Asking one repository for documents.
-struct Lookup<'a> {
-    client: &'a Client,
-    reference: &'a Reference,
-    host: Arc<Host>,
-    access: Access,
-    /// The digest in the reference.
-    expected: Option<BlobDigest>,
-}
-
-impl<'a> Lookup<'a> {
-    fn new(client: &'a Client, reference: &'a Reference) -> Result<Self, RegistryError> {
-        let digest = reference.digest().map(str::parse).transpose();
-        let expected = digest.map_err(|error: crate::image::DigestError| RegistryError::Image {
-            reference: reference.to_string(),
-            problem: error.to_string(),
-        })?;
-        let access = Access::pull(reference.path());
-        Ok(Self { client, reference, host: client.host(reference)?, access, expected })
+    /// Digest, type and size.
+    async fn described(&self) -> Result<Descriptor, RegistryError> {
+        let response = self.ask(Method::HEAD, &self.name()).await?;
+        let digest = stated_digest(&response)?;
+        let media_type = response.header(CONTENT_TYPE).map(MediaType::from);
+        match (digest, media_type, response.content_length()) {
+            (Some(digest), Some(media_type), Some(size)) if DocumentKind::of(&media_type).is_some() => {
+                self.check_expected(digest)?;
+                Ok(Descriptor::new(media_type, digest, size))
+            }
+            _ => Ok(self.named().await?.descriptor),
+        }
     }
 
     fn name(&self) -> String {
@@ -173,7 +215,7 @@ impl<'a> Lookup<'a> {
     }
 
     async fn ask(&self, method: Method, name: &str) -> Result<Response, RegistryError> {
-        let url = self.host.url(self.reference.path(), &["manifests", name]);
+        let url = self.host.url(&self.repository, &["manifests", name]);
         let request = Request::new(method, url).header(ACCEPT, DocumentKind::ACCEPTED.join(", "));
         self.client.ask(&self.host, &self.access, &request, &[200], &self.reference.to_string()).await
     }
@@ -218,7 +260,7 @@ impl<'a> Lookup<'a> {
     }
 
     async fn document(&self, name: &str) -> Result<(Response, Bytes), RegistryError> {
-        let mut backoff = self.client.backoff();
+        let mut backoff = self.host.backoff();
         loop {
             let mut response = self.ask(Method::GET, name).await?;
             match response.read(LARGEST_DOCUMENT).await {
@@ -246,7 +288,8 @@ impl<'a> Lookup<'a> {
             return Err(self.too_large("configuration", LARGEST_CONFIG));
         }
         let mut bytes = Vec::new();
-        self.client.fetch_blob(self.reference, descriptor, &mut bytes, &|_| ()).await?;
+        let place = (&*self.host, self.repository.as_str());
+        self.client.fetch_blob_at(place, self.reference, descriptor, &mut bytes).await?;
         let config: ImageConfig = serde_json::from_slice(&bytes)
             .map_err(|error| self.image_error(format!("its configuration is malformed: {error}")))?;
         let (diff_ids, layers) = (config.rootfs.diff_ids.len(), manifest.layers.len());

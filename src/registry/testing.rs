@@ -3,7 +3,7 @@
 //! It speaks just enough HTTP/1.1. A request is matched by its method and its address with the query. The answers to
 //! one request are given in their order; the last one stays. In headers and bodies, `HERE` is the registry's address.
 
-use super::{Client, Options, RetryPolicy};
+use super::{Client, Options, PlaceFiles, RetryPolicy};
 use crate::image::{Descriptor, Digest, MediaType};
 use flashbuild_frontend::reference::Reference;
 use std::collections::BTreeMap;
@@ -140,7 +140,7 @@ pub(super) fn options(credential_files: Vec<PathBuf>) -> Options {
         longest: Duration::from_millis(5),
         patience: Duration::from_secs(5),
     };
-    Options { credential_files, retry, ..Options::default() }
+    Options { credential_files, retry, places: PlaceFiles::default(), ..Options::default() }
 }
 
 /// Options with which silence is soon too long, and nothing is tried again.

@@ -9,6 +9,7 @@
 use super::body::{Body, SourceError};
 use super::error::{RegistryError, message_of, printable};
 use super::host;
+use super::place::Server;
 use super::retry::parse_retry_after;
 use super::traffic::Counters;
 use super::{Options, body};
@@ -49,17 +50,29 @@ impl Request<'_> {
     }
 }
 
-/// The HTTP clients and what they count.
+/// The HTTP clients for a server, and what all of them count.
 pub(super) struct Transport {
     clients: Clients,
+    /// Of every request that stays at the server.
+    headers: HeaderMap,
     idle: Duration,
     pub(super) counters: Arc<Counters>,
 }
 
 impl Transport {
-    pub(super) fn new(options: &Options) -> Result<Self, RegistryError> {
-        let clients = Clients::new(&options.ca_certificates, options.connect_timeout).map_err(RegistryError::SetUp)?;
-        Ok(Self { clients, idle: options.idle_timeout, counters: Arc::default() })
+    pub(super) fn new(options: &Options, server: &Server, counters: Arc<Counters>) -> Result<Self, RegistryError> {
+        let failed = |problem: String| RegistryError::SetUp(format!("{}: {problem}", server.name));
+        let mut trust = server.trust.clone();
+        trust.authorities.extend_from_slice(&options.ca_certificates);
+        let clients = Clients::with_trust(&trust, options.connect_timeout).map_err(failed)?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in &server.headers {
+            let malformed = || failed(format!("{name:?}: {value:?} is no header"));
+            let mut value = HeaderValue::from_str(value).map_err(|_| malformed())?;
+            value.set_sensitive(true);
+            headers.append(name.parse::<HeaderName>().map_err(|_| malformed())?, value);
+        }
+        Ok(Self { clients, headers, idle: options.idle_timeout, counters })
     }
 
     /// Sends a request for the registry `name` at `registry`, and follows redirects.
@@ -74,7 +87,8 @@ impl Transport {
         for _ in 0..=MOST_REDIRECTS {
             let is_own = Origin::of(&url) == Origin::of(registry);
             self.counters.request(&request.method);
-            let inner = self.exchange(name, &url, request, authorization.filter(|_| is_own)).await?;
+            let headers = if is_own { self.headers.clone() } else { HeaderMap::new() };
+            let inner = self.exchange(name, &url, request, headers, authorization.filter(|_| is_own)).await?;
             let response =
                 Response { registry: name.to_owned(), is_own, inner, idle: self.idle, counters: self.counters.clone() };
             let keeps_method =
@@ -97,7 +111,7 @@ impl Transport {
         authorization: Option<&HeaderValue>,
     ) -> Result<Response, RegistryError> {
         self.counters.token_request();
-        let inner = self.exchange(name, &request.url, request, authorization).await?;
+        let inner = self.exchange(name, &request.url, request, HeaderMap::new(), authorization).await?;
         Ok(Response {
             registry: name.to_owned(),
             is_own: false,
@@ -112,9 +126,10 @@ impl Transport {
         name: &str,
         url: &Url,
         request: &Request<'_>,
+        headers: HeaderMap,
         authorization: Option<&HeaderValue>,
     ) -> Result<reqwest::Response, RegistryError> {
-        let mut builder = self.clients.of(url).request(request.method.clone(), url.clone());
+        let mut builder = self.clients.of(url).request(request.method.clone(), url.clone()).headers(headers);
         for (header, value) in &request.headers {
             builder = builder.header(header, value);
         }

@@ -27,6 +27,8 @@ use std::{
 const MIGRATIONS: &[&str] = &[
     include_str!("schema.sql"),
     include_str!("places.sql"),
+    include_str!("recipes.sql"),
+    include_str!("blob_index.sql"),
     include_str!("origins.sql"),
     include_str!("build_notes.sql"),
 ];

@@ -3,7 +3,7 @@
 use super::{Store, StoreError};
 use crate::image::{BlobDigest, DiffId};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// A layer, apart from its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,25 @@ pub struct LayerBlob {
     pub media_type: String,
     /// Whether the blob is in the store. If not, it is still known what it would be: a registry may have it.
     pub here: bool,
+    /// What there is to say of it if it can be read file by file.
+    pub index: Option<BlobIndex>,
+}
+
+/// What there is to say of a blob that can be read file by file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobIndex {
+    /// The tar that the blob holds.
+    pub diff_id: DiffId,
+    /// What its descriptor says of it, so that readers find and can trust the list of its files.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl LayerBlob {
+    /// The tar that the blob of the layer `diff_id` holds: that layer's, or, where the format adds entries of its own,
+    /// another.
+    pub fn content(&self, diff_id: &DiffId) -> DiffId {
+        self.index.as_ref().map_or(*diff_id, |index| index.diff_id)
+    }
 }
 
 impl Store {
@@ -80,12 +99,24 @@ impl Store {
         })
     }
 
+    /// Notes what there is to say of a blob that can be read file by file.
+    pub fn put_blob_index(&self, digest: &BlobDigest, blob: &BlobIndex) -> Result<(), StoreError> {
+        let annotations = serde_json::to_string(&blob.annotations).expect("a map of strings is plain data");
+        self.index().write(|index| {
+            let mut put = index.prepare_cached("INSERT OR REPLACE INTO blob_indexes VALUES (?1, ?2, ?3)")?;
+            put.execute(params![digest, blob.diff_id, annotations])?;
+            Ok(())
+        })
+    }
+
     /// The layer in one encoding.
     pub fn layer_blob(&self, diff_id: &DiffId, encoding: &str) -> Result<Option<LayerBlob>, StoreError> {
         self.index().read(|index| {
             let mut query = index.prepare_cached(
-                "SELECT encoding, digest, size, media_type, digest IN (SELECT digest FROM blobs)
-                 FROM layer_blobs WHERE diff_id = ?1 AND encoding = ?2",
+                "SELECT encoding, digest, size, media_type, digest IN (SELECT digest FROM blobs),
+                     blob_indexes.diff_id, annotations
+                 FROM layer_blobs LEFT JOIN blob_indexes USING (digest)
+                 WHERE layer_blobs.diff_id = ?1 AND encoding = ?2",
             )?;
             Ok(query.query_row(params![diff_id, encoding], layer_blob).optional()?)
         })
@@ -95,8 +126,10 @@ impl Store {
     pub fn layer_blobs(&self, diff_id: &DiffId) -> Result<Vec<LayerBlob>, StoreError> {
         self.index().read(|index| {
             let mut query = index.prepare_cached(
-                "SELECT encoding, digest, size, media_type, digest IN (SELECT digest FROM blobs) AS here
-                 FROM layer_blobs WHERE diff_id = ?1 ORDER BY here DESC, encoding",
+                "SELECT encoding, digest, size, media_type, digest IN (SELECT digest FROM blobs) AS here,
+                     blob_indexes.diff_id, annotations
+                 FROM layer_blobs LEFT JOIN blob_indexes USING (digest)
+                 WHERE layer_blobs.diff_id = ?1 ORDER BY here DESC, encoding",
             )?;
             Ok(query.query_map([diff_id], layer_blob)?.collect::<Result<_, _>>()?)
         })
@@ -115,12 +148,16 @@ fn row(index: &Transaction<'_>, diff_id: &DiffId) -> rusqlite::Result<Option<Lay
 }
 
 fn layer_blob(row: &Row<'_>) -> rusqlite::Result<LayerBlob> {
+    let annotations: Option<String> = row.get(6)?;
+    let annotations = annotations.and_then(|text| serde_json::from_str(&text).ok());
+    let index = row.get::<_, Option<DiffId>>(5)?.zip(annotations);
     Ok(LayerBlob {
         encoding: row.get(0)?,
         digest: row.get(1)?,
         size: row.get(2)?,
         media_type: row.get(3)?,
         here: row.get(4)?,
+        index: index.map(|(diff_id, annotations)| BlobIndex { diff_id, annotations }),
     })
 }
 
@@ -160,5 +197,12 @@ mod tests {
         assert_eq!(listed, [(here, true), (away, false)]);
         assert_eq!(store.layer_blob(&diff_id, "zstd-3-v1").unwrap().unwrap().size, 10);
         assert_eq!(store.layer_blob(&diff_id, "xz").unwrap(), None);
+
+        let annotations = BTreeMap::from([("toc".to_owned(), "\"sha256:…\"".to_owned())]);
+        let index = BlobIndex { diff_id: DiffId(Digest::of(b"with a list")), annotations };
+        store.put_blob_index(&here, &index).unwrap();
+        let found = store.layer_blobs(&diff_id).unwrap();
+        assert_eq!((found[0].content(&diff_id), found[1].content(&diff_id)), (index.diff_id, diff_id));
+        assert_eq!(found[0].index, Some(index));
     }
 }

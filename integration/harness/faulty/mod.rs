@@ -4,6 +4,8 @@
 //! It takes only blobs that have their digest and only documents whose parts it has, so whatever a push does wrong it
 //! refuses. What goes wrong by itself is a [`Fault`]; the dice are seeded, so a run can be repeated. It listens at two
 //! addresses: the second one stands for another host, to which nobody may send credentials.
+//!
+//! `/when-blobs-are/N` answers as soon as it has N blobs: a step that asks for it ends only if they come while it runs.
 
 mod http;
 
@@ -11,8 +13,14 @@ use flashbuild::image::Digest;
 use http::{Connection, Reply, Request};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How long somebody who waits for blobs is patient.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,6 +99,8 @@ pub(crate) struct Seen {
     pub(crate) blob_bytes: u64,
     /// Requests, by method.
     pub(crate) requests: BTreeMap<String, usize>,
+    /// Requests that were let in, in their order: method and path.
+    pub(crate) lines: Vec<String>,
     /// What a client must never do.
     pub(crate) violations: Vec<String>,
 }
@@ -123,6 +133,14 @@ impl FaultyRegistry {
             });
         }
         Self { host: hosts[0].clone(), state }
+    }
+
+    /// Writes the password for it where a home's tools look for it.
+    pub(crate) fn log_in(registries: &[&Self], home: &Path) {
+        let auths = registries.iter().map(|registry| format!(r#""{}":{{"auth":"bWU6c2VjcmV0"}}"#, registry.host));
+        fs::create_dir_all(home.join(".docker")).unwrap();
+        let auths = auths.collect::<Vec<_>>().join(",");
+        fs::write(home.join(".docker/config.json"), format!(r#"{{"auths":{{{auths}}}}}"#)).unwrap();
     }
 
     /// Begins anew: empty, and with another seed.
@@ -167,8 +185,25 @@ fn serve(stream: TcpStream, state: &Mutex<State>, is_own: bool) {
     }
 }
 
+/// Waits until there are so many blobs; a client that sends none while it waits is told so.
+fn wait_for_blobs(count: usize, state: &Mutex<State>) -> Reply {
+    let began = Instant::now();
+    while state.lock().unwrap().blobs.len() < count {
+        if began.elapsed() > PATIENCE {
+            return Reply::new(503);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Reply::new(200)
+}
+
 /// Answers one request; nothing if that ended the connection.
 fn answer(connection: &mut Connection, request: &Request, state: &Mutex<State>, is_own: bool) -> Option<()> {
+    if let Some(count) = request.path.strip_prefix("/when-blobs-are/") {
+        let reply = wait_for_blobs(count.parse().unwrap(), state);
+        state.lock().unwrap().seen.lines.push(format!("{} {}", reply.status, request.path));
+        return connection.reply(&reply, false, None).ok();
+    }
     let (fault, share) = {
         let mut state = state.lock().unwrap();
         *state.seen.requests.entry(request.method.clone()).or_default() += 1;
@@ -258,6 +293,7 @@ impl State {
             return Reply::error(401, "UNAUTHORIZED").header("WWW-Authenticate", realm);
         }
         self.token_uses += u64::from(is_own);
+        self.seen.lines.push(format!("{} {}", request.method, request.path));
         let path = request.path.clone();
         let Some((repository, rest)) = path.strip_prefix("/v2/").and_then(|path| {
             let kind = path.find("/blobs/").or_else(|| path.find("/manifests/"))?;
