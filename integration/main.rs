@@ -9,6 +9,7 @@ mod analyze;
 mod arguments;
 mod bench;
 mod cache;
+mod cache_objects;
 mod cache_sharing;
 mod cache_team;
 mod certificates;
