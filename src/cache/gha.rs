@@ -9,14 +9,13 @@
 
 use super::{Backend, CacheError, Published, objects::Objects};
 use crate::{
-    image::{Descriptor, Document, Manifest},
+    image::{Descriptor, Digest, Document, Manifest},
     registry::{BlobSource, Progress},
     store::Store,
 };
 use futures_util::{FutureExt as _, future::BoxFuture};
 use reqwest::{Url, header::CONTENT_TYPE};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use sha2::{Digest as _, Sha256};
 use std::{fmt, path::PathBuf, time::Duration};
 
 const SERVICE: &str = "twirp/github.actions.results.api.v1.CacheService/";
@@ -104,7 +103,7 @@ impl GhaCache {
     pub(super) fn new(place: &GhaPlace, ca_certificates: &[PathBuf]) -> Result<Self, CacheError> {
         let origin = format!("gha:{}", place.scope);
         let objects = Objects::new(&origin, ca_certificates, TRANSFERS)?;
-        let version = Sha256::digest(b"flashbuild-cache-1").iter().map(|byte| format!("{byte:02x}")).collect();
+        let version = Digest::of(b"flashbuild-cache-1").hex();
         Ok(Self { place: place.clone(), objects, origin, version })
     }
 
