@@ -99,3 +99,32 @@ fn ports_may_be_ranges() {
     let ports: Vec<_> = ports.as_object().unwrap().keys().cloned().collect();
     assert_eq!(ports, ["7000/udp", "7001/udp", "7002/udp", "80/tcp", "9000/tcp", "9001/tcp"]);
 }
+
+#[test]
+fn some_arguments_are_addressed_to_the_builder() {
+    let dockerfile =
+        format!("{BUSYBOX}FROM busybox\nRUN hostname > /host && grep -c $(hostname) /etc/hosts >> /host\n");
+    let Some(work) = Workspace::with_busybox(&[native_platform()], &dockerfile) else { return };
+    let output = format!("type=local,dest={}", work.path("out").display());
+    let folder = work.path("out").join(native_platform().replace('/', "_"));
+    let build = |name: &str| {
+        let hostname = format!("BUILDKIT_SANDBOX_HOSTNAME={name}");
+        work.build(&["--build-arg", &hostname, "--build-arg", "BUILDKIT_MULTI_PLATFORM=1", "-o", &output]).succeeds()
+    };
+    build("one.example");
+    assert_eq!(std::fs::read_to_string(folder.join("host")).unwrap(), "one.example\n1\n");
+    assert_eq!(build("two.example").outcomes("RUN"), [&Outcome::Ran]);
+    assert_eq!(build("one.example").outcomes("RUN"), [&Outcome::Cached(Hit::Definition)]);
+    let several = ["--build-arg", "BUILDKIT_MULTI_PLATFORM=0", "--platform", "linux/amd64,linux/arm64"];
+    work.build(&several).exits_with(2);
+    work.build(&["--build-arg", "BUILDKIT_SANDBOX_HOSTNAME=a/b"]).exits_with(2);
+}
+
+#[test]
+fn the_language_may_be_said_from_outside() {
+    let work = Workspace::new("# syntax=example.org/other/language\nFROM scratch\n");
+    work.build(&[]).exits_with(1);
+    work.build(&["--build-arg", "BUILDKIT_SYNTAX=docker/dockerfile:1"]).succeeds();
+    work.build(&["--build-arg", "BUILDKIT_SYNTAX=dockerfile.v0", "--check"]).exits_with(0);
+    work.build(&["--build-arg", "BUILDKIT_SYNTAX=example.org/other/language"]).exits_with(2);
+}

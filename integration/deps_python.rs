@@ -34,18 +34,18 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 }
 
 /// A context with wheels in `wheels/`, by the tags of their names, and a lock of all of them.
-struct Project {
-    work: Workspace,
+pub(crate) struct Project {
+    pub(crate) work: Workspace,
     lock: BTreeMap<String, String>,
 }
 
 impl Project {
-    fn new(dockerfile: &str) -> Self {
+    pub(crate) fn new(dockerfile: &str) -> Self {
         Self { work: Workspace::new(dockerfile), lock: BTreeMap::new() }
     }
 
     /// Adds a wheel, or another one of a package that is there.
-    fn wheel(&mut self, name: &str, version: &str, tags: &str) -> &mut Self {
+    pub(crate) fn wheel(&mut self, name: &str, version: &str, tags: &str) -> &mut Self {
         let bytes = wheel(name, version, tags);
         let hash = format!(" --hash=sha256:{}", sha256(&bytes));
         self.work.file(&format!("wheels/{name}-{version}-{tags}.whl"), bytes);
@@ -61,7 +61,7 @@ impl Project {
 }
 
 /// Names of packages whose layers were made, and of those that were found.
-fn layers(run: &Run) -> (Vec<String>, Vec<String>) {
+pub(crate) fn layers(run: &Run) -> (Vec<String>, Vec<String>) {
     let named = |wanted: fn(&Outcome) -> bool| {
         let found = run.vertices().filter(|(_, outcome)| wanted(outcome)).filter_map(|(name, _)| {
             let (_, package) = name.split_once("DEPS python ")?;
@@ -78,7 +78,7 @@ fn layers(run: &Run) -> (Vec<String>, Vec<String>) {
     )
 }
 
-const DOCKERFILE: &str = "\
+pub(crate) const DOCKERFILE: &str = "\
 FROM scratch
 DEPS python --python=/usr/bin/python3.11 --find-links=wheels requirements.txt
 ";
@@ -186,4 +186,8 @@ fn a_lock_that_leads_into_this_machine_is_refused() {
         let refused = work.build(&[]).exits_with(1);
         assert!(refused.stderr.contains(problem), "{problem}: {}", refused.stderr);
     }
+    let work = Workspace::new(&DOCKERFILE.replace(" --find-links=wheels", ""));
+    work.file("requirements.txt", "--index-url http://169.254.169.254/simple\npure==1.0\n");
+    let refused = work.build(&[]).exits_with(1);
+    assert!(refused.stderr.contains("it leads into a private network"), "{}", refused.stderr);
 }

@@ -103,7 +103,7 @@ fn wheels(machine: &str) -> Option<PathBuf> {
 /// Files that say who installed a package, and those of the environment that a package is installed into.
 fn is_of_the_installer(path: &str) -> bool {
     let last = path.rsplit('/').next().unwrap_or_default();
-    let of_package = matches!(last, "INSTALLER" | "direct_url.json" | "uv_cache.json") || last.ends_with(".pyc");
+    let of_package = matches!(last, "INSTALLER" | "direct_url.json" | "uv_cache.json") || path.contains("__pycache__");
     let of_environment = matches!(path, "pyvenv.cfg" | ".lock" | ".gitignore" | "CACHEDIR.TAG" | "lib64")
         || path.strip_prefix("bin/").is_some_and(|name| {
             name.starts_with("activate.") || matches!(name, "activate" | "Activate.ps1") || is_python(name)
@@ -185,7 +185,7 @@ fn assert_equal(peer: Peer, ours: &Path, theirs: &Path) {
     let names = ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>();
     let different = names.into_iter().filter(|name| match (ours.get(*name), theirs.get(*name)) {
         (Some(ours), Some(theirs)) => !is_same(name, ours, theirs),
-        (Some(_), None) | (None, Some(_)) | (None, None) => true,
+        (Some(_) | None, None) | (None, Some(_)) => true,
     });
     let different: Vec<&String> = different.collect();
     assert!(different.is_empty(), "{peer:?} has other files: {different:#?}");

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the top floor down.
-const ROOMS: [&str; 22] = [
+const ROOMS: [&str; 24] = [
     "main", "cli", "init", "pipeline", "exec", "cache", "export", "serve", "context", "resolve", "optimize",
-    "packages", "registry", "http", "git", "layer", "progress", "store", "solver", "image", "config", "sandbox",
+    "packages", "registry", "http", "git", "layer", "progress", "history", "store", "solver", "image", "config",
+    "secrets", "sandbox",
 ];
 
 /// The only rooms of the frontend that the solver knows, and it knows no room of ours.

@@ -131,7 +131,7 @@ fn a_terminal_is_one_of_its_own() {
     let output = output.unwrap();
     // script itself may add what stands for the end of its own input.
     let seen = String::from_utf8_lossy(&output.stdout);
-    assert!(seen.starts_with("7 30\r\n"), "{seen}");
+    assert!(seen.contains("7 30\r\n"), "{seen}");
     assert_eq!(output.status.code(), Some(9));
 }
 
@@ -167,6 +167,46 @@ fn it_ends_when_nobody_reads_what_it_says() {
     BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "y\n");
     assert_eq!(process.wait().unwrap().code(), Some(141));
+}
+
+#[test]
+fn a_health_check_runs_beside_the_command() {
+    let service = "FROM busybox
+USER app
+WORKDIR /tmp
+HEALTHCHECK --interval=1h CMD test -f up && test $(id -u) = 1234 \\
+  && busybox grep -q Seccomp:.2 /proc/self/status && busybox grep -q CapBnd:.00000000a80425fb /proc/self/status
+CMD echo starting; sleep 0.3; : > up; exec sleep 1000
+";
+    let Some(work) = with_app(service) else { return };
+    let healthy = run(&work, &["--health", "app"]).succeeds();
+    assert_eq!((healthy.stdout.as_str(), healthy.raw.as_str()), ("starting\n", ""));
+    for (command, part) in [
+        ("exit 3", "it ended with exit code 3 before its health check succeeded"),
+        ("exec sleep 1000", "not healthy after 1 s: its check ended with exit code 1"),
+    ] {
+        let sick = run(&work, &["--health", "--timeout", "1", "app", "sh", "-c", command]).exits_with(1);
+        assert!(sick.raw.contains(part), "{}", sick.raw);
+    }
+    let none = run(&work, &["--timeout", "0.5", "app", "sleep", "1000"]).exits_with(124);
+    assert_eq!(none.raw, "");
+    work.file("Dockerfile", format!("{BUSYBOX}FROM busybox\nHEALTHCHECK NONE\nCMD true\n"));
+    work.build(&["-t", "app"]).succeeds();
+    let none = run(&work, &["--health", "app"]).exits_with(2);
+    assert!(none.raw.contains("image app:latest has no HEALTHCHECK to run"), "{}", none.raw);
+}
+
+#[test]
+fn a_health_check_of_another_platform_runs_beside_the_command() {
+    let platform = "linux/arm64";
+    let dockerfile =
+        format!("{BUSYBOX}HEALTHCHECK CMD test $(uname -m) = aarch64 && test -f /up\nCMD : > /up; exec sleep 1000\n");
+    let Some(work) = Workspace::with_busybox(&[platform], &dockerfile) else { return };
+    if peer("qemu-aarch64-static").is_none() {
+        return;
+    }
+    work.build(&["--platform", platform, "-t", "app"]).succeeds();
+    run(&work, &["--health", "--platform", platform, "app"]).succeeds();
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `RUN --mount=type=secret` and `type=ssh`: a step has them, and nobody else ever does.
 
-use crate::harness::{BUSYBOX, Workspace, native_platform, peer};
+use crate::harness::{BUSYBOX, Workspace, files_with, native_platform, peer};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use flashbuild::solver::event::{Hit, Outcome};
 use std::{
@@ -32,20 +32,7 @@ fn spellings() -> Vec<Vec<u8>> {
 
 /// Files below `path` that hold the value.
 fn leaks(path: &Path) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
-        if metadata.is_dir() {
-            found.extend(leaks(&path));
-        } else if metadata.is_file() {
-            let bytes = fs::read(&path).unwrap_or_default();
-            if spellings().iter().any(|spelling| bytes.windows(spelling.len()).any(|window| window == spelling)) {
-                found.push(path.display().to_string());
-            }
-        }
-    }
-    found
+    files_with(path, &spellings())
 }
 
 #[test]

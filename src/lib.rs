@@ -5,6 +5,9 @@
 //! pipeline -> context, resolve, solver, image, export, progress
 //! exec (one file per op) -> sandbox, layer, registry, packages, http, git, cache
 //! export, cache -> registry, layer
+//! exec (one file per op) -> sandbox, layer, registry, packages, http, git
+//! context, http, git -> secrets                 what servers are shown of them
+//! export -> registry, layer
 //! serve -> store, image                         the store as a registry for others
 //! registry -> http; http, layer -> store -> image (types) -> frontend::{graph, platform}
 //! solver -> frontend::graph only                it knows nothing of tar, processes or registries
@@ -31,10 +34,12 @@
 //! | [`git`] | repositories, through the `git` of the machine |
 //! | [`layer`] | contents tables, tar, differences, folders, compression |
 //! | [`progress`] | events to text; the only room that prints |
+//! | [`history`] | the last builds, with their steps, reasons and logs |
 //! | [`store`] | what is kept between builds |
 //! | [`solver`] | a graph to results: keys, records, single flight, events |
 //! | [`image`] | digests, descriptors, manifests, indexes |
 //! | [`config`] | configuration files and variables |
+//! | [`secrets`] | what only the person who builds may know |
 //! | [`sandbox`] | a process tree in a root file system |
 //!
 //! Closed sets (instructions, operations, events) are enums that are matched exhaustively; open sets (exporters,
@@ -47,6 +52,7 @@ pub mod context;
 pub mod exec;
 pub mod export;
 pub mod git;
+pub mod history;
 pub mod http;
 pub mod image;
 pub mod init;
@@ -58,6 +64,7 @@ pub mod progress;
 pub mod registry;
 pub mod resolve;
 pub mod sandbox;
+pub mod secrets;
 pub mod serve;
 pub mod solver;
 pub mod store;

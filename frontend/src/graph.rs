@@ -142,6 +142,9 @@ pub struct ExecOp {
     pub cwd: String,
     /// `user[:group]` by name or number, looked up in the tree; empty means root.
     pub user: String,
+    /// The name of the host that the process sees; none means the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
     /// What the process reaches of the network.
     pub network: Network,
     /// How far the process is kept from the machine that it runs on.

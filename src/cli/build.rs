@@ -1,19 +1,24 @@
 //! `build`.
 
 use super::{
-    Failed, GrantArgs, OutputArgs, StepArgs, StoreArgs, cache_spec,
+    Failed, GrantArgs, OutputArgs, StepArgs, StoreArgs,
+    build_args::ForBuilder,
+    cache_spec,
     call::{Call, CallArgs},
-    config, interruption,
+    config,
+    debug_shell::Shell,
+    gc, interruption,
 };
 use crate::{
     config::Config,
     context::{Given, Main, Named},
-    exec::{Grants, StepOptions},
+    exec::{DebugShell, Grants, StepOptions},
     export::ImageOptions,
-    pipeline::{self, Answer, Built, Request},
+    history::{Asked, Bounds, Ended, Recorder},
+    pipeline::{self, Answer, Built, Division, Request},
     progress::{self, Mode, Screen},
     registry::{self, Client},
-    sandbox::{self, Privilege},
+    sandbox::{Isolation, Privilege},
     solver::event::Events,
     store::Store,
 };
@@ -22,8 +27,16 @@ use flashbuild_frontend::{
     dockerfile::{NoCache, Options},
     graph::Network,
     platform::Platform,
+    reference::Reference,
+    remote::shown,
 };
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
@@ -46,6 +59,9 @@ pub(super) struct BuildArgs {
     /// How progress is shown: auto, tty, plain, rawjson or quiet [default: auto]
     #[arg(long, value_name = "MODE")]
     progress: Option<Mode>,
+    /// Write what took how long to FILE, for chrome://tracing or Perfetto
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
     /// Registry that may speak plain HTTP or has an unknown certificate (repeatable)
     #[arg(long, value_name = "HOST")]
     insecure_registry: Vec<String>,
@@ -85,9 +101,18 @@ pub(super) struct DefinitionArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Steps")]
 struct RunArgs {
+    /// Open a shell in the sandbox of a step that fails; it sees what the step left, and its mounts
+    #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, default_missing_value = "/bin/sh")]
+    debug_shell: Option<String>,
     /// How many steps may run at once [default: the number of cores, at least 4]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
+}
+
+impl RunArgs {
+    fn debug_shell(&self) -> Option<Arc<dyn DebugShell>> {
+        self.debug_shell.clone().map(|program| -> Arc<dyn DebugShell> { Arc::new(Shell { program }) })
+    }
 }
 
 /// What need not be done again.
@@ -127,20 +152,32 @@ impl CacheArgs {
 }
 
 pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
-    let privilege = sandbox::enter_user_namespace().map_err(Failed::environment)?;
+    let (privilege, isolation) = args.steps.enter()?;
     let config = config::load()?;
-    let request = request(args, &config, privilege)?;
-    let progress = config::progress_mode(args.progress, &config)?;
+    let mut request = request(args, &config, privilege, isolation)?;
+    let progress = match config::progress_mode(args.progress, &config)? {
+        // Lines that are rewritten, and a shell in between, would be in each other's way.
+        Mode::Auto | Mode::Tty if args.run.debug_shell.is_some() => Mode::Plain,
+        other => other,
+    };
     let store = args.store.open()?;
+    request.gc = gc::policy(&config, store.disk_total())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
     let options = registry::Options {
         ca_certificates: args.grants.ca_certificates(&config).to_vec(),
         ..config::registry_options(&config, &args.insecure_registry)
     };
+    let trace = args.trace.as_deref().map(trace_file).transpose()?;
     let done = runtime.block_on(async {
         let client = Client::new(options).map_err(Failed::environment)?;
         let (events, receiver) = Events::channel();
-        let shown = tokio::spawn(progress::show(progress, receiver, Screen::stderr()));
+        let mut recorder = recorder(args, &config, &store)?;
+        let receiver = match &mut recorder {
+            Some(recorder) => recorder.listen(receiver),
+            None => receiver,
+        };
+        let shown = tokio::spawn(progress::show_and_trace(progress, receiver, Screen::stderr(), trace));
+        StepArgs::warn(isolation, &events);
         if matches!(privilege, Privilege::OneId) {
             events.notice("no subordinate ids for this user: every file belongs to root in the image's eyes");
         }
@@ -150,11 +187,52 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
         };
         drop(events);
         shown.await.map_err(Failed::environment)?;
-        done
+        let id = recorder.as_ref().map(|recorder| recorder.id().to_owned());
+        if let Some(recorder) = recorder {
+            recorder.finish(ended(&done));
+        }
+        done.map(|done| (done, id))
     })?;
     match done {
-        Done::Built(built) => args.output.write_results(&built),
-        Done::Asked(call, answer) => call.tell(answer),
+        (Done::Built(built), id) => args.output.write_results(&built, id),
+        (Done::Asked(call, answer), _) => call.tell(answer),
+    }
+}
+
+fn trace_file(path: &Path) -> Result<Box<dyn Write + Send>, Failed> {
+    let file = File::create(path).map_err(|error| Failed::usage(format!("--trace {}: {error}", path.display())))?;
+    Ok(Box::new(BufWriter::new(file)))
+}
+
+/// Writes the build down, if it is one.
+fn recorder(args: &BuildArgs, config: &Config, store: &Store) -> Result<Option<Recorder>, Failed> {
+    if args.call.asked().is_some() {
+        return Ok(None);
+    }
+    let definition = &args.definition;
+    let asked = Asked {
+        context: shown(&definition.context),
+        file: definition.file.as_deref().map(shown),
+        target: definition.target.clone(),
+        platforms: definition.platforms(config).iter().map(ToString::to_string).collect(),
+        names: args.output.tags()?.iter().map(Reference::familiar).collect(),
+        build_args: pairs("--build-arg", &definition.build_arg, true)?.into_keys().collect(),
+        outputs: args.output.outputs(),
+    };
+    let usual = Bounds::default();
+    let bounds = Bounds {
+        builds: config.history.builds.value.map_or(usual.builds, usize::from),
+        bytes: config.history.max_size.value.map_or(usual.bytes, |space| space.of(store.disk_total())),
+    };
+    // A build that cannot be written down is built all the same.
+    Ok(Recorder::begin(store, asked, bounds).ok())
+}
+
+fn ended(done: &Result<Done, Failed>) -> Ended {
+    match done {
+        Ok(Done::Built(built)) => Ended::Done { digest: built.image.descriptor.digest.to_string() },
+        Ok(Done::Asked(..)) => Ended::Done { digest: String::new() },
+        Err(failed) => Ended::Failed { error: failed.text().to_owned() },
     }
 }
 
@@ -183,16 +261,7 @@ async fn build_or_call(
 impl DefinitionArgs {
     /// The files, the Dockerfile, and what it may name.
     fn given(&self) -> Result<Given, Failed> {
-        let build_args = pairs("--build-arg", &self.build_arg, true)?;
-        let keep_git_dir = match build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR").map(String::as_str) {
-            None | Some("") => None,
-            Some("1" | "true") => Some(true),
-            Some("0" | "false") => Some(false),
-            Some(other) => {
-                let text = format!("BUILDKIT_CONTEXT_KEEP_GIT_DIR is {other:?}, but must be true or false");
-                return Err(Failed::usage(text));
-            }
-        };
+        let keep_git_dir = self.for_builder()?.keep_git_dir;
         Ok(Given {
             main: Main::read(&self.context).map_err(Failed::usage)?,
             file: self.file.clone(),
@@ -206,6 +275,24 @@ impl DefinitionArgs {
         })
     }
 
+    /// What to build for: as was typed, else as is configured, else this machine.
+    fn platforms(&self, config: &Config) -> Vec<Platform> {
+        match (self.platform.as_slice(), config.platforms.value.as_slice()) {
+            ([], []) => vec![Platform::host()],
+            ([], usual) => usual.to_vec(),
+            (typed, _) => typed.to_vec(),
+        }
+    }
+
+    /// What build arguments say to the builder.
+    fn for_builder(&self) -> Result<ForBuilder, Failed> {
+        let said = ForBuilder::read(&pairs("--build-arg", &self.build_arg, true)?)?;
+        if said.multi_platform == Some(false) && self.platform.len() > 1 {
+            return Err(Failed::usage("BUILDKIT_MULTI_PLATFORM is false, but there are several platforms"));
+        }
+        Ok(said)
+    }
+
     /// What lowering needs of it.
     fn options(&self, network: Network, config: &Config) -> Result<Options, Failed> {
         let mut build_args = pairs("--build-arg", &self.build_arg, true)?;
@@ -215,12 +302,11 @@ impl DefinitionArgs {
         }
         let epoch = epoch(asked)?;
         let host = Platform::host();
+        let ForBuilder { hostname, syntax, .. } = self.for_builder()?;
         Ok(Options {
-            platforms: match (self.platform.as_slice(), config.platforms.value.as_slice()) {
-                ([], []) => vec![host.clone()],
-                ([], usual) => usual.to_vec(),
-                (typed, _) => typed.to_vec(),
-            },
+            hostname,
+            syntax,
+            platforms: self.platforms(config),
             target: self.target.clone(),
             build_args,
             labels: pairs("--label", &self.label, false)?,
@@ -238,9 +324,11 @@ impl DefinitionArgs {
             tags: Vec::new(),
             outputs: Vec::new(),
             image: ImageOptions::default(),
+            division: Division::default(),
             steps: StepOptions::default(),
             jobs: 1,
             explains: false,
+            gc: None,
             cache_from: Vec::new(),
             cache_to: Vec::new(),
             pull: false,
@@ -251,20 +339,31 @@ impl DefinitionArgs {
     }
 }
 
-fn request(args: &BuildArgs, config: &Config, privilege: Privilege) -> Result<Request, Failed> {
+fn request(args: &BuildArgs, config: &Config, privilege: Privilege, isolation: Isolation) -> Result<Request, Failed> {
     let definition = &args.definition;
+    let mut outputs = args.output.destinations()?;
+    let said = definition.for_builder()?;
+    let inline_cache = (said.inline_cache == Some(true)).then_some("type=inline");
+    let caches = args.cache.cache_to.iter().map(String::as_str).chain(inline_cache);
+    if said.multi_platform == Some(true) {
+        for output in &mut outputs {
+            output.target.split_platforms();
+        }
+    }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Request {
         given: definition.given()?,
         options: Options { no_cache: args.cache.no_cache(), ..definition.options(args.grants.network(), config)? },
         tags: args.output.tags()?,
-        outputs: args.output.destinations()?,
+        outputs,
         image: args.output.image()?,
-        steps: args.steps.options()?,
+        division: args.output.division()?,
+        steps: StepOptions { debug_shell: args.run.debug_shell(), ..args.steps.options(isolation)? },
         jobs: args.run.jobs.or(config.jobs.value.map(usize::from)).unwrap_or(cores.max(4)),
         explains: args.cache.explain,
+        gc: None,
         cache_from: cache_spec::sources(&args.cache.cache_from)?,
-        cache_to: args.cache.cache_to.iter().map(|spec| cache_spec::target(spec)).collect::<Result<_, _>>()?,
+        cache_to: caches.map(cache_spec::target).collect::<Result<_, _>>()?,
         pull: args.cache.pull,
         allow: args.grants.allowed(),
         grants: args.grants.grants(config)?,

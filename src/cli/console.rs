@@ -3,11 +3,11 @@
 //! The container never has a descriptor of ours, only pipes or a terminal of its own: it could open anew what it is
 //! given, and a file or the terminal of the host would then be its to write to.
 
-use super::Failed;
+use super::{Failed, interruption};
 use crate::{
-    pipeline::Container,
+    pipeline::{Container, TrialEnd},
     progress::Output,
-    sandbox::{self, Connection, Input, SandboxError, Stream, TerminalSize},
+    sandbox::{self, Connection, Input, Request, SandboxError, Spec, Stream, TerminalSize},
 };
 use nix::sys::signal::Signal;
 use rustix::termios::{OptionalActions, Termios};
@@ -19,6 +19,7 @@ use std::{
         unix::net::UnixStream,
     },
     sync::Arc,
+    time::Duration,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -31,6 +32,9 @@ use tokio::{
 /// What a shell says of a program whose reader has left: 128 and `SIGPIPE`.
 const READER_LEFT: i32 = 128 + 13;
 
+/// What `timeout(1)` says of a program whose time was over.
+const TIME_OVER: i32 = 124;
+
 /// Signals that are passed on.
 const PASSED_ON: [(SignalKind, Signal); 6] = [
     (SignalKind::interrupt(), Signal::SIGINT),
@@ -40,35 +44,6 @@ const PASSED_ON: [(SignalKind, Signal); 6] = [
     (SignalKind::user_defined1(), Signal::SIGUSR1),
     (SignalKind::user_defined2(), Signal::SIGUSR2),
 ];
-
-/// Why there is no exit code.
-#[derive(Debug)]
-pub(super) enum Error {
-    /// The container could not run.
-    Sandbox(SandboxError),
-    /// It could not be connected.
-    Input(io::Error),
-    /// Something before that.
-    Failed(Failed),
-}
-
-impl From<SandboxError> for Error {
-    fn from(error: SandboxError) -> Self {
-        Self::Sandbox(error)
-    }
-}
-
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Self {
-        Self::Input(error)
-    }
-}
-
-impl From<Failed> for Error {
-    fn from(failed: Failed) -> Self {
-        Self::Failed(failed)
-    }
-}
 
 /// The size of the terminal that a container gets: with `always`, one even where there is none to take the size of.
 /// `None` if it gets no terminal.
@@ -82,45 +57,97 @@ fn own_size() -> Option<TerminalSize> {
     (size.ws_row > 0 && size.ws_col > 0).then_some(TerminalSize { rows: size.ws_row, columns: size.ws_col })
 }
 
-/// Runs a container to its end; its exit code.
-pub(super) async fn attend(container: Container, input: Input) -> Result<i32, Error> {
-    match input {
-        Input::Terminal(_) => at_terminal(container).await,
-        Input::Given | Input::Nothing => over_pipes(container).await,
+/// Runs a sandbox to its end, or until its time is over; its exit code.
+pub(super) async fn attend(spec: &Spec, limit: Option<Duration>) -> Result<i32, SandboxError> {
+    let over = async {
+        match limit {
+            Some(limit) => tokio::time::sleep(limit).await,
+            None => std::future::pending().await,
+        }
+    };
+    match spec.input {
+        Input::Terminal(_) => at_terminal(spec, over).await,
+        Input::Given | Input::Nothing => over_pipes(spec, over).await,
     }
 }
 
-async fn over_pipes(container: Container) -> Result<i32, Error> {
+/// Starts a container, and ends it when its health check succeeds; the exit code says whether it did.
+pub(super) async fn check(container: Container, limit: Duration) -> Result<(), Failed> {
+    let mut written = Written::new();
+    let end = tokio::select! {
+        end = container.watch(limit, |stream, bytes| _ = written.write(stream, bytes)) => end.map_err(Failed::environment)?,
+        () = interruption() => return Err(Failed::interrupted()),
+    };
+    let problem = match end {
+        TrialEnd::Healthy => return Ok(()),
+        TrialEnd::Exited(code) => format!("it ended with exit code {code} before its health check succeeded"),
+        TrialEnd::Unhealthy(Some(code)) => {
+            format!("not healthy after {} s: its check ended with exit code {code}", limit.as_secs())
+        }
+        TrialEnd::Unhealthy(None) | TrialEnd::StillRunning => {
+            format!("not healthy after {} s: its check did not end", limit.as_secs())
+        }
+    };
+    Err(Failed::build(problem))
+}
+
+/// What a container writes, written on.
+struct Written {
+    out: Output,
+    err: Output,
+}
+
+impl Written {
+    fn new() -> Self {
+        Self { out: Output::stdout(), err: Output::stderr() }
+    }
+
+    /// Whether somebody still reads it.
+    fn write(&mut self, stream: Stream, bytes: &[u8]) -> bool {
+        let to = match stream {
+            Stream::Stdout => &mut self.out,
+            Stream::Stderr => &mut self.err,
+        };
+        to.write_all(bytes).and_then(|()| to.flush()).is_ok() && !to.is_closed()
+    }
+}
+
+async fn over_pipes(spec: &Spec, over: impl Future<Output = ()>) -> Result<i32, SandboxError> {
     let (theirs, ours) = io::pipe()?;
     pump("input", io::stdin(), File::from(OwnedFd::from(ours)))?;
-    let reader_left = Arc::new(Notify::new());
-    let (mut out, mut err) = (Output::stdout(), Output::stderr());
+    let reader_left = Notify::new();
+    let mut written = Written::new();
     let write = |stream: Stream, bytes: &[u8]| {
-        let to = match stream {
-            Stream::Stdout => &mut out,
-            Stream::Stderr => &mut err,
-        };
-        if to.write_all(bytes).and_then(|()| to.flush()).is_err() || to.is_closed() {
+        if !written.write(stream, bytes) {
             reader_left.notify_one();
         }
     };
-    let connection = Connection { input: Some(theirs.into()), signals: Some(signals()?) };
-    match container.run(connection, write, reader_left.notified()).await {
-        Err(SandboxError::Cancelled) => Ok(READER_LEFT),
+    let mut code = TIME_OVER;
+    let enough = async {
+        tokio::select! {
+            () = reader_left.notified() => code = READER_LEFT,
+            () = over => {}
+        }
+    };
+    let connection = Connection { input: Some(theirs.into()), requests: Some(signals()?) };
+    match sandbox::run_connected(spec, connection, write, enough).await {
+        Err(SandboxError::Cancelled) => Ok(code),
         other => Ok(other?.status.code()),
     }
 }
 
-async fn at_terminal(container: Container) -> Result<i32, Error> {
+async fn at_terminal(spec: &Spec, over: impl Future<Output = ()>) -> Result<i32, SandboxError> {
     let (ours, theirs) = UnixStream::pair()?;
-    let connection = Connection { input: Some(theirs.into()), signals: Some(signals()?) };
+    let connection = Connection { input: Some(theirs.into()), requests: Some(signals()?) };
     let relayed = tokio::task::spawn_blocking(move || relay(&ours));
     // What comes this way was written before there was a terminal.
-    let exit = container.run(connection, |_, _| (), std::future::pending()).await;
+    let exit = sandbox::run_connected(spec, connection, |_, _| (), over).await;
     let relayed = relayed.await.map_err(io::Error::other)?;
-    let code = exit?.status.code();
     relayed?;
-    Ok(code)
+    match exit {
+        Err(SandboxError::Cancelled) => Ok(TIME_OVER),
+        other => Ok(other?.status.code()),
+    }
 }
 
 /// Passes on what is typed and what is written, until the terminal is closed.
@@ -178,12 +205,14 @@ fn resize_with_ours(terminal: &Arc<File>) -> io::Result<()> {
 }
 
 /// Signals to this process, for the container.
-fn signals() -> io::Result<UnboundedReceiver<Signal>> {
+fn signals() -> io::Result<UnboundedReceiver<Request>> {
     let (sender, receiver) = unbounded_channel();
     for (kind, passed) in PASSED_ON {
         let mut heard = signal(kind)?;
         let sender = sender.clone();
-        tokio::spawn(async move { while heard.recv().await.is_some() && sender.send(passed).is_ok() {} });
+        tokio::spawn(
+            async move { while heard.recv().await.is_some() && sender.send(Request::Signal(passed)).is_ok() {} },
+        );
     }
     Ok(receiver)
 }

@@ -37,7 +37,6 @@ impl Failed {
     }
 
     /// What it says.
-    #[cfg(test)]
     pub(super) fn text(&self) -> &str {
         &self.text
     }
@@ -58,7 +57,7 @@ impl Failed {
 impl From<BuildError> for Failed {
     fn from(error: BuildError) -> Self {
         match error {
-            BuildError::Dockerfile(_) | BuildError::NoDockerfile(_) => Self::build(error),
+            BuildError::Dockerfile(_) | BuildError::NoDockerfile(_) | BuildError::Rewrite(_) => Self::build(error),
             BuildError::Environment(_) => Self::environment(error),
         }
     }

@@ -12,8 +12,9 @@
 use super::Failed;
 use crate::{
     config::Config,
-    exec::{AgentSource, Agents, Certificates, Grants, SecretSource, Secrets},
+    exec::{AgentSource, Agents, Certificates, Grants},
     pipeline::Entitlement,
+    secrets::{SecretSource, Secrets},
 };
 use clap::Args;
 use flashbuild_frontend::graph::Network;

@@ -41,7 +41,7 @@ pub(super) fn lock(args: &LockArgs) -> Result<(), Failed> {
     let mut out = Output::stdout();
     let said = match written {
         Some((path, count)) => format!("{}: {count} packages", path.display()),
-        None => "nothing to lock: no DEPS asks for packages by name".to_owned(),
+        None => "nothing to lock: no DEPS asks for packages without saying which exactly".to_owned(),
     };
     out.line(said).and_then(|()| out.finish()).map_err(Failed::environment)
 }

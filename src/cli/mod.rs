@@ -4,6 +4,7 @@
 
 mod analyze;
 mod build;
+mod build_args;
 mod cache;
 mod cache_spec;
 mod cache_team;
@@ -11,9 +12,13 @@ mod cache_warm;
 mod call;
 mod config;
 mod console;
+mod debug_shell;
 mod diff;
+mod explain;
 mod failed;
+mod gc;
 mod grants;
+mod history;
 mod images;
 mod init;
 mod interruption;
@@ -24,6 +29,7 @@ mod on_hand;
 mod output;
 mod output_spec;
 mod registry;
+mod rewrite;
 mod run;
 mod steps;
 mod store;
@@ -35,8 +41,10 @@ use cache::CacheCommand;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use config::ConfigArgs;
 use diff::DiffArgs;
+use explain::ExplainArgs;
 use failed::Failed;
 use grants::GrantArgs;
+use history::HistoryCommand;
 use images::InspectArgs;
 use init::InitArgs;
 use interruption::interruption;
@@ -68,8 +76,17 @@ enum Command {
     Inspect(InspectArgs),
     /// Show what is in an image and what of it is wasted
     Analyze(Box<AnalyzeArgs>),
+    /// Make an image smaller by what it does not need, and prove that it still works
+    Slim(Box<rewrite::SlimArgs>),
+    /// Divide large layers of an image by package, so that changes are small
+    Split(Box<rewrite::SplitArgs>),
     /// Compare two images, file by file and field by field; exit code 1 if they differ
     Diff(Box<DiffArgs>),
+    /// Say why the steps of the last build ran, or did not have to
+    Explain(ExplainArgs),
+    /// Look at the last builds
+    #[command(subcommand)]
+    History(HistoryCommand),
     /// Run an image's command in the sandbox, for trying it out
     Run(Box<run::RunArgs>),
     /// Look after the store
@@ -124,9 +141,13 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => {
             return diff::diff(&args).unwrap_or_else(|failed| failed.tell());
         }
+        Command::Explain(args) => explain::explain(&args),
+        Command::History(command) => history::history(&command),
         Command::Run(args) => {
             return run::run(&args).unwrap_or_else(|failed| failed.tell());
         }
+        Command::Slim(args) => rewrite::slim(&args),
+        Command::Split(args) => rewrite::split(&args),
         Command::Cache(command) => cache::cache(&command),
         Command::Config(args) => config::config(&args),
         Command::Init(args) => init::init(&args),

@@ -9,13 +9,16 @@ use crate::{
     pipeline::{Container, ContainerOptions},
     progress::{self, Mode, Output, Screen},
     registry::{self, Client},
-    sandbox::{self, Input, MountSource, SandboxError, StepMount},
+    sandbox::{Input, Isolation, MountSource, SandboxError, StepMount},
     solver::event::Events,
     store::Store,
 };
 use clap::Args;
 use flashbuild_frontend::{graph::Network, platform::Platform};
-use std::{path::PathBuf, process::ExitCode, str::FromStr};
+use std::{path::PathBuf, process::ExitCode, str::FromStr, time::Duration};
+
+/// How long an image has until it is healthy, unless said otherwise.
+const HEALTH_TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Args)]
 #[command(after_help = "The exit code is that of the command; 127 and 126 if it is not there or cannot be executed.\n\
@@ -48,6 +51,12 @@ pub(super) struct RunArgs {
     network: Network,
     #[command(flatten)]
     attach: AttachArgs,
+    /// Run the image's health check until it succeeds, and end; exit code 1 if it does not
+    #[arg(long)]
+    health: bool,
+    /// Seconds after which it is ended, with exit code 124 [default: 60 for --health, else none]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
     /// Always ask the registry what the name means
     #[arg(long)]
     pull: bool,
@@ -113,33 +122,48 @@ impl FromStr for Volume {
     }
 }
 
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.filter(|time| !time.is_zero()).ok_or_else(|| "expected a number of seconds such as 2.5".to_owned())
+}
+
 /// Exit code: the command's.
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failed> {
-    sandbox::enter_user_namespace().map_err(Failed::environment)?;
+    let (_, isolation) = args.steps.enter()?;
     let (image, command) = args.image()?;
-    let options = args.options(command)?;
+    let options = args.options(command, isolation)?;
     let store = args.store.open()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
     let code = runtime.block_on(async {
         let _lease = store.lease().map_err(Failed::environment)?;
         let container = args.container(&store, &image, &options).await?;
         store.make_durable().map_err(Failed::environment)?;
-        console::attend(container, options.input).await
+        if !args.health {
+            return exit_code(console::attend(container.spec(), args.timeout).await);
+        }
+        if !container.has_health_check() {
+            return Err(Failed::usage(format!("image {image} has no HEALTHCHECK to run")));
+        }
+        console::check(container, args.timeout.unwrap_or(HEALTH_TIMEOUT)).await.map(|()| ExitCode::SUCCESS)
     });
     // Somebody may still wait for what will never be typed.
     runtime.shutdown_background();
-    match code {
-        Ok(code) => Ok(ExitCode::from(u8::try_from(code).unwrap_or(1))),
-        Err(console::Error::Input(error)) => Err(Failed::environment(error)),
-        Err(console::Error::Failed(failed)) => Err(failed),
-        Err(console::Error::Sandbox(SandboxError::Program { message, code })) => {
+    code
+}
+
+/// A program that is not there or cannot be executed has the exit code that a shell gives it.
+fn exit_code(ended: Result<i32, SandboxError>) -> Result<ExitCode, Failed> {
+    let code = match ended {
+        Ok(code) => code,
+        Err(SandboxError::Program { message, code }) => {
             let mut out = Output::stderr();
-            out.line(format!("error: {}", progress::printable(&message))).map_err(Failed::environment)?;
-            out.finish().map_err(Failed::environment)?;
-            Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+            let said = out.line(format!("error: {}", progress::printable(&message)));
+            said.and_then(|()| out.finish()).map_err(Failed::environment)?;
+            code
         }
-        Err(console::Error::Sandbox(error)) => Err(Failed::environment(error)),
-    }
+        Err(error) => return Err(Failed::environment(error)),
+    };
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
 impl RunArgs {
@@ -154,7 +178,7 @@ impl RunArgs {
         Ok((image.parse().map_err(Failed::usage)?, command))
     }
 
-    fn options(&self, command: &[String]) -> Result<ContainerOptions, Failed> {
+    fn options(&self, command: &[String], isolation: Isolation) -> Result<ContainerOptions, Failed> {
         let mut env = Vec::new();
         for variable in &self.env {
             match variable.split_once('=') {
@@ -172,7 +196,7 @@ impl RunArgs {
         }
         // What is mounted deeper comes later, or it would be covered.
         mounts.sort_by_key(|mount| mount.target.components().count());
-        let terminal = console::terminal_size(self.attach.tty);
+        let terminal = console::terminal_size(self.attach.tty).map_or(Input::Given, Input::Terminal);
         Ok(ContainerOptions {
             entrypoint: self.entrypoint.clone().map(|program| vec![program]),
             command: command.to_vec(),
@@ -181,8 +205,8 @@ impl RunArgs {
             user: self.user.clone(),
             mounts,
             network: self.network,
-            input: terminal.map_or(Input::Given, Input::Terminal),
-            steps: self.steps.options()?,
+            input: if self.health { Input::Nothing } else { terminal },
+            steps: self.steps.options(isolation)?,
         })
     }
 
@@ -198,6 +222,7 @@ impl RunArgs {
         let platform = self.platform.clone().unwrap_or_else(Platform::host);
         let (events, receiver) = Events::channel();
         let shown = tokio::spawn(progress::show(self.progress, receiver, Screen::stderr()));
+        StepArgs::warn(options.steps.isolation, &events);
         let container = tokio::select! {
             made = Container::new(store, &client, image, &platform, self.pull, options, &events) => made.map_err(Failed::from),
             () = super::interruption() => Err(Failed::interrupted()),

@@ -3,9 +3,10 @@
 use super::Failed;
 use crate::{
     exec::StepOptions,
-    sandbox::{GroupLimits, HostEntry, Limits, Ulimit},
+    sandbox::{self, GroupLimits, HostEntry, Isolation, Limits, Privilege, Ulimit},
+    solver::event::Events,
 };
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -56,13 +57,57 @@ pub(super) struct StepArgs {
     /// OCI runtime that runs steps, such as runc or crun [default: built in]
     #[arg(long, value_name = "PROGRAM", value_parser = program)]
     oci_runtime: Option<PathBuf>,
+    /// What keeps steps apart from this machine: namespaces, chroot (for containers that refuse namespaces), or auto
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    isolation: AskedIsolation,
     /// Something about how steps are kept from the machine: no-new-privileges
     #[arg(long, value_name = "OPTION", value_parser = ["no-new-privileges"])]
     security_opt: Vec<String>,
 }
 
+/// A `--isolation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum AskedIsolation {
+    /// Namespaces, where they can be had
+    #[value(alias = "default")]
+    Auto,
+    /// Namespaces and mounts
+    Namespaces,
+    /// A root folder of their own and nothing else
+    Chroot,
+}
+
+/// What who builds has to know before a step runs that little keeps apart.
+const CHROOT_NOTICE: &str = "steps have nothing but a root folder of their own (--isolation chroot): they see and may end \
+                             the processes around them, share their network and shared memory, and have no /proc; build \
+                             only what you trust";
+
 impl StepArgs {
-    pub(super) fn options(&self) -> Result<StepOptions, Failed> {
+    /// Makes sure that this process may run steps, and says what keeps them apart. To be called before there is a second
+    /// thread; see [`sandbox::enter_user_namespace`].
+    pub(super) fn enter(&self) -> Result<(Privilege, Isolation), Failed> {
+        if self.isolation == AskedIsolation::Chroot && sandbox::can_chroot() {
+            return Ok((Privilege::Root, Isolation::Chroot));
+        }
+        match sandbox::enter_user_namespace() {
+            Ok(privilege) if self.isolation == AskedIsolation::Chroot => Ok((privilege, Isolation::Chroot)),
+            Ok(privilege) => Ok((privilege, Isolation::Namespaces)),
+            Err(_) if self.isolation == AskedIsolation::Auto && sandbox::can_chroot() => {
+                Ok((Privilege::Root, Isolation::Chroot))
+            }
+            Err(failure) => Err(Failed::environment(failure)),
+        }
+    }
+
+    /// Tells what does not keep steps apart, if that is more than usual.
+    pub(super) fn warn(isolation: Isolation, events: &Events) {
+        match isolation {
+            Isolation::Namespaces => {}
+            Isolation::Chroot => events.notice(CHROOT_NOTICE),
+        }
+    }
+
+    pub(super) fn options(&self, isolation: Isolation) -> Result<StepOptions, Failed> {
         let emulator = match &self.emulator {
             None => None,
             Some(file) => Some(std::path::absolute(file).map_err(Failed::usage)?),
@@ -89,6 +134,8 @@ impl StepArgs {
             limits: Limits { ulimits: self.ulimit.clone(), shared_memory: self.shm_size, group: None },
             hosts: self.add_host.clone(),
             emulator,
+            isolation,
+            debug_shell: None,
             runtime: self.oci_runtime.clone(),
             no_new_privileges: !self.security_opt.is_empty(),
         })

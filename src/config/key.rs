@@ -40,6 +40,8 @@ pub(super) const KEYS: &[Key] = &[
     key!("gc.reserved-space", gc.reserved_space, "what the store may always take"),
     key!("gc.max-used-space", gc.max_used_space, "what the store may take at most"),
     key!("gc.min-free-space", gc.min_free_space, "what of the disk the store leaves free"),
+    key!("history.builds", history.builds, "how many builds are remembered"),
+    key!("history.max-size", history.max_size, "what they may take together"),
     key!("gc.policy", gc.policy, "rules in place of the usual ones"),
 ];
 

@@ -49,6 +49,17 @@ pub struct Config {
     pub ca_certificates: Setting<Vec<PathBuf>>,
     /// What the store may hold.
     pub gc: Gc,
+    /// How much of the past is kept.
+    pub history: History,
+}
+
+/// `[history]`: how much of the past is kept; what is not said is left to the history itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct History {
+    /// How many builds.
+    pub builds: Setting<Option<NonZeroUsize>>,
+    /// What all of them may take.
+    pub max_size: Setting<Option<Space>>,
 }
 
 /// One setting, for people.

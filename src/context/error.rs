@@ -1,6 +1,6 @@
 //! Why a build cannot begin.
 
-use crate::{git::GitError, http::HttpError, layer::LayerError, store::StoreError};
+use crate::{git::GitError, http::HttpError, layer::LayerError, secrets::SecretError, store::StoreError};
 use std::{io, path::PathBuf};
 
 /// Why there is no context, or no Dockerfile in it.
@@ -45,6 +45,9 @@ pub enum ContextError {
     /// The address.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// A secret that a server is to be shown.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -68,6 +71,7 @@ impl ContextError {
             | Self::NoFile { .. }
             | Self::Unreadable { .. }
             | Self::Git(_)
+            | Self::Secret(_)
             | Self::Http(_) => false,
         }
     }

@@ -8,6 +8,7 @@ use crate::{
     git::{self, Repository},
     http::{Download, Web},
     layer::{Entry, EntryKind, Layers, is_archive},
+    secrets::Secrets,
     solver::event::{Events, Hit},
     store::{StageDir, Store},
 };
@@ -32,6 +33,8 @@ pub struct Tools<'a> {
     pub layers: &'a Layers,
     /// Downloads.
     pub web: &'a Web,
+    /// What servers are shown.
+    pub secrets: &'a Secrets,
     /// Who is told.
     pub events: &'a Events,
 }
@@ -225,7 +228,8 @@ async fn check_out(
     address: &GitAddress,
     keep_git_dir: bool,
 ) -> Result<Folder, ContextError> {
-    let repository = Repository { keep_git_dir, ..Repository::of(address) };
+    let authorization = tokio::task::block_in_place(|| tools.secrets.for_repository(&address.remote))?;
+    let repository = Repository { keep_git_dir, authorization: authorization.as_ref(), ..Repository::of(address) };
     let step = tools.events.step(format!("load git source {}", repository.shown()));
     let stage = tools.store.stage_dir()?;
     let checkout = stage.path().join("checkout");
@@ -249,8 +253,13 @@ async fn check_out(
 }
 
 async fn download(tools: Tools<'_>, url: &str) -> Result<Download, ContextError> {
+    let authorization = tokio::task::block_in_place(|| tools.secrets.for_file(url))?;
     let step = tools.events.step(format!("download {}", shown(url)));
-    match tools.web.download(url, None, |done, total| step.transfer("context", done, total)).await {
+    match tools
+        .web
+        .download(url, authorization.as_ref(), None, |done, total| step.transfer("context", done, total))
+        .await
+    {
         Ok(download) => {
             if download.is_new {
                 step.ran();

@@ -2,8 +2,8 @@
 
 use super::MemoryLimit;
 use crate::{
-    cache::CacheError, git::GitError, http::HttpError, layer::LayerError, packages::PackageError,
-    registry::RegistryError, sandbox::SandboxError, store::StoreError,
+    cache::CacheError, export::ExportError, git::GitError, http::HttpError, layer::LayerError, packages::PackageError,
+    registry::RegistryError, sandbox::SandboxError, secrets::SecretError, store::StoreError,
 };
 use std::path::PathBuf;
 
@@ -31,6 +31,9 @@ pub enum ExecError {
     /// A package could not be fetched or is not what it should be.
     #[error(transparent)]
     Package(#[from] PackageError),
+    /// A tree could not be written out.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// No process could be started.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -94,13 +97,8 @@ pub enum ExecError {
     #[error("the step needs the secret {0:?}: give it with --secret id={0},src=FILE or --secret id={0},env=VARIABLE")]
     NoSecret(String),
     /// A secret cannot be read.
-    #[error("cannot read the secret {id:?}: {error}")]
-    SecretSource {
-        /// Its name.
-        id: String,
-        /// What the system said.
-        error: std::io::Error,
-    },
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// An SSH agent that a step cannot do without was not given.
     #[error("the step needs the SSH agent {0:?}: give it with --ssh {0}")]
     NoAgent(String),
@@ -144,6 +142,7 @@ impl ExecError {
             | Self::Registry(_)
             | Self::Http(_)
             | Self::Git(_)
+            | Self::Export(_)
             | Self::Sandbox(_)
             | Self::Exit { .. }
             | Self::OutOfMemory { .. }
@@ -154,7 +153,7 @@ impl ExecError {
             | Self::Context { .. }
             | Self::NoContext(_)
             | Self::NoSecret(_)
-            | Self::SecretSource { .. }
+            | Self::Secret(_)
             | Self::NoAgent(_)
             | Self::NoDevice(_)
             | Self::Agent { .. }

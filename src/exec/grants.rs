@@ -1,6 +1,7 @@
 //! What the person who builds gives to steps, besides files. None of it is in a key.
 
-use super::{Agents, Certificates, Secrets};
+use super::{Agents, Certificates};
+use crate::secrets::Secrets;
 
 /// What steps may use.
 #[derive(Debug, Default)]

@@ -20,7 +20,11 @@ pub(super) async fn facts(exec: &Exec, id: NodeId, op: &HttpOp) -> Result<Vec<u8
     let expected = expected.transpose().map_err(|_| ExecError::Internal("a checksum was not checked"))?;
     let step = exec.events.step(format!("download {}", op.shown()));
     let told = |done, total| step.transfer(&op.name, done, total);
-    match exec.web.download(&op.url, expected.as_ref(), told).await {
+    let downloaded = async {
+        let authorization = tokio::task::block_in_place(|| exec.grants.secrets.for_file(&op.url))?;
+        Ok::<_, ExecError>(exec.web.download(&op.url, authorization.as_ref(), expected.as_ref(), told).await?)
+    };
+    match downloaded.await {
         Ok(download) => {
             if download.is_new {
                 step.ran();
@@ -33,7 +37,7 @@ pub(super) async fn facts(exec: &Exec, id: NodeId, op: &HttpOp) -> Result<Vec<u8
         }
         Err(error) => {
             step.failed(error.to_string());
-            Err(error.into())
+            Err(error)
         }
     }
 }

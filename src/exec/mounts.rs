@@ -4,10 +4,12 @@
 //! Caches are taken in the order of their identities, by all steps of all processes, so that two steps that each wait
 //! for what the other has cannot be. A step that mounts one cache twice takes it once.
 
-use super::{Exec, ExecError, Product, SecretValue, agent::Forwarded, cache_mount, devices, file, select::existing};
+use super::{Exec, ExecError, Product, agent::Forwarded, cache_mount, devices, file, select::existing};
 use crate::{
+    export::{HardLinks, write_tree},
     image::DiffId,
-    sandbox::{FileSource, FolderSource, MountSource, Sensitive, StepMount, TreeSource},
+    sandbox::{FileSource, FolderSource, Isolation, MountSource, Sensitive, StepMount, TreeSource},
+    secrets::{SecretError, SecretValue},
     solver::event::Step,
     store::{CacheIdentity, CacheMount, CacheUse},
 };
@@ -61,7 +63,9 @@ pub(super) fn facts(exec: &Exec, op: &ExecOp, inputs: &[Product]) -> Result<Vec<
 }
 
 fn layers(tree: &Product) -> Vec<u8> {
-    let names: Vec<String> = tree.layers().iter().map(ToString::to_string).collect();
+    // A step that changed nothing leaves the tree as it was.
+    let some = tree.layers().iter().filter(|layer| **layer != DiffId::empty());
+    let names: Vec<String> = some.map(ToString::to_string).collect();
     names.join(" ").into_bytes()
 }
 
@@ -99,6 +103,13 @@ pub(super) async fn prepare(
     for (number, mount) in op.mounts.iter().enumerate() {
         let folder = folder.join(number.to_string());
         match mount {
+            Mount::Bind(bind) if exec.options.isolation == Isolation::Chroot => {
+                // Nothing can be mounted, so that the step gets a copy.
+                let layers = inputs[bind.from].layers();
+                tokio::task::block_in_place(|| write_tree(&exec.layers, layers, &folder, HardLinks::Kept))?;
+                let source = FolderSource { folder, path: PathBuf::from(&bind.source) };
+                ready.add(&bind.target, MountSource::Folder(source), !bind.writable);
+            }
             Mount::Bind(bind) => {
                 let lowers = tokio::task::block_in_place(|| folders(exec, &inputs[bind.from]))?;
                 let source = fs::create_dir(&folder)
@@ -142,7 +153,7 @@ impl Ready {
         };
         if let Some(name) = &secret.env {
             let text = std::str::from_utf8(value.expose()).ok().filter(|text| !text.contains('\0'));
-            let text = text.ok_or_else(|| ExecError::SecretSource {
+            let text = text.ok_or_else(|| SecretError {
                 id: secret.id.clone(),
                 error: io::Error::other("a variable cannot hold its bytes: mount it as a file"),
             })?;
@@ -199,6 +210,8 @@ async fn take_caches(
     for mount in &op.mounts {
         let Mount::Cache(cache) = mount else { continue };
         let usage = match cache.sharing {
+            // What is renamed into a tree can be in one tree only.
+            Sharing::Shared if exec.options.isolation == Isolation::Chroot => CacheUse::Alone,
             Sharing::Shared => CacheUse::Together,
             Sharing::Private => CacheUse::AnyAlone,
             Sharing::Locked => CacheUse::Alone,

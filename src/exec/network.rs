@@ -18,6 +18,11 @@ impl StepNetworks {
         Self { outbound: OutboundNetworks::find(), told: OnceLock::new() }
     }
 
+    /// None but that of this machine, for who has said so already.
+    pub fn of_host() -> Self {
+        Self { outbound: None, told: OnceLock::from(()) }
+    }
+
     /// What a step that asks for `network` gets; the lease is to be kept until the step has ended.
     ///
     /// Where a namespace with a way out cannot be had, it is the host's network, and the person who builds is told once.

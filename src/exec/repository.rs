@@ -4,13 +4,17 @@
 //! before a step really needs files.
 
 use super::{Exec, ExecError, context::Context};
-use crate::{git::Repository, solver::event::Step};
+use crate::{git::Repository, secrets::Authorization, solver::event::Step};
 use flashbuild_frontend::graph::{GitOp, NodeId};
 
 /// Finds out which commit is meant; what the key depends on.
 pub(super) async fn facts(exec: &Exec, id: NodeId, op: &GitOp) -> Result<Vec<u8>, ExecError> {
     let step = exec.events.step(format!("resolve {}", op.shown()));
-    match repository(op).resolve().await {
+    let resolved = async {
+        let authorization = authorization(exec, op)?;
+        Ok::<_, ExecError>(repository(op, authorization.as_ref()).resolve().await?)
+    };
+    match resolved.await {
         Ok(commit) => {
             step.ran();
             let facts = commit.id.clone().into_bytes();
@@ -19,7 +23,7 @@ pub(super) async fn facts(exec: &Exec, id: NodeId, op: &GitOp) -> Result<Vec<u8>
         }
         Err(error) => {
             step.failed(error.to_string());
-            Err(error.into())
+            Err(error)
         }
     }
 }
@@ -30,7 +34,8 @@ pub(super) async fn listing(exec: &Exec, id: NodeId, op: &GitOp, _: &Step) -> Re
     let commit = commit.ok_or(ExecError::Internal("a commit was not resolved"))?;
     let stage = exec.store.stage_dir()?;
     let checkout = stage.path().join("checkout");
-    let time = repository(op).check_out(&commit, &checkout).await?;
+    let authorization = authorization(exec, op)?;
+    let time = repository(op, authorization.as_ref()).check_out(&commit, &checkout).await?;
     tokio::task::block_in_place(|| {
         let mut context = Context::list(&checkout, &[])?.held_by(stage);
         context.as_of_commit(time)?;
@@ -38,7 +43,11 @@ pub(super) async fn listing(exec: &Exec, id: NodeId, op: &GitOp, _: &Step) -> Re
     })
 }
 
-fn repository(op: &GitOp) -> Repository<'_> {
+fn authorization(exec: &Exec, op: &GitOp) -> Result<Option<Authorization>, ExecError> {
+    Ok(tokio::task::block_in_place(|| exec.grants.secrets.for_repository(&op.remote))?)
+}
+
+fn repository<'a>(op: &'a GitOp, authorization: Option<&'a Authorization>) -> Repository<'a> {
     Repository {
         remote: &op.remote,
         reference: op.reference.as_deref(),
@@ -46,5 +55,6 @@ fn repository(op: &GitOp) -> Repository<'_> {
         keep_git_dir: op.keep_git_dir,
         submodules: op.submodules,
         fetch_by_commit: op.fetch_by_commit,
+        authorization,
     }
 }

@@ -1,12 +1,15 @@
 //! `Exec`: a process on an overlay of the tree's layers; what it changed is the layer.
 
 use super::{
-    EmulatedRun, Exec, ExecError, ForeignPrograms, Product, SecretValue, certificates, mounts, redact::Redacted, users,
+    EmulatedRun, Exec, ExecError, ForeignPrograms, Measured, Product, certificates, debug_shell, mounts,
+    redact::Redacted, users,
 };
 use crate::{
+    export::{HardLinks, write_tree},
     image::DiffId,
     layer::{Owners, UpperDir},
-    sandbox::{self, Hardening, Input, Limits, Security, ShownFile, Spec, Stream},
+    sandbox::{self, Exit, Hardening, Input, Isolation, Limits, SandboxError, Security, ShownFile, Spec, Stream},
+    secrets::SecretValue,
     solver::event::{self, Step},
 };
 use flashbuild_frontend::{
@@ -14,6 +17,9 @@ use flashbuild_frontend::{
     platform::Platform,
 };
 use std::{path::PathBuf, time::Instant};
+
+/// The name of the host that a process sees, where nothing else is said.
+const HOSTNAME: &str = "flashbuild";
 
 /// Runs `op` on the first input and makes the layer of what it changed.
 pub(super) async fn run(
@@ -36,6 +42,13 @@ pub(super) async fn run(
     let made = [&upper, &work, &mounted].into_iter().try_for_each(std::fs::create_dir);
     made.map_err(|error| ExecError::Context { path: stage.path().to_owned(), error })?;
     let ready = mounts::prepare(exec, node, op, inputs, &mounted, step).await?;
+    let (lowers, absent) = tokio::task::block_in_place(|| match exec.options.isolation {
+        Isolation::Namespaces => Ok((mounts::folders(exec, base)?, Vec::new())),
+        Isolation::Chroot => {
+            let absent = write_tree(&exec.layers, base.layers(), &upper, HardLinks::Copied)?;
+            Ok::<_, ExecError>((Vec::new(), absent))
+        }
+    })?;
     let trust = tokio::task::block_in_place(|| exec.grants.certificates.trust(exec, base))?;
     let spec = tokio::task::block_in_place(|| -> Result<Spec, ExecError> {
         let (user, home) = users::process_user(&exec.layers, base.layers(), &op.user)?;
@@ -48,7 +61,7 @@ pub(super) async fn run(
             mode: file.mode,
         };
         Ok(Spec {
-            lowers: mounts::folders(exec, base)?,
+            lowers,
             upper: upper.clone(),
             work: work.clone(),
             args: op.args.clone(),
@@ -56,7 +69,7 @@ pub(super) async fn run(
             cwd: op.cwd.clone().into(),
             user,
             input: Input::Nothing,
-            hostname: "flashbuild".to_owned(),
+            hostname: op.hostname.clone().unwrap_or_else(|| HOSTNAME.to_owned()),
             hosts: exec.options.hosts.clone(),
             network,
             files: op.files.iter().map(shown).chain(trust.iter().flat_map(|trust| trust.files.clone())).collect(),
@@ -74,6 +87,7 @@ pub(super) async fn run(
                 group: measured.group().map(|group| group.path().to_owned()),
                 ..exec.options.limits.clone()
             },
+            isolation: exec.options.isolation,
             runtime: exec.options.runtime.clone(),
         })
     })?;
@@ -91,19 +105,40 @@ pub(super) async fn run(
     for (stream, redacted) in &mut streams {
         step.output(*stream, &redacted.finish());
     }
+    let problem = problem(&exit, op, &measured);
+    let why = match (&problem, &exit) {
+        (None, Err(SandboxError::Program { message, .. })) => Some(message.clone()),
+        (problem, _) => problem.as_ref().map(ToString::to_string),
+    };
+    if let (Some(why), Some(shell)) = (why, &exec.options.debug_shell) {
+        let again = debug_shell::again(&spec).map_err(|error| ExecError::Context { path: spec.work.clone(), error })?;
+        shell.open(again, &why).await?;
+    }
     drop(ready);
     let exit = exit?;
     if foreign.emulated {
         let (took, cpu_time) = (started.elapsed(), exit.usage.cpu_time);
         exec.emulated.add(id, EmulatedRun { arch: platform.arch.clone(), took, cpu_time });
     }
-    if !exit.status.success() {
-        if let Some(limit) = measured.out_of_memory(exit.status) {
-            return Err(ExecError::OutOfMemory { command: op.args.join(" "), limit });
-        }
-        return Err(ExecError::Exit { command: op.args.join(" "), code: exit.status.code() });
+    if let Some(problem) = problem {
+        return Err(problem);
     }
-    tokio::task::block_in_place(|| keep(exec, base, &spec, &exit.stubs, step))
+    tokio::task::block_in_place(|| {
+        if exec.options.isolation == Isolation::Chroot {
+            exec.layers.mark_deletions(&upper, &exec.view(base)?, &absent)?;
+        }
+        keep(exec, base, &spec, &exit.stubs, step)
+    })
+}
+
+/// What the process, which ran, did not do; an error of the sandbox is none of its own.
+fn problem(exit: &Result<Exit, SandboxError>, op: &ExecOp, measured: &Measured) -> Option<ExecError> {
+    let exit = exit.as_ref().ok().filter(|exit| !exit.status.success())?;
+    let command = op.args.join(" ");
+    Some(match measured.out_of_memory(exit.status) {
+        Some(limit) => ExecError::OutOfMemory { command, limit },
+        None => ExecError::Exit { command, code: exit.status.code() },
+    })
 }
 
 /// What the process finds in its environment: what the Dockerfile says, what its mounts bring over that, and `extra`

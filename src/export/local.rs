@@ -27,10 +27,24 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// What becomes of several names of one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HardLinks {
+    /// They are names of one file again.
+    Kept,
+    /// Each names a copy.
+    Copied,
+}
+
 /// Writes the tree of the layers `diff_ids`, lowest first, to the folder `dest`. Owners are only kept by root.
 ///
 /// Returns the devices that this user may not make, in the spelling of [`Entry::path`].
-pub fn write_tree(layers: &Layers, diff_ids: &[DiffId], dest: &Path) -> Result<Vec<Vec<u8>>, ExportError> {
+pub fn write_tree(
+    layers: &Layers,
+    diff_ids: &[DiffId],
+    dest: &Path,
+    links: HardLinks,
+) -> Result<Vec<Vec<u8>>, ExportError> {
     let view = layers.view(diff_ids)?;
     std::fs::create_dir_all(dest).at(dest)?;
     let mut tree = Tree { root: open_dir(dest)?, dest, is_root: rustix::process::geteuid().is_root(), last: None };
@@ -55,7 +69,9 @@ pub fn write_tree(layers: &Layers, diff_ids: &[DiffId], dest: &Path) -> Result<V
                 continue;
             }
         };
-        if let Some(first) = written.get(&(hit.layer, first_name.as_slice())) {
+        if let Some(first) = written.get(&(hit.layer, first_name.as_slice()))
+            && links == HardLinks::Kept
+        {
             tree.link(first, &entry.path)?;
             continue;
         }

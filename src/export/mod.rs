@@ -36,7 +36,7 @@ pub use assemble::assemble;
 pub use bundle::Bundle;
 pub use engine::{engine_socket, load};
 pub use error::ExportError;
-pub use local::write_tree;
+pub use local::{HardLinks, write_tree};
 pub use oci::{Layout, write_archive, write_folder};
 pub use options::{Annotation, AnnotationLevel, ImageOptions};
 pub use registry::{PushReport, push};

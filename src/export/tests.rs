@@ -144,7 +144,10 @@ fn a_tree_is_written_and_follows_no_link_of_its_destination() {
     symlink(&outside, dest.join("d")).unwrap();
     symlink(outside.join("file"), dest.join("second")).unwrap();
     for _ in 0..2 {
-        assert_eq!(write_tree(&scene.layers, &scene.diff_ids, &dest).unwrap(), [[0; 0]; 0]);
+        assert_eq!(
+            write_tree(&scene.layers, &scene.diff_ids, &dest, crate::export::HardLinks::Kept).unwrap(),
+            [[0; 0]; 0]
+        );
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
         assert_eq!(fs::read_to_string(dest.join("d/a")).unwrap(), "upper");
         assert!(!dest.join("d/gone").exists() && !dest.join("first").exists() && dest.join("kept").exists());

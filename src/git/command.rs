@@ -44,17 +44,24 @@ const LONGEST_ERROR: usize = 1000;
 pub(super) struct Git {
     remote: String,
     folder: Option<PathBuf>,
+    /// One more setting, which may be secret.
+    setting: Option<(String, String)>,
 }
 
 impl Git {
     /// In no repository. `remote` is for messages.
     pub(super) fn nowhere(remote: String) -> Self {
-        Self { remote, folder: None }
+        Self { remote, folder: None, setting: None }
     }
 
     /// In the repository at `folder`.
     pub(super) fn inside(remote: String, folder: &Path) -> Self {
-        Self { remote, folder: Some(folder.to_owned()) }
+        Self { remote, folder: Some(folder.to_owned()), setting: None }
+    }
+
+    /// With one more setting.
+    pub(super) fn with(self, setting: Option<(String, String)>) -> Self {
+        Self { setting, ..self }
     }
 
     /// Runs it, and returns what it printed.
@@ -72,6 +79,10 @@ impl Git {
             .env("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
             .env("GIT_ALLOW_PROTOCOL", TRANSPORTS)
             .env("GIT_CEILING_DIRECTORIES", "/");
+        if let Some((name, value)) = &self.setting {
+            // In the environment only its own user can read it, among the arguments everybody.
+            command.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", name).env("GIT_CONFIG_VALUE_0", value);
+        }
         for setting in SETTINGS {
             command.args(["-c", setting]);
         }

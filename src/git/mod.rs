@@ -17,6 +17,7 @@ mod error;
 
 pub use error::GitError;
 
+use crate::secrets::Authorization;
 use command::Git;
 use flashbuild_frontend::remote::{GitAddress, git::is_commit};
 use std::{
@@ -39,6 +40,8 @@ pub struct Repository<'a> {
     pub submodules: bool,
     /// Whether the commit is the checksum, without asking what the reference means.
     pub fetch_by_commit: bool,
+    /// What its server is shown, if that is a server of the web.
+    pub authorization: Option<&'a Authorization>,
 }
 
 /// What a reference meant.
@@ -60,6 +63,7 @@ impl<'a> Repository<'a> {
             keep_git_dir: address.keep_git_dir.unwrap_or(false),
             submodules: address.submodules.unwrap_or(true),
             fetch_by_commit: address.fetch_by_commit,
+            authorization: None,
         }
     }
 
@@ -86,7 +90,7 @@ impl<'a> Repository<'a> {
     /// The commit of a branch or tag, and the tag's own object if it has one. A branch goes before a tag of the same
     /// name, as for `git checkout`.
     async fn look_up(&self, reference: Option<&str>) -> Result<(Commit, Option<String>), GitError> {
-        let git = Git::nowhere(self.shown());
+        let git = Git::nowhere(self.shown()).with(self.header());
         let name = reference.unwrap_or("HEAD");
         let peeled = format!("{name}^{{}}");
         let listed = git.run(&["ls-remote", "--symref", "--", self.remote, name, &peeled]).await?;
@@ -118,7 +122,7 @@ impl<'a> Repository<'a> {
     pub async fn check_out(&self, commit: &Commit, folder: &Path) -> Result<i64, GitError> {
         let at = |error| GitError::Io { path: folder.to_owned(), error };
         fs::create_dir(folder).map_err(at)?;
-        let git = Git::inside(self.shown(), folder);
+        let git = Git::inside(self.shown(), folder).with(self.header());
         let format = if commit.id.len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
         git.run(&["init", "--quiet", "--template=", format]).await?;
         git.run(&["remote", "add", "--", "origin", self.remote]).await?;
@@ -160,6 +164,14 @@ impl<'a> Repository<'a> {
             }
         }
         Err(failed.unwrap_or_else(|| GitError::NoReference { remote: self.shown(), reference: commit.id.clone() }))
+    }
+
+    /// The setting that shows the server what it is to be shown: that server and no other, for its submodules too.
+    fn header(&self) -> Option<(String, String)> {
+        let authorization = self.authorization?;
+        let (scheme, rest) = self.remote.split_once("://")?;
+        let server = rest.split(['/', '?', '#']).next()?.rsplit('@').next()?;
+        Some((format!("http.{scheme}://{server}/.extraHeader"), format!("Authorization: {}", authorization.expose())))
     }
 
     /// The address for people and for images, without a password.

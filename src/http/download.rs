@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     image::BlobDigest,
+    secrets::Authorization,
     store::{RecordKey, RecordKind, Store, StoreError},
 };
 use reqwest::{
@@ -68,6 +69,7 @@ impl Web {
     pub async fn download(
         &self,
         url: &str,
+        authorization: Option<&Authorization>,
         expected: Option<&BlobDigest>,
         progress: impl Fn(u64, Option<u64>),
     ) -> Result<Download, HttpError> {
@@ -85,7 +87,7 @@ impl Web {
         }
         let mut failed = 0;
         loop {
-            let error = match self.attempt(&url, expected, known.as_ref(), &progress).await {
+            let error = match self.attempt(&url, authorization, expected, known.as_ref(), &progress).await {
                 Ok(download) => return Ok(download),
                 Err(error) => error,
             };
@@ -101,6 +103,7 @@ impl Web {
     async fn attempt(
         &self,
         url: &Url,
+        authorization: Option<&Authorization>,
         expected: Option<&BlobDigest>,
         known: Option<&(Known, BlobDigest)>,
         progress: &impl Fn(u64, Option<u64>),
@@ -108,7 +111,7 @@ impl Web {
         // What is expected and not here can only be another version.
         let condition = known.filter(|_| expected.is_none()).and_then(|(known, _)| known.condition());
         let headers: Vec<_> = condition.into_iter().collect();
-        let mut answer = get(&self.clients, self.idle, url, &headers, expected.is_some()).await?;
+        let mut answer = get(&self.clients, self.idle, url, &headers, authorization, expected.is_some()).await?;
         if answer.is_unchanged() {
             return match known {
                 Some((known, blob)) => Ok(known.download(*blob, false)),

@@ -1,15 +1,16 @@
 //! One `GET`: redirects, statuses, silence.
 
 use super::{
-    address::shown,
+    address::{Origin, shown},
     clients::{Clients, innermost},
     error::HttpError,
     redirect,
 };
+use crate::secrets::Authorization;
 use bytes::Bytes;
 use reqwest::{
     Url,
-    header::{ACCEPT_ENCODING, AsHeaderName, HeaderName, LOCATION},
+    header::{ACCEPT_ENCODING, AUTHORIZATION, AsHeaderName, HeaderName, HeaderValue, LOCATION},
 };
 use std::time::Duration;
 
@@ -23,21 +24,34 @@ pub(super) struct Answer {
     idle: Duration,
 }
 
-/// Asks for `url` with more `headers`.
+/// Asks for `url` with more `headers`; its own server is shown the `authorization`, those it redirects to are not.
 pub(super) async fn get(
     clients: &Clients,
     idle: Duration,
     url: &Url,
     headers: &[(HeaderName, String)],
+    authorization: Option<&Authorization>,
     has_checksum: bool,
 ) -> Result<Answer, HttpError> {
     let asked = shown(url);
+    let own = Origin::of(url);
     let mut url = url.clone();
+    if authorization.is_some() {
+        // Of a password in the address and a secret, the secret counts.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+    }
     for _ in 0..=MOST_REDIRECTS {
         // Bytes as they lie there: a server that packs them on the way would make another file of them.
         let mut request = clients.of(&url).get(url.clone()).header(ACCEPT_ENCODING, "identity");
         for (name, value) in headers {
             request = request.header(name, value);
+        }
+        if let Some(authorization) = authorization.filter(|_| Origin::of(&url) == own) {
+            let mut value = HeaderValue::from_str(authorization.expose())
+                .map_err(|error| HttpError::Address { url: asked.clone(), problem: error.to_string() })?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
         }
         let unreachable = |cause: String| HttpError::Unreachable { url: asked.clone(), cause };
         let inner = match tokio::time::timeout(idle, request.send()).await {

@@ -27,7 +27,10 @@ use super::{
     view::View,
 };
 use crate::image::ContentDigest;
-use rustix::fs::{AtFlags, XattrFlags, lsetxattr, utimensat};
+use rustix::{
+    fs::{AtFlags, XattrFlags, lsetxattr, utimensat},
+    io::Errno,
+};
 use std::{
     collections::{HashMap, HashSet},
     fs::File,
@@ -83,6 +86,29 @@ pub(super) fn diff(upper: &UpperDir<'_>) -> Result<Vec<Packable>, LayerError> {
     drop_empty(&mut changes, upper);
     tidy(&changes, upper.epoch, &root)?;
     Ok(into_packable(changes, upper.epoch, &root))
+}
+
+/// See [`Layers::mark_deletions`](super::Layers::mark_deletions).
+pub(super) fn mark_deletions(folder: &Path, lower: &View, absent: &[Vec<u8>]) -> Result<(), LayerError> {
+    let mut folder = Folder::new(open_root(folder)?);
+    for hit in lower.walk(b"") {
+        let path = &hit.entry.path;
+        if absent.binary_search(path).is_ok() {
+            continue;
+        }
+        let (parent, name) = match folder.place(path) {
+            Ok(place) => place,
+            // What the folder was is deleted, or something else is in its place and hides all that was in it.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
+            Err(error) => return Err(error).at_entry(path),
+        };
+        match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => {}
+            Err(Errno::NOENT) => folder.make_whiteout(path).at_entry(path)?,
+            Err(error) => return Err(error).at_entry(path),
+        }
+    }
+    Ok(())
 }
 
 /// All that is in a folder that is no upper directory, sorted and ready to be packed. Sockets are removed.

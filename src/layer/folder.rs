@@ -35,9 +35,13 @@ pub enum OverlayXattrs {
 }
 
 impl OverlayXattrs {
-    /// Those that mounts of this process read. A namespace with a single id is never the initial one.
+    /// Those that mounts of this process read, or would if it could mount. A namespace with a single id is never the initial one.
     pub fn of_this_process() -> Self {
-        if crate::sandbox::is_initial_user_namespace() { Self::Trusted } else { Self::User }
+        if crate::sandbox::is_initial_user_namespace() && crate::sandbox::is_administrator() {
+            Self::Trusted
+        } else {
+            Self::User
+        }
     }
 
     fn opaque(self) -> &'static str {

@@ -58,8 +58,6 @@ mod upper;
 mod view;
 
 #[cfg(test)]
-mod figures;
-#[cfg(test)]
 mod test_archive;
 
 pub use archive::{Unpacked, is_archive};
@@ -89,7 +87,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs::File,
     io::{self, Read},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -153,6 +151,12 @@ impl Layers {
             self.store.commit_layer_dir(upper.path, &packed.diff_id)?;
         }
         self.keep(packed, true)
+    }
+
+    /// Marks in `folder`, a changed copy of the whole tree `lower`, what is deleted there, as overlay would have: then it is
+    /// as good as an upper directory that holds much which is no change. What is in `absent`, sorted, was never copied.
+    pub fn mark_deletions(&self, folder: &Path, lower: &View, absent: &[Vec<u8>]) -> Result<(), LayerError> {
+        diff::mark_deletions(folder, lower, absent)
     }
 
     /// The layer of `items`, in any order, kept in one form. Folders that `items` need and do not name are made as root
@@ -258,7 +262,16 @@ impl Layers {
 
     /// Whether some blob of the layer is here. The empty layer needs none.
     pub fn has_blob(&self, diff_id: &DiffId) -> Result<bool, LayerError> {
-        Ok(*diff_id == DiffId::empty() || !self.blobs_here(diff_id)?.is_empty())
+        if *diff_id == DiffId::empty() {
+            return Ok(true);
+        }
+        for blob in self.blobs_here(diff_id)? {
+            // Asked for by its digest it counts as used, so it stays until it is.
+            if self.store.blob_size(&blob.digest)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The layer's contents.

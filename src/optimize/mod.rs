@@ -6,8 +6,10 @@
 //! | [`diff`] | do two images hold the same? |
 //! | [`owner`] | which packages are in it, and whose is a file? |
 //! | [`passes`] | what can it do without? |
+//! | [`rewrite`] | the same image in other layers, or without what nobody needs |
 
 pub mod analyze;
 pub mod diff;
 pub mod owner;
 pub mod passes;
+pub mod rewrite;

@@ -1,6 +1,6 @@
 //! `flashbuild.lock`: what names meant when somebody asked, so that they mean the same until somebody asks again.
 //!
-//! For packages that are asked for by name (`DEPS apt`), it holds what other ecosystems have in lock files of their own: exact
+//! For packages that are asked for by name (`DEPS apt`, requirements without hashes), it holds what other ecosystems have in lock files of their own: exact
 //! versions and the hashes of the artifacts. No addresses: mirrors are the business of whoever builds.
 
 use super::PackageError;
@@ -51,10 +51,16 @@ struct Answer {
 pub(super) struct LockedPackage {
     pub(super) name: String,
     pub(super) version: String,
-    /// Bytes of its artifact.
+    /// Bytes of its artifact; 0 where nobody says.
+    #[serde(default, skip_serializing_if = "is_unknown")]
     pub(super) size: u64,
     /// Of its artifact.
     pub(super) hash: ArtifactHash,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_unknown(size: &u64) -> bool {
+    *size == 0
 }
 
 impl Lock {

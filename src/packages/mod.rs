@@ -23,7 +23,7 @@ mod files;
 mod lock;
 mod netrc;
 mod node;
-mod packing;
+pub(crate) mod packing;
 mod python;
 
 pub use address::Address;
@@ -58,8 +58,10 @@ pub struct Packages {
     /// Whether indexes are asked again for what is known already.
     ask: bool,
     addresses: Arc<Mutex<HashMap<ArtifactHash, Vec<Address>>>>,
+    /// What resolvers answered in this build. Held while one is asked, because platforms ask for the same.
+    answers: Arc<tokio::sync::Mutex<HashMap<RecordKey, String>>>,
     /// Records that spare questions.
-    answers: Arc<Mutex<BTreeSet<RecordKey>>>,
+    noted: Arc<Mutex<BTreeSet<RecordKey>>>,
 }
 
 /// What an ecosystem answers.
@@ -78,12 +80,21 @@ impl Packages {
     /// is known already and not locked.
     pub fn new(store: Store, client: Client, files: ContextFiles, lock: Arc<Lock>, ask: bool) -> Self {
         let ask = ask || lock.renews();
-        Self { store, client, files: Arc::new(files), lock, ask, addresses: Arc::default(), answers: Arc::default() }
+        Self {
+            store,
+            client,
+            files: Arc::new(files),
+            lock,
+            ask,
+            addresses: Arc::default(),
+            answers: Arc::default(),
+            noted: Arc::default(),
+        }
     }
 
     /// The keys of the records that would have answered all questions so far to indexes.
     pub fn answers(&self) -> BTreeSet<RecordKey> {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The records by which `artifacts` are found again whose hash is not that of their blob.
@@ -97,7 +108,7 @@ impl Packages {
     }
 
     fn note_answer(&self, key: RecordKey) {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
     }
 
     /// Which layers a request comes to, and what to tell about it.

@@ -29,7 +29,7 @@ pub(super) async fn begin(
     let layers = Layers::new(store.clone(), OverlayXattrs::of_this_process());
     let web = Web::new(store.clone(), client.ca_certificates())
         .map_err(|error| BuildError::Environment(error.to_string()))?;
-    let tools = Tools { store, layers: &layers, web: &web, events };
+    let tools = Tools { store, layers: &layers, web: &web, secrets: &request.grants.secrets, events };
     let prepared = request.given.prepare(tools).await?;
     request.options.ignore.clone_from(&prepared.ignore);
     request.options.contexts.clone_from(&prepared.named);

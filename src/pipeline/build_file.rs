@@ -48,9 +48,11 @@ impl BuildFile {
             None => format!("error: {error}"),
         };
         match error {
-            ExecError::Store(_) | ExecError::Cache(_) | ExecError::Sandbox(_) | ExecError::NoEmulator { .. } => {
-                BuildError::Environment(rendered)
-            }
+            ExecError::Store(_)
+            | ExecError::Cache(_)
+            | ExecError::Export(_)
+            | ExecError::Sandbox(_)
+            | ExecError::NoEmulator { .. } => BuildError::Environment(rendered),
             ExecError::Http(HttpError::Unreachable { .. } | HttpError::SetUp(_) | HttpError::Store(_))
             | ExecError::Git(GitError::NoGit) => BuildError::Environment(rendered),
             ExecError::Package(error) if error.is_environment() => BuildError::Environment(rendered),
@@ -69,7 +71,7 @@ impl BuildFile {
             | ExecError::Context { .. }
             | ExecError::NoContext(_)
             | ExecError::NoSecret(_)
-            | ExecError::SecretSource { .. }
+            | ExecError::Secret(_)
             | ExecError::NoAgent(_)
             | ExecError::NoDevice(_)
             | ExecError::Agent { .. }

@@ -58,7 +58,7 @@ pub async fn call(
     events: &Events,
 ) -> Result<Answer, BuildError> {
     let Begun { prepared, source, .. } = begin(store, client, &mut request, events).await?;
-    let (file, errors) = Dockerfile::read(&source.text);
+    let (file, errors) = Dockerfile::read_as(&source.text, request.options.syntax);
     let known = match question {
         Question::Targets => Ok(Inputs::default()),
         Question::Outline | Question::Check if !errors.is_empty() => Ok(Inputs::default()),

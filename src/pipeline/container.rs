@@ -9,24 +9,27 @@
 //! | an entry point | that, then the command asked for; the image's command belongs to the image's entry point |
 //! | an empty entry point | the command asked for, else the image's |
 
-use super::BuildError;
+use super::{BuildError, health::HealthCheck};
 use crate::{
     context::ImageName,
     exec::{
         ForeignPrograms, Measured, Need, Sources, StepGroups, StepNetworks, StepOptions, environment, process_user,
     },
+    export::{HardLinks, write_tree},
     image::DiffId,
     layer::{Layers, OverlayXattrs},
     registry::Client,
     resolve::Pinned,
     sandbox::{
-        self, Connection, Exit, Hardening, Input, Lease, Limits, SandboxError, Security, Spec, StepMount, Stream,
+        self, Connection, Exit, Hardening, Input, Isolation, Lease, Limits, SandboxError, Security, Spec, StepMount,
+        Stream,
     },
     solver::event::Events,
     store::{StageDir, Store},
 };
 use flashbuild_frontend::{config::ContainerConfig, graph::Network, platform::Platform};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use tokio::sync::mpsc::unbounded_channel;
 
 /// Where programs are looked up in an image that says nothing of it; what other engines take.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -78,6 +81,7 @@ impl Default for ContainerOptions {
 #[derive(Debug)]
 pub struct Container {
     spec: Spec,
+    health: Option<HealthCheck>,
     measured: Measured,
     _network: Option<Lease>,
     _stage: StageDir,
@@ -118,13 +122,26 @@ impl Container {
             let user = options.user.as_deref().unwrap_or(&config.config.user);
             let (user, home) = process_user(&layers, &tree, user).map_err(|error| broken(&error))?;
             let env = variables(&config.config, options, &home, foreign.env);
-            let folders = tree.iter().filter(|layer| **layer != DiffId::empty()).map(|layer| layers.folder(layer));
-            let lowers = folders.collect::<Result<Vec<_>, _>>().map_err(|error| broken(&error))?;
-            let (network, lease) = StepNetworks::find().lend(options.network, tell);
+            let networks = match options.steps.isolation {
+                Isolation::Namespaces => StepNetworks::find(),
+                Isolation::Chroot => StepNetworks::of_host(),
+            };
+            let (network, lease) = networks.lend(options.network, tell);
             let measured = StepGroups::new(options.steps.group_limits.clone()).measure(tell);
             let stage = store.stage_dir()?;
             let (upper, work) = (stage.path().join("upper"), stage.path().join("work"));
             [&upper, &work].into_iter().try_for_each(std::fs::create_dir).map_err(|error| broken(&error))?;
+            let lowers = match options.steps.isolation {
+                Isolation::Namespaces => {
+                    let layers =
+                        tree.iter().filter(|layer| **layer != DiffId::empty()).map(|layer| layers.folder(layer));
+                    layers.collect::<Result<Vec<_>, _>>().map_err(|error| broken(&error))?
+                }
+                Isolation::Chroot => {
+                    write_tree(&layers, &tree, &upper, HardLinks::Kept).map_err(|error| broken(&error))?;
+                    Vec::new()
+                }
+            };
             let folder = options.folder.as_deref().unwrap_or(&config.config.working_dir);
             let spec = Spec {
                 lowers,
@@ -150,14 +167,20 @@ impl Container {
                     group: measured.group().map(|group| group.path().to_owned()),
                     ..options.steps.limits.clone()
                 },
+                isolation: options.steps.isolation,
                 runtime: options.steps.runtime.clone(),
             };
-            Ok(Self { spec, measured, _network: lease, _stage: stage })
+            Ok(Self { spec, health: HealthCheck::of(&config.config), measured, _network: lease, _stage: stage })
         })
     }
 
+    /// What it runs, for who is connected to it in a way of their own: it is there for as long as this container is.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
     /// Runs it to its end, or until `cancel` is ready.
-    pub async fn run(
+    async fn run(
         self,
         connection: Connection,
         output: impl FnMut(Stream, &[u8]),
@@ -168,7 +191,12 @@ impl Container {
         exit
     }
 
-    /// Sees what it comes to within `limit`; then it is ended.
+    /// Whether its image says how to find out that it is well.
+    pub fn has_health_check(&self) -> bool {
+        self.health.is_some()
+    }
+
+    /// Sees what it comes to within `limit`, with its output: [`watch`](Self::watch) for who wants it all at once.
     pub async fn try_out(self, limit: Duration) -> Result<Trial, SandboxError> {
         let mut output = Vec::new();
         let keep = |_: Stream, bytes: &[u8]| {
@@ -176,16 +204,33 @@ impl Container {
             let surplus = output.len().saturating_sub(OUTPUT_KEPT);
             output.drain(..surplus);
         };
-        let end = match self.run(Connection::default(), keep, tokio::time::sleep(limit)).await {
-            Ok(exit) => TrialEnd::Exited(exit.status.code()),
+        let end = match self.watch(limit, keep).await {
             Err(SandboxError::Program { message, code }) => {
                 output.extend_from_slice(message.as_bytes());
                 TrialEnd::Exited(code)
             }
-            Err(SandboxError::Cancelled) => TrialEnd::StillRunning,
-            Err(error) => return Err(error),
+            other => other?,
         };
         Ok(Trial { end, output })
+    }
+
+    /// Runs it until it ends by itself, or its health check succeeds, or `limit` is over; then it is ended.
+    pub async fn watch(self, limit: Duration, output: impl FnMut(Stream, &[u8])) -> Result<TrialEnd, SandboxError> {
+        let (sender, requests) = unbounded_channel();
+        let (health, env, folder) = (self.health.clone(), self.spec.env.clone(), self.spec.cwd.clone());
+        let mut verdict = TrialEnd::StillRunning;
+        let decided = async {
+            match health {
+                Some(health) => verdict = health.wait(&env, &folder, &sender, limit).await,
+                None => tokio::time::sleep(limit).await,
+            }
+        };
+        let connection = Connection { input: None, requests: Some(requests) };
+        match self.run(connection, output, decided).await {
+            Ok(exit) => Ok(TrialEnd::Exited(exit.status.code())),
+            Err(SandboxError::Cancelled) => Ok(verdict),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -203,8 +248,12 @@ pub struct Trial {
 pub enum TrialEnd {
     /// By itself, with this exit code: 127 and 126 also for a program that could not be executed, as of a shell.
     Exited(i32),
-    /// It was still running when its time was over.
+    /// It was still running when its time was over, and has no health check.
     StillRunning,
+    /// Its health check succeeded.
+    Healthy,
+    /// Its health check did not succeed in its time: the exit code of the last one, if that ended.
+    Unhealthy(Option<i32>),
 }
 
 /// Fetches what is missing, and says so only if something is.

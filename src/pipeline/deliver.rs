@@ -82,6 +82,14 @@ pub enum Dest {
 }
 
 impl Target {
+    /// Gives each platform a folder, unless it was said that there is to be none.
+    pub fn split_platforms(&mut self) {
+        match self {
+            Self::Tar { split, .. } | Self::Local { split, .. } => *split = Some(split.unwrap_or(true)),
+            Self::Store | Self::Registry { .. } | Self::Archive { .. } | Self::Folder { .. } | Self::Engine => {}
+        }
+    }
+
     /// Whether the image goes there as an image, and not as files.
     pub(super) fn takes_images(&self) -> bool {
         match self {
@@ -181,7 +189,9 @@ impl Delivery<'_> {
                 }
                 for (folder, diff_ids) in self.trees(*split) {
                     let dest = if folder.is_empty() { dest.clone() } else { dest.join(folder) };
-                    tokio::task::block_in_place(|| export::write_tree(self.layers, &diff_ids, &dest))?;
+                    tokio::task::block_in_place(|| {
+                        export::write_tree(self.layers, &diff_ids, &dest, export::HardLinks::Kept)
+                    })?;
                 }
             }
         }

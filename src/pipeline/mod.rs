@@ -8,15 +8,19 @@ mod caches;
 mod call;
 mod container;
 mod deliver;
+mod divided;
 mod entitlements;
 mod error;
+mod health;
 mod inputs;
 mod inspect;
 mod lock;
 mod on_hand;
 mod open;
 mod outcome;
+mod proof;
 mod request;
+mod rewrite;
 mod team;
 mod warm;
 
@@ -25,6 +29,7 @@ pub use caches::{CacheExport, CacheTo};
 pub use call::{Answer, AnswerFormat, Question, call};
 pub use container::{Container, ContainerOptions, Trial, TrialEnd};
 pub use deliver::{Dest, Destination, Target};
+pub use divided::Division;
 pub use entitlements::Entitlement;
 pub use error::BuildError;
 pub use inspect::{Inspected, InspectedImage, inspect};
@@ -32,7 +37,9 @@ pub use lock::lock;
 pub use on_hand::{create_index, pull, push, remove, save, tag};
 pub use open::{OpenImage, open};
 pub use outcome::StepOutcome;
+pub use proof::{Proof, Smoke};
 pub use request::Request;
+pub use rewrite::{How, RewriteReport, RewriteRequest, rewrite};
 pub use team::{TeamSelection, export_team, import_team};
 pub use warm::{WarmRequest, warm};
 
@@ -43,6 +50,7 @@ use crate::{
     image::DiffId,
     packages::{self, ContextFiles, LOCK_FILE_NAME, Lock, Packages},
     registry::Client,
+    sandbox::Isolation,
     solver::{self, Solved, event::Events},
     store::Store,
 };
@@ -69,9 +77,12 @@ pub struct Built {
 
 /// Builds, exports, and leaves a durable store, also when it fails.
 pub async fn build(store: &Store, client: &Client, request: Request, events: &Events) -> Result<Built, BuildError> {
+    let keeper = request.gc.as_ref().map(|policy| store.keep_within(policy));
     let lease = store.lease()?;
     let built = run(store, client, request, events).await;
     drop(lease);
+    // What it may have to collect is on the disk when others hear that the build is done.
+    tokio::task::block_in_place(|| drop(keeper));
     store.make_durable()?;
     built
 }
@@ -90,7 +101,9 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
 
     let imported = Arc::new(caches::import(&request.cache_from, store, client, &layers, events).await);
     let proxies = request.options.proxy_variables();
-    let (settled, route) = ahead::route(&graph, &request.outputs, &request.tags);
+    let (division, made) = (request.division.clone(), layers.clone());
+    let may_divide = move |diff_id: &DiffId| division.may_divide(&made, diff_id);
+    let (settled, route) = ahead::route(&graph, &request.outputs, &request.tags, may_divide);
     let exec = Arc::new(Exec {
         graph: Arc::clone(&graph),
         layers: layers.clone(),
@@ -108,7 +121,10 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         options: request.steps.clone(),
         emulated: EmulatedSteps::default(),
         groups: StepGroups::new(request.steps.group_limits.clone()),
-        networks: StepNetworks::find(),
+        networks: match request.steps.isolation {
+            Isolation::Namespaces => StepNetworks::find(),
+            Isolation::Chroot => StepNetworks::of_host(),
+        },
         grants: std::mem::take(&mut request.grants),
         single_id: request.single_id,
         listed: Mutex::default(),
@@ -185,6 +201,7 @@ async fn attempt(
             (output.platform.clone(), config, root.layers().to_vec())
         })
         .collect();
+    let images = divided::divide(exec, request, images, events).await?;
     let assemble = |options: &ImageOptions| {
         let is_base = |diff_id: &DiffId| exec.sources.has(diff_id);
         tokio::task::block_in_place(|| export::assemble(layers, images.clone(), options, is_base))
@@ -214,7 +231,7 @@ async fn read(
 ) -> Result<(Begun, Dockerfile), BuildError> {
     let step = events.step("load build definition");
     let begun = begin(store, client, request, events).await?;
-    let (dockerfile, errors) = Dockerfile::read(&begun.source.text);
+    let (dockerfile, errors) = Dockerfile::read_as(&begun.source.text, request.options.syntax);
     if !errors.is_empty() {
         return Err(begun.source.refuse(&dockerfile.survey(&request.options, &Inputs::default(), errors)));
     }

@@ -5,7 +5,7 @@
 //! executing a file that brings them. With [`Security::Insecure`], read "all that the caller has" for [`DEFAULT`].
 
 use super::failure::{Doing, Failure};
-use super::spec::{Security, User};
+use super::spec::{Isolation, Security, User};
 use nix::unistd::{Gid, Uid};
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets};
@@ -27,16 +27,16 @@ const DEFAULT: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::AUDIT_WRITE);
 
 /// Becomes a user for good.
-pub(super) fn become_user(user: &User, security: Security) -> Result<(), Failure> {
-    let permitted = match security {
-        Security::Sandbox => {
-            shrink_bounding_set()?;
-            DEFAULT
-        }
-        Security::Insecure => {
-            rustix::thread::capabilities(None).doing(|| "read the capabilities".to_owned())?.permitted
-        }
+pub(super) fn become_user(user: &User, security: Security, isolation: Isolation) -> Result<(), Failure> {
+    let own = rustix::thread::capabilities(None).doing(|| "read the capabilities".to_owned())?.permitted;
+    let permitted = match (security, isolation) {
+        (Security::Sandbox, Isolation::Namespaces) => DEFAULT,
+        (Security::Sandbox, Isolation::Chroot) => DEFAULT.difference(CapabilitySet::SYS_CHROOT).intersection(own),
+        (Security::Insecure, _) => own,
     };
+    if security == Security::Sandbox {
+        shrink_bounding_set(permitted)?;
+    }
     rustix::thread::clear_ambient_capability_set().doing(|| "clear the ambient capabilities".to_owned())?;
     set_ids(user)?;
     let kept = if user.uid == 0 { permitted } else { CapabilitySet::empty() };
@@ -56,19 +56,30 @@ pub(super) fn all_names() -> Vec<String> {
 }
 
 /// Whether this process may mount, and all else that a sandbox takes.
-pub(super) fn is_administrator() -> bool {
-    rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
+pub fn is_administrator() -> bool {
+    may(CapabilitySet::SYS_ADMIN)
 }
 
-fn shrink_bounding_set() -> Result<(), Failure> {
+/// Whether this process may change its root, and make what a root needs.
+pub(super) fn may_chroot() -> bool {
+    may(CapabilitySet::SYS_CHROOT | CapabilitySet::MKNOD)
+}
+
+fn may(capabilities: CapabilitySet) -> bool {
+    rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(capabilities))
+}
+
+/// Without an error where this process may not, which then has no more than a container has.
+fn shrink_bounding_set(to: CapabilitySet) -> Result<(), Failure> {
     for bit in 0..u64::BITS {
         let capability = CapabilitySet::from_bits_retain(1 << bit);
-        if DEFAULT.contains(capability) {
+        if to.contains(capability) {
             continue;
         }
         match rustix::thread::remove_capability_from_bounding_set(capability) {
             // One past the last that this kernel has.
             Err(Errno::INVAL) => break,
+            Err(Errno::PERM) if !may(CapabilitySet::SETPCAP) => break,
             other => other.doing(|| "shrink the bounding set of capabilities".to_owned())?,
         }
     }

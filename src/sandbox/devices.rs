@@ -8,7 +8,7 @@ use super::failure::{Doing, Failure};
 use super::limits::Limits;
 use super::mounts::{Attributes, FileSystem, INERT, Mount};
 use super::tree::Tree;
-use rustix::fs::{FileType, Mode, makedev};
+use rustix::fs::{FileType, Mode, OFlags, makedev};
 use rustix::io::Errno;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -46,6 +46,22 @@ pub(super) fn mount_dev(tree: &mut Tree, limits: &Limits) -> Result<(), Failure>
     FileSystem::open("mqueue")?.mount(INERT)?.attach(dev.make_dir("mqueue")?.as_fd())?;
     terminals()?.attach(dev.make_dir("pts")?.as_fd())?;
     Ok(())
+}
+
+/// Makes the devices and links in an ordinary folder, where nothing can be mounted. There are no terminals then.
+pub(super) fn fill(dev: &Path) -> Result<(), Failure> {
+    let folder = rustix::fs::open(dev, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .doing(|| format!("open {}", dev.display()))?;
+    for (name, major, minor) in DEVICES {
+        let mode = Mode::from_raw_mode(0o666);
+        rustix::fs::mknodat(&folder, name, FileType::CharacterDevice, mode, makedev(major, minor))
+            .doing(|| format!("make /dev/{name}"))
+            .map_err(|failure| failure.hint("--isolation chroot needs the capability to make devices, CAP_MKNOD"))?;
+    }
+    for (name, target) in LINKS {
+        rustix::fs::symlinkat(target, &folder, name).doing(|| format!("make /dev/{name}"))?;
+    }
+    rustix::fs::mkdirat(&folder, "shm", Mode::from_raw_mode(0o1777)).doing(|| "make /dev/shm".to_owned())
 }
 
 fn add_device(dev: &Mount, name: &str, major: u32, minor: u32) -> Result<(), Failure> {

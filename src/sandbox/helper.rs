@@ -1,6 +1,8 @@
 //! The helper: enters namespaces, starts process 1, and sees to it that nothing outlives the caller.
 
+use super::beside;
 use super::binfmt;
+use super::chroot::{self, Placed};
 use super::control_group;
 use super::descriptor;
 use super::failure::{Doing, Failure};
@@ -8,11 +10,11 @@ use super::init::{self, Init};
 use super::outbound;
 use super::protocol::{self, Message, Order};
 use super::signal_delivery::{Delivered, Target};
-use super::spec::{Network, Spec, Status, Usage};
+use super::spec::{Isolation, Network, Program, Spec, Status, Usage};
 use nix::sched::CloneFlags;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::ForkResult;
+use nix::unistd::{ForkResult, Pid};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{PidfdFlags, Signal};
 use std::fs::File;
@@ -43,7 +45,10 @@ fn help() -> std::io::Result<()> {
     let input = descriptor::receive(&caller)?;
     let mut orders = BufReader::new(&caller);
     let spec: Spec = protocol::read_next(&mut orders)?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
-    let outcome = start(spec, input, &caller).and_then(|target| supervise(&mut orders, &target));
+    let outcome = match spec.isolation {
+        Isolation::Namespaces => start(&spec, input, &caller).and_then(|target| supervise(&mut orders, &spec, &target)),
+        Isolation::Chroot => run_in_chroot(&spec, input, &mut orders),
+    };
     match outcome {
         Ok((status, usage)) => protocol::write(&caller, &Message::Exited { status, usage }),
         Err(failure) => protocol::write(&caller, &Message::Failed(failure)),
@@ -58,7 +63,7 @@ pub(super) fn take_stdin() -> std::io::Result<OwnedFd> {
 }
 
 /// Starts process 1 in new namespaces.
-fn start(spec: Spec, input: Option<OwnedFd>, caller: &UnixStream) -> Result<Target, Failure> {
+fn start(spec: &Spec, input: Option<OwnedFd>, caller: &UnixStream) -> Result<Target, Failure> {
     let namespaces = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWIPC
@@ -89,33 +94,77 @@ fn start(spec: Spec, input: Option<OwnedFd>, caller: &UnixStream) -> Result<Targ
     match fork {
         ForkResult::Child => {
             drop(for_helper);
-            let init = Init { spec, messages: message_socket, input, group, user_namespace: for_init };
+            let init = Init { spec: spec.clone(), messages: message_socket, input, group, user_namespace: for_init };
             std::process::exit(init::main(init));
         }
         ForkResult::Parent { child } => {
             drop(for_init);
-            let raw = rustix::process::Pid::from_raw(child.as_raw()).expect("a child has a positive number");
-            let process = rustix::process::pidfd_open(raw, PidfdFlags::empty())
-                .doing(|| "watch the process of the sandbox".to_owned())?;
+            let process = watch(child)?;
             if let Some(handshake) = for_helper {
                 handshake.map_ids(child)?;
             }
-            Ok(Target { child, process, processes })
+            Ok(Target { child, process, processes, group })
         }
     }
 }
 
-/// Waits for the end of process 1, and brings it about when the caller is gone.
-fn supervise(orders: &mut BufReader<&UnixStream>, target: &Target) -> Result<(Status, Usage), Failure> {
+/// The same without namespaces and mounts, from the beginning to the end.
+fn run_in_chroot(
+    spec: &Spec,
+    input: Option<OwnedFd>,
+    orders: &mut BufReader<&UnixStream>,
+) -> Result<(Status, Usage), Failure> {
+    chroot::adopt_descendants()?;
+    let mut placed = Placed::new(spec)?;
+    let outcome = start_in_chroot(spec, &placed, input, orders.get_ref())
+        .and_then(|target| supervise(orders, spec, &target))
+        .map(|(status, _)| status);
+    chroot::end_descendants();
+    placed.undo();
+    Ok((outcome?, usage_of_children()?))
+}
+
+fn start_in_chroot(
+    spec: &Spec,
+    placed: &Placed,
+    input: Option<OwnedFd>,
+    caller: &UnixStream,
+) -> Result<Target, Failure> {
+    let group = spec.limits.group.as_deref().map(control_group::open).transpose()?;
+    let processes = Target::processes_of_host()?;
+    let messages = caller.try_clone().doing(|| "copy a descriptor".to_owned())?;
+    let (root, stubs) = placed.for_child()?;
+    // SAFETY: this process has one thread, so that the child may do whatever its parent may.
+    #[expect(unsafe_code, reason = "fork has no safe form")]
+    let fork = unsafe { nix::unistd::fork() }.doing(|| "start a process".to_owned())?;
+    match fork {
+        ForkResult::Child => {
+            std::process::exit(chroot::main(chroot::Born { spec, root, stubs, messages, input, group }))
+        }
+        ForkResult::Parent { child } => Ok(Target { child, process: watch(child)?, processes, group }),
+    }
+}
+
+/// Waits for the end of process 1, and brings it about when the caller is gone. Meanwhile it does as the caller says.
+fn supervise(orders: &mut BufReader<&UnixStream>, spec: &Spec, target: &Target) -> Result<(Status, Usage), Failure> {
     let mut ended_by = None;
+    let mut beside: Option<Child> = None;
     while ended_by.is_none() {
         if orders.buffer().is_empty() {
-            let mut watched =
-                [PollFd::new(&target.process, PollFlags::IN), PollFd::new(orders.get_ref(), PollFlags::IN)];
+            let caller: &UnixStream = orders.get_ref();
+            let mut watched = vec![PollFd::new(&target.process, PollFlags::IN), PollFd::new(caller, PollFlags::IN)];
+            watched.extend(beside.as_ref().map(|beside| PollFd::new(&beside.process, PollFlags::IN)));
             rustix::io::retry_on_intr(|| rustix::event::poll(&mut watched, None))
                 .doing(|| "wait for the process of the sandbox".to_owned())?;
-            if !watched[0].revents().is_empty() {
+            let happened: Vec<bool> = watched.iter().map(|watched| !watched.revents().is_empty()).collect();
+            if happened[0] {
                 break;
+            }
+            if happened.get(2) == Some(&true) {
+                report_end(beside.take(), caller)?;
+            }
+            if !happened[1] {
+                continue;
             }
         }
         match protocol::read_next(orders) {
@@ -124,6 +173,10 @@ fn supervise(orders: &mut BufReader<&UnixStream>, target: &Target) -> Result<(St
                     ended_by = Some(number);
                 }
             }
+            Ok(Some(Order::RunBeside(program))) => {
+                report_end(beside.take(), orders.get_ref())?;
+                beside = Some(run_beside(spec, &program, target)?);
+            }
             Ok(None) | Err(_) => {
                 // A failure means that the process has just ended by itself.
                 let _ = rustix::process::pidfd_send_signal(&target.process, Signal::KILL);
@@ -131,25 +184,64 @@ fn supervise(orders: &mut BufReader<&UnixStream>, target: &Target) -> Result<(St
             }
         }
     }
-    let status = match waitpid(target.child, None).doing(|| "wait for the process of the sandbox".to_owned())? {
-        WaitStatus::Signaled(_, nix::sys::signal::Signal::SIGKILL, _) if ended_by.is_some() => {
-            Status::Signal(ended_by.unwrap_or_default())
-        }
-        WaitStatus::Exited(_, code) => Status::Code(code),
-        WaitStatus::Signaled(_, signal, _) => Status::Signal(signal as i32),
+    let status = match (wait(target.child)?, ended_by) {
+        (Status::Signal(KILLED), Some(number)) => Status::Signal(number),
+        (status, _) => status,
+    };
+    Ok((status, usage_of_children()?))
+}
+
+/// `SIGKILL`
+const KILLED: i32 = 9;
+
+/// A program that runs beside process 1.
+struct Child {
+    pid: Pid,
+    process: OwnedFd,
+}
+
+fn run_beside(spec: &Spec, program: &Program, target: &Target) -> Result<Child, Failure> {
+    let group = target.group.as_ref().map(File::try_clone).transpose();
+    let group = group.doing(|| "copy a descriptor".to_owned())?;
+    // SAFETY: this process has one thread, so that the child may do whatever its parent may.
+    #[expect(unsafe_code, reason = "fork has no safe form")]
+    let fork = unsafe { nix::unistd::fork() }.doing(|| "start a process".to_owned())?;
+    match fork {
+        ForkResult::Child => std::process::exit(beside::main(spec, program, &target.process, group)),
+        ForkResult::Parent { child } => Ok(Child { pid: child, process: watch(child)? }),
+    }
+}
+
+/// Ends a program that runs beside process 1, if it has not ended, and says how.
+fn report_end(beside: Option<Child>, caller: &UnixStream) -> Result<(), Failure> {
+    let Some(beside) = beside else { return Ok(()) };
+    // Without effect on one that has ended: it is not yet waited for.
+    let _ = rustix::process::pidfd_send_signal(&beside.process, Signal::KILL);
+    let status = wait(beside.pid)?;
+    protocol::write(caller, &Message::BesideEnded { status }).doing(|| "report the end of a program".to_owned())
+}
+
+fn watch(child: Pid) -> Result<OwnedFd, Failure> {
+    let raw = rustix::process::Pid::from_raw(child.as_raw()).expect("a child has a positive number");
+    rustix::process::pidfd_open(raw, PidfdFlags::empty()).doing(|| "watch the process of the sandbox".to_owned())
+}
+
+fn wait(child: Pid) -> Result<Status, Failure> {
+    match waitpid(child, None).doing(|| "wait for the process of the sandbox".to_owned())? {
+        WaitStatus::Exited(_, code) => Ok(Status::Code(code)),
+        WaitStatus::Signaled(_, signal, _) => Ok(Status::Signal(signal as i32)),
         // Never asked for.
         other @ (WaitStatus::Stopped(..)
         | WaitStatus::PtraceEvent(..)
         | WaitStatus::PtraceSyscall(_)
         | WaitStatus::Continued(_)
         | WaitStatus::StillAlive) => {
-            return Err(Failure::new("wait for the process of the sandbox", format!("it is {other:?}")));
+            Err(Failure::new("wait for the process of the sandbox", format!("it is {other:?}")))
         }
-    };
-    Ok((status, usage_of_children()?))
+    }
 }
 
-/// The helper has had one child, so that this is the usage of process 1 and of those that it waited for.
+/// The usage of process 1 and of those that it waited for, and of what ran beside it.
 fn usage_of_children() -> Result<Usage, Failure> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).doing(|| "read the usage of the sandbox".to_owned())?;
     let time = |value: nix::sys::time::TimeVal| {

@@ -32,7 +32,7 @@ use super::program::{self, NotExecuted};
 use super::protocol::{self, Message};
 use super::seccomp;
 use super::shown::{self, Hidden};
-use super::spec::{Input, Network, Security, Spec, User};
+use super::spec::{Input, Isolation, Network, Security, Spec, User};
 use super::terminal;
 use super::tree::Tree;
 use super::ulimit;
@@ -142,20 +142,32 @@ fn set_up(
     leave_key_ring();
     connect(spec, input)?;
     close_on_execute()?;
+    give_up_privileges(spec)?;
+    Ok(tree.into_stubs())
+}
+
+/// Steps 10 to 12: from root of the sandbox to what the program may be.
+pub(super) fn give_up_privileges(spec: &Spec) -> Result<(), Failure> {
     ulimit::set(&spec.limits.ulimits)?;
     if spec.hardening.no_new_privileges {
         rustix::thread::set_no_new_privs(true).doing(|| "give up new privileges".to_owned())?;
     }
-    match spec.hardening.security {
-        Security::Sandbox => seccomp::install()?,
-        Security::Insecure => {}
+    match (spec.hardening.security, spec.isolation) {
+        (Security::Sandbox, Isolation::Namespaces) => seccomp::install()?,
+        // Who may not administrate may only install a filter without new privileges (`seccomp(2)`).
+        (Security::Sandbox, Isolation::Chroot)
+            if spec.hardening.no_new_privileges || capabilities::is_administrator() =>
+        {
+            seccomp::install()?;
+        }
+        (Security::Sandbox, Isolation::Chroot) | (Security::Insecure, _) => {}
     }
-    capabilities::become_user(&spec.user, spec.hardening.security)?;
+    capabilities::become_user(&spec.user, spec.hardening.security, spec.isolation)?;
     // A change of ids makes the kernel forget it.
     die_with_parent()?;
     reset_signals();
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    Ok(tree.into_stubs())
+    Ok(())
 }
 
 /// The rest of the way where an OCI runtime goes on: it makes the file systems of the kernel and the process.
@@ -194,7 +206,7 @@ fn set_up_for_runtime(
     Ok(tree.into_stubs())
 }
 
-fn die_with_parent() -> Result<(), Failure> {
+pub(super) fn die_with_parent() -> Result<(), Failure> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .doing(|| "tie a process to its parent".to_owned())
 }
@@ -221,7 +233,7 @@ fn enter_root(root: &Mount) -> Result<(), Failure> {
 }
 
 /// Starts a session key ring of the step's own, so that it cannot read the keys of whoever started the build.
-fn leave_key_ring() {
+pub(super) fn leave_key_ring() {
     const JOIN_SESSION_KEYRING: libc::c_int = 1;
     // SAFETY: the name may be null, for an anonymous key ring (keyctl(2)); nothing else is passed.
     #[expect(unsafe_code, reason = "a system call without a safe wrapper")]
@@ -230,7 +242,7 @@ fn leave_key_ring() {
 }
 
 /// Connects the program to what it reads and writes.
-fn connect(spec: &Spec, input: Option<OwnedFd>) -> Result<(), Failure> {
+pub(super) fn connect(spec: &Spec, input: Option<OwnedFd>) -> Result<(), Failure> {
     match (spec.input, input) {
         (Input::Terminal(size), Some(console)) => return terminal::take(console, size, &spec.user),
         (Input::Given, Some(input)) => {
@@ -254,7 +266,7 @@ fn give_to(user: &User, pipes: &[BorrowedFd<'_>]) {
 
 /// Marks every descriptor but 0, 1 and 2. They are closed by the execution itself, because until then the socket to
 /// the caller is needed.
-fn close_on_execute() -> Result<(), Failure> {
+pub(super) fn close_on_execute() -> Result<(), Failure> {
     // SAFETY: no descriptor is closed, so that no owner of one is deceived.
     #[expect(unsafe_code, reason = "a system call without a safe wrapper")]
     let result = unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };

@@ -53,12 +53,19 @@
 //! With an OCI runtime named in the [`Spec`], process 1 mounts the tree and becomes the runtime (`oci_runtime.rs`); the
 //! layer that comes of the step is the same.
 //!
+//! # Without namespaces
+//!
+//! Where a container refuses namespaces and mounts, [`Isolation::Chroot`] runs a process with nothing but a root folder
+//! of its own (`chroot/`): its files are kept apart, and little else.
+//!
 //! # What it takes
 //!
 //! Linux 5.12; 6.7 for emulators. Absent on purpose: everything that knows of images.
 
+mod beside;
 mod binfmt;
 mod capabilities;
+mod chroot;
 mod control_group;
 mod descriptor;
 mod devices;
@@ -92,6 +99,8 @@ mod user_namespace;
 mod tests;
 
 pub use binfmt::Emulator;
+pub use capabilities::is_administrator;
+pub use chroot::can_chroot;
 pub use control_group::{ControlGroup, ControlGroups, GroupLimits, memory_kills};
 pub use emulation::Emulation;
 pub use failure::Failure;
@@ -100,10 +109,10 @@ pub use limits::Limits;
 pub use mount::{Appended, FileSource, FolderSource, MountSource, Sensitive, StepMount, TreeSource};
 pub use outbound::{Lease, OutboundNetworks};
 pub use overlay::is_initial_user_namespace;
-pub use run::{Connection, run, run_connected};
+pub use run::{Connection, Request, run, run_connected};
 pub use spec::{
-    Exit, Hardening, HostEntry, HostEntryError, Input, Network, OutboundNamespace, SandboxError, Security, ShownFile,
-    Spec, Status, Stream, TerminalSize, Usage, User,
+    Exit, Hardening, HostEntry, HostEntryError, Input, Isolation, Network, OutboundNamespace, Program, SandboxError,
+    Security, ShownFile, Spec, Status, Stream, TerminalSize, Usage, User,
 };
 pub use terminal::{receive_terminal, resize_terminal};
 pub use ulimit::{Resource, Ulimit, UlimitError};

@@ -2,20 +2,23 @@
 //!
 //! The caller sends a byte, which may carry a descriptor (`descriptor.rs`), says a [`Spec`](super::Spec), and then any
 //! number of [`Order`]s; that it closes its end means that it is gone.
-//! The helper says at most one [`Message::Started`], then at most one reason why there is no program running, and last
-//! [`Message::Exited`] for whatever ran as process 1.
+//! The helper says at most one [`Message::Started`], then at most one reason why there is no program running, a
+//! [`Message::BesideEnded`] for each program that ran beside it and ended before it, and last [`Message::Exited`] for
+//! whatever ran as process 1.
 
 use super::failure::Failure;
-use super::spec::{Status, Usage};
+use super::spec::{Program, Status, Usage};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 
 /// What the caller says while the sandbox runs.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Order {
     /// Send a signal to process 1, by its number.
     Signal(i32),
+    /// Run a program beside it. One that still runs beside it is killed first.
+    RunBeside(Program),
 }
 
 /// What the helper says.
@@ -34,6 +37,11 @@ pub(super) enum Message {
         message: String,
         /// What a shell would exit with.
         code: i32,
+    },
+    /// A program that ran beside it ended: in the order of the orders.
+    BesideEnded {
+        /// How.
+        status: Status,
     },
     /// Process 1 ended, and every other process of the sandbox with it.
     Exited {

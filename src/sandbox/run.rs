@@ -1,22 +1,24 @@
 //! The caller's side: starts a helper, passes output on, and collects what it reports.
 
+use super::chroot;
 use super::descriptor;
 use super::failure::Failure;
 use super::helper;
 use super::mounts::{Mount, READ_ONLY};
 use super::protocol::{self, Message, Order};
-use super::spec::{Exit, Input, SandboxError, Spec, Status, Stream, Usage};
+use super::spec::{Exit, Input, Isolation, Program, SandboxError, Spec, Status, Stream, Usage};
 use nix::sys::signal::Signal;
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Semaphore, mpsc::UnboundedReceiver, oneshot};
 
 /// As much as a pipe holds.
 const OUTPUT_CHUNK: usize = 64 << 10;
@@ -41,14 +43,24 @@ pub async fn run(
 pub struct Connection {
     /// What it reads, unless [`Spec::input`] is [`Input::Nothing`].
     pub input: Option<OwnedFd>,
-    /// Signals for it, as they come.
+    /// What is asked of the sandbox while it runs, as it comes.
+    pub requests: Option<UnboundedReceiver<Request>>,
+}
+
+/// What can be asked of a running sandbox.
+#[derive(Debug)]
+pub enum Request {
+    /// A signal to its process.
     ///
     /// The kernel keeps from process 1 of a namespace every signal that it has no handler for. What would have ended
     /// any other process ends this one too: the sandbox sees to it.
-    pub signals: Option<UnboundedReceiver<Signal>>,
+    Signal(Signal),
+    /// Another program beside the process, and how it ended: nothing is said of it if the process ends first. Its output
+    /// is heard like that of the process. One runs at a time: the next one asked for kills it.
+    RunBeside(Program, oneshot::Sender<Status>),
 }
 
-/// [`run`], with something to read and signals to hear.
+/// [`run`], with something to read and requests.
 pub async fn run_connected(
     spec: &Spec,
     connection: Connection,
@@ -56,7 +68,7 @@ pub async fn run_connected(
     cancel: impl Future<Output = ()>,
 ) -> Result<Exit, SandboxError> {
     check(spec, &connection)?;
-    let (mut helper, socket) = start_helper()?;
+    let (mut helper, socket) = start_helper(spec.isolation)?;
     let finished = tokio::select! {
         biased;
         () = cancel => None,
@@ -69,6 +81,11 @@ pub async fn run_connected(
 }
 
 fn check(spec: &Spec, connection: &Connection) -> Result<(), SandboxError> {
+    if spec.isolation == Isolation::Chroot
+        && let Some(refused) = chroot::refuses(spec)
+    {
+        return Err(SandboxError::Spec(refused));
+    }
     if (spec.input == Input::Nothing) != connection.input.is_none() {
         return Err(SandboxError::Spec("what a process reads is announced and not there, or the reverse".to_owned()));
     }
@@ -92,10 +109,15 @@ fn check(spec: &Spec, connection: &Connection) -> Result<(), SandboxError> {
     Ok(())
 }
 
-fn start_helper() -> Result<(Child, std::os::unix::net::UnixStream), SandboxError> {
+fn start_helper(isolation: Isolation) -> Result<(Child, std::os::unix::net::UnixStream), SandboxError> {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    let helper = Command::new(own_program().map_err(SandboxError::Setup)?)
+    let program = match isolation {
+        Isolation::Namespaces => own_program().map_err(SandboxError::Setup)?,
+        // Nothing can be mounted, and the step has no `/proc` to see it by.
+        Isolation::Chroot => Path::new("/proc/self/exe"),
+    };
+    let helper = Command::new(program)
         .arg0("flashbuild")
         .arg(helper::ARGUMENT)
         .env_clear()
@@ -134,9 +156,17 @@ struct Report {
 }
 
 impl Report {
-    fn hear(&mut self, message: Message) {
+    fn hear(&mut self, message: Message, beside: &Beside) {
         match message {
-            Message::Started { stubs } => self.stubs = stubs,
+            Message::Started { stubs } => {
+                self.stubs = stubs;
+                beside.started.add_permits(1);
+            }
+            Message::BesideEnded { status } => {
+                let waiting = beside.waiting.lock().expect("no panic while waiting").pop_front();
+                // Who has stopped waiting need not hear.
+                let _ = waiting.map(|waiting| waiting.send(status));
+            }
             Message::Failed(failure) => self.error = self.error.take().or(Some(SandboxError::Setup(failure))),
             Message::NotExecuted { message, code } => self.error = Some(SandboxError::Program { message, code }),
             Message::Exited { status, usage } => self.exit = Some((status, usage)),
@@ -161,7 +191,7 @@ async fn attend(
     output: impl FnMut(Stream, &[u8]),
 ) -> Result<Report, SandboxError> {
     let line = protocol::encode(spec).map_err(|error| SandboxError::Spec(error.to_string()))?;
-    let Connection { input, signals } = connection;
+    let Connection { input, requests } = connection;
     descriptor::send(&socket, input.as_ref().map(AsFd::as_fd))?;
     // The process's end of a pipe has to be the only one.
     drop(input);
@@ -173,9 +203,10 @@ async fn attend(
     }
     let stdout = helper.stdout.take().expect("asked for at the start");
     let stderr = helper.stderr.take().expect("asked for at the start");
+    let beside = Beside::default();
     let (heard, passed) = tokio::select! {
-        ended = async { tokio::join!(hear(BufReader::new(reader)), pass_on(stdout, stderr, output)) } => ended,
-        never = pass_signals(signals, &mut writer) => match never {},
+        ended = async { tokio::join!(hear(BufReader::new(reader), &beside), pass_on(stdout, stderr, output)) } => ended,
+        never = pass_requests(requests, &beside, &mut writer) => match never {},
     };
     passed?;
     // Closed only here: to close it is to kill.
@@ -183,14 +214,38 @@ async fn attend(
     Ok(heard?)
 }
 
-/// Passes signals on for as long as there are any, and then waits for ever.
-async fn pass_signals(
-    signals: Option<UnboundedReceiver<Signal>>,
+/// The programs that run beside the process.
+#[derive(Debug)]
+struct Beside {
+    /// Has a permit once the process has started: there is nothing to run beside before.
+    started: Semaphore,
+    /// Who waits for their ends, in the order in which they were asked for.
+    waiting: Mutex<VecDeque<oneshot::Sender<Status>>>,
+}
+
+impl Default for Beside {
+    fn default() -> Self {
+        Self { started: Semaphore::new(0), waiting: Mutex::default() }
+    }
+}
+
+/// Passes requests on for as long as there are any, and then waits for ever.
+async fn pass_requests(
+    requests: Option<UnboundedReceiver<Request>>,
+    beside: &Beside,
     helper: &mut (impl AsyncWriteExt + Unpin),
 ) -> Infallible {
-    if let Some(mut signals) = signals {
-        while let Some(signal) = signals.recv().await {
-            let line = protocol::encode(&Order::Signal(signal as i32)).expect("a number is plain data");
+    if let Some(mut requests) = requests {
+        while let Some(request) = requests.recv().await {
+            let order = match request {
+                Request::Signal(signal) => Order::Signal(signal as i32),
+                Request::RunBeside(program, ended) => {
+                    drop(beside.started.acquire().await);
+                    beside.waiting.lock().expect("no panic while waiting").push_back(ended);
+                    Order::RunBeside(program)
+                }
+            };
+            let line = protocol::encode(&order).expect("orders are plain data");
             // A helper that is gone needs none.
             let _ = helper.write_all(&line).await;
         }
@@ -198,11 +253,18 @@ async fn pass_signals(
     std::future::pending().await
 }
 
-async fn hear(mut socket: impl AsyncBufReadExt + Unpin) -> io::Result<Report> {
+async fn hear(mut socket: impl AsyncBufReadExt + Unpin, beside: &Beside) -> io::Result<Report> {
     let mut report = Report::default();
     let mut line = Vec::new();
-    while socket.read_until(b'\n', &mut line).await? > 0 {
-        report.hear(serde_json::from_slice(&line)?);
+    loop {
+        match socket.read_until(b'\n', &mut line).await {
+            Ok(0) => break,
+            Ok(_) => {}
+            // A helper that ends before it has heard an order ends like this, after its last word.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
+            Err(error) => return Err(error),
+        }
+        report.hear(serde_json::from_slice(&line)?, beside);
         line.clear();
     }
     Ok(report)

@@ -59,16 +59,20 @@ impl Hidden {
 
 /// Shows the files that every step has in `/etc`.
 pub(super) fn show_etc(spec: &Spec, tree: &mut Tree, hidden: &mut Hidden) -> Result<(), Failure> {
-    let files = [
-        ("/etc/resolv.conf", resolv_conf(spec.network)),
-        ("/etc/hosts", hosts(spec)),
-        ("/etc/hostname", format!("{}\n", spec.hostname)),
-    ];
-    for (path, content) in files {
+    for (path, content) in etc(spec) {
         let target = tree.file_to_cover(Path::new(path))?;
         hidden.file(content.as_bytes(), 0o644)?.restrict(INERT, false)?.attach(target.as_fd())?;
     }
     Ok(())
+}
+
+/// Those files: where, and what they say.
+pub(super) fn etc(spec: &Spec) -> [(&'static str, String); 3] {
+    [
+        ("/etc/resolv.conf", resolv_conf(spec.network)),
+        ("/etc/hosts", hosts(spec)),
+        ("/etc/hostname", format!("{}\n", spec.hostname)),
+    ]
 }
 
 /// Shows a file that the step brings, read-only.

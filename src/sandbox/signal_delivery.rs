@@ -25,6 +25,8 @@ pub(super) struct Target {
     pub(super) process: OwnedFd,
     /// The host's `/proc`. The root of the helper is that of the sandbox once process 1 has made it.
     pub(super) processes: OwnedFd,
+    /// The list of processes of its control group, if it has one of its own.
+    pub(super) group: Option<File>,
 }
 
 /// What a signal did.

@@ -3,7 +3,7 @@
 use super::binfmt::Emulator;
 use super::failure::Failure;
 use super::limits::Limits;
-use super::mount::{Appended, StepMount};
+use super::mount::{Appended, MountSource, StepMount};
 use super::overlay::Folders;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -46,6 +46,8 @@ pub struct Spec {
     pub emulator: Option<Emulator>,
     /// What it may do to the machine.
     pub hardening: Hardening,
+    /// What keeps it apart.
+    pub isolation: Isolation,
     /// How much of the machine it may use.
     pub limits: Limits,
     /// An OCI runtime to run it, in place of our own code: a program such as `/usr/bin/crun`.
@@ -55,6 +57,28 @@ pub struct Spec {
 impl Spec {
     /// As many lower layers as overlayfs takes (`OVL_MAX_STACK`).
     pub const MAX_LOWERS: usize = 500;
+
+    /// Makes it a specification for another run on what a run has left: overlayfs takes no work folder twice. The new
+    /// ones lie beside the old ones, with `suffix` at the end of their names, and must not be there yet.
+    pub fn renew_work(&mut self, suffix: &str) -> std::io::Result<()> {
+        let trees = self.mounts.iter_mut().filter_map(|mount| match &mut mount.source {
+            MountSource::Tree(tree) => Some(&mut tree.work),
+            MountSource::Folder(_)
+            | MountSource::Tmpfs { .. }
+            | MountSource::File(_)
+            | MountSource::Socket(_)
+            | MountSource::Host(_)
+            | MountSource::HostTree(_) => None,
+        });
+        for work in trees.chain([&mut self.work]) {
+            let mut name = work.file_name().unwrap_or_default().to_owned();
+            name.push("-");
+            name.push(suffix);
+            work.set_file_name(name);
+            std::fs::create_dir(work)?;
+        }
+        Ok(())
+    }
 
     /// The folders of the tree.
     pub(super) fn folders(&self) -> Folders<'_> {
@@ -86,6 +110,17 @@ pub struct TerminalSize {
     pub columns: u16,
 }
 
+/// Another program to run beside that of a [`Spec`], as the same user and held in the same way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// As [`Spec::args`].
+    pub args: Vec<String>,
+    /// As [`Spec::env`].
+    pub env: Vec<String>,
+    /// As [`Spec::cwd`].
+    pub cwd: PathBuf,
+}
+
 /// Numeric identity of a process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
@@ -95,6 +130,17 @@ pub struct User {
     pub gid: u32,
     /// Supplementary groups.
     pub groups: Vec<u32>,
+}
+
+/// What keeps a process apart from the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Isolation {
+    /// Namespaces and mounts.
+    #[default]
+    Namespaces,
+    /// Its root folder alone, for where namespaces and mounts are refused: [`Spec::lowers`] is empty then and
+    /// [`Spec::upper`] the whole tree, which must be on one file system with [`Spec::work`] and all that is mounted.
+    Chroot,
 }
 
 /// What a process may do to the machine.

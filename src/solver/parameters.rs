@@ -22,7 +22,7 @@ pub(super) fn of(op: &Op) -> Vec<Parameter> {
 }
 
 fn of_exec(op: &ExecOp) -> Vec<Parameter> {
-    let ExecOp { args, env, cwd, user, network, security, devices, mounts, files } = op;
+    let ExecOp { args, env, cwd, user, hostname, network, security, devices, mounts, files } = op;
     let command = match args.as_slice() {
         [shell, flag, script] if shell.ends_with("/sh") && flag == "-c" => script.clone(),
         _ => args.join(" "),
@@ -36,6 +36,7 @@ fn of_exec(op: &ExecOp) -> Vec<Parameter> {
     }));
     parameters.push(Parameter::new("working directory", cwd));
     parameters.push(Parameter::new("user", user));
+    parameters.push(Parameter::new("host name", hostname.as_deref().unwrap_or_default()));
     parameters.push(Parameter::new("network", plain(network)));
     parameters.push(Parameter::new("security", plain(security)));
     parameters.extend(devices.iter().map(|device| Parameter::new(format!("device {}", device.name), plain(device))));

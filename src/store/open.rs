@@ -6,11 +6,14 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::Path,
-    sync::{Arc, Mutex, OnceLock, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicI64, AtomicU64},
+    },
 };
 
 /// The folders of a store, parents first.
-const FOLDERS: &[&str] = &["locks", "tmp", "blobs", "blobs/sha256", "layers", "cache-mounts"];
+const FOLDERS: &[&str] = &["locks", "tmp", "blobs", "blobs/sha256", "layers", "cache-mounts", "history"];
 
 impl Store {
     /// Opens the store in the folder `root`, and makes it first if there is none. Removes what dead processes left in
@@ -32,6 +35,7 @@ impl Store {
                 index,
                 scratch: Mutex::new(None),
                 tree_remover: Arc::new(OnceLock::new()),
+                leased_since: AtomicI64::new(i64::MIN),
                 blob_opens: AtomicU64::new(0),
                 layer_lookups: AtomicU64::new(0),
             }),

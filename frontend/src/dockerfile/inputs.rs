@@ -1,6 +1,6 @@
 //! What lowering is given: the wishes of the person who builds, and what the images named in the file are.
 
-use super::{Dockerfile, instruction::Kind, plan::Plan};
+use super::{Dockerfile, Syntax, instruction::Kind, plan::Plan};
 use crate::{
     config::ImageConfig,
     diagnostic::{Code, Diagnostic, Span, sorted},
@@ -31,8 +31,12 @@ pub struct Options {
     pub target: Option<String>,
     /// Whether every stage is looked at, those that the target does not need too: for [checking](super::lint) a file.
     pub whole_file: bool,
+    /// What language the file is in.
+    pub syntax: Syntax,
     /// What processes reach of the network where the file does not say.
     pub network: Network,
+    /// The name of the host that processes see; none means the usual one.
+    pub hostname: Option<String>,
     /// Values of `ARG`s.
     pub build_args: BTreeMap<String, String>,
     /// Labels to put on the images, over those of the file.
@@ -92,7 +96,9 @@ impl Options {
             build_platform: platform,
             target: None,
             whole_file: false,
+            syntax: Syntax::OfFile,
             network: Network::Default,
+            hostname: None,
             build_args: BTreeMap::new(),
             labels: BTreeMap::new(),
             ignore: Vec::new(),

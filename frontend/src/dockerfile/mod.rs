@@ -36,7 +36,7 @@ mod syntax;
 mod tests;
 mod words;
 
-pub use directive::Directives;
+pub use directive::{Directives, Syntax, reads};
 pub use inputs::{Inputs, Missing, NamedContext, NoCache, Options, ResolvedImage};
 pub use stage::Stage;
 
@@ -88,10 +88,15 @@ impl Dockerfile {
     /// Reads what can be read of a Dockerfile, and says what is wrong with the rest, in the order of the text. If
     /// anything is wrong, the file may lack stages: it is good for looking at, not for lowering.
     pub fn read(text: &str) -> (Self, Vec<Diagnostic>) {
+        Self::read_as(text, Syntax::OfFile)
+    }
+
+    /// The same, with `syntax` said from outside.
+    pub fn read_as(text: &str, syntax: Syntax) -> (Self, Vec<Diagnostic>) {
         let mut errors = Vec::new();
         let mut instructions = Vec::new();
         let mut order = Order::default();
-        let (directives, start) = directive::read(text, &mut errors);
+        let (directives, start) = directive::read(text, syntax, &mut errors);
         let mut lost = if errors.is_empty() { Lost::Nothing } else { Lost::Stages };
         let mut lexer = Lexer::new(text, start, directives.escape);
         while let Some(line) = lexer.next_line() {

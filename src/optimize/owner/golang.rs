@@ -30,10 +30,9 @@ pub(super) fn find(tree: &ImageTree<'_>) -> Result<Vec<Package>, LayerError> {
 pub(super) fn programs<'t>(
     tree: &'t ImageTree<'_>,
 ) -> impl Iterator<Item = (Vec<u8>, Result<Option<Elf>, LayerError>)> + 't {
-    let candidates = tree
-        .view()
-        .walk(b"")
-        .filter(|hit| hit.entry.mode & 0o111 != 0 && hit.file().is_some_and(|(size, _)| Elf::may_be(size)));
+    let candidates = tree.view().walk(b"").filter(|hit| {
+        tree.is_readable(hit) && hit.entry.mode & 0o111 != 0 && hit.file().is_some_and(|(size, _)| Elf::may_be(size))
+    });
     candidates.map(|hit| (hit.entry.path.clone(), tree.open_hit(&hit).map(Elf::open)))
 }
 

@@ -3,9 +3,11 @@
 use super::{ImageTree, Inventory, Package};
 use crate::{
     image::{ContentDigest, DiffId},
-    layer::{Content, Entry, EntryKind, Form, Item, Layers, OverlayXattrs, View},
+    layer::{Compression, Content, Entry, EntryKind, Form, Item, Layers, OverlayXattrs, View},
+    optimize::rewrite,
     store::Store,
 };
+use flashbuild_frontend::config::ImageConfig;
 
 pub(in crate::optimize) struct Image {
     folder: tempfile::TempDir,
@@ -39,6 +41,18 @@ impl Image {
     pub(in crate::optimize) fn tree(&self) -> ImageTree<'_> {
         assert!(self.folder.path().exists());
         ImageTree::new(&self.view, &self.layers, &self.diff_ids)
+    }
+
+    /// To be rewritten; its lowest layer is its base.
+    pub(in crate::optimize) fn subject<'a>(&'a self, config: &'a ImageConfig) -> rewrite::Image<'a> {
+        rewrite::Image {
+            config,
+            diff_ids: &self.diff_ids,
+            view: &self.view,
+            layers: &self.layers,
+            base: 1,
+            compression: Compression::PLAIN,
+        }
     }
 
     pub(in crate::optimize) fn inventory(&self) -> Inventory {

@@ -21,6 +21,8 @@ pub struct ImageTree<'a> {
     view: &'a View,
     layers: &'a Layers,
     diff_ids: &'a [DiffId],
+    /// The only layer whose files are read; all if there is none.
+    only: Option<usize>,
     read: Cell<u64>,
     notes: RefCell<Vec<String>>,
     /// Where folders lead.
@@ -30,7 +32,26 @@ pub struct ImageTree<'a> {
 impl<'a> ImageTree<'a> {
     /// The tree that `diff_ids`, lowest first, make together, which is `view`.
     pub fn new(view: &'a View, layers: &'a Layers, diff_ids: &'a [DiffId]) -> Self {
-        Self { view, layers, diff_ids, read: Cell::new(0), notes: RefCell::default(), folders: RefCell::default() }
+        Self {
+            view,
+            layers,
+            diff_ids,
+            only: None,
+            read: Cell::new(0),
+            notes: RefCell::default(),
+            folders: RefCell::default(),
+        }
+    }
+
+    /// The same, but the files of all other layers than this one cannot be read: they count as absent.
+    #[must_use]
+    pub fn reading_only(self, layer: usize) -> Self {
+        Self { only: Some(layer), ..self }
+    }
+
+    /// Whether the bytes of what was found may be read.
+    pub(super) fn is_readable(&self, hit: &Hit<'_>) -> bool {
+        self.only.is_none_or(|only| only == hit.layer)
     }
 
     /// The tables.
@@ -74,12 +95,9 @@ impl<'a> ImageTree<'a> {
 
     /// Opens a regular file; links are followed. `None` if there is none.
     pub(crate) fn open(&self, path: &[u8]) -> Result<Option<(u64, File)>, LayerError> {
-        let Ok(resolved) = self.view.resolve(path, LastLink::Follow) else { return Ok(None) };
-        let Some((hit, (size, _))) =
-            resolved.hit.filter(|_| resolved.missing.is_empty()).and_then(|hit| Some((hit, hit.file()?)))
-        else {
-            return Ok(None);
-        };
+        let resolved = self.view.resolve(path, LastLink::Follow).ok().filter(Resolved::exists);
+        let Some(hit) = resolved.and_then(|it| it.hit).filter(|hit| self.is_readable(hit)) else { return Ok(None) };
+        let Some((size, _)) = hit.file() else { return Ok(None) };
         Ok(Some((size, self.open_hit(&hit)?)))
     }
 

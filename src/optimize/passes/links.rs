@@ -13,7 +13,6 @@ const SMALLEST: u64 = 1024;
 /// Two visible files of a layer that differ in nothing but their names: the later one, and the first.
 pub(in crate::optimize) struct Equal<'a> {
     pub(in crate::optimize) path: &'a [u8],
-    #[cfg_attr(not(test), expect(dead_code, reason = "links are made by the next part"))]
     pub(in crate::optimize) first: &'a [u8],
     pub(in crate::optimize) bytes: u64,
 }

@@ -4,38 +4,55 @@
 use flashbuild_frontend::package::{Package, PackageOp};
 
 /// How many layers the packages of one `DEPS` make at most.
-const LAYERS: usize = 48;
+pub(crate) const LAYERS: usize = 48;
 /// In how many layers small packages are put together.
 const SHARED: usize = 12;
-/// The first size, in bytes of the artifact, up to which a package counts as small when there are too many.
+/// The first size, in bytes, up to which a package counts as small when there are too many.
 const SMALL: u64 = 64 << 10;
 
+/// Something that goes into a layer.
+pub(crate) struct Sized<T> {
+    /// What decides where it goes if it is small.
+    pub(crate) name: String,
+    /// How large it is: the bytes of its artifact, or of its files.
+    pub(crate) bytes: u64,
+    pub(crate) item: T,
+}
+
 /// The layers of packages, each given with the size of its artifact: those of their own by name, then the shared ones.
-pub(in crate::packages) fn pack(mut packages: Vec<(Package, u64)>) -> Vec<PackageOp> {
-    packages.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
-    let small = threshold(&packages);
-    let mut layers = Vec::new();
-    let mut shared = vec![Vec::new(); SHARED];
-    for (package, size) in packages {
-        if size < small {
-            let hash = blake3::hash(package.name.as_bytes());
-            shared[usize::from(hash.as_bytes()[0]) % SHARED].push(package);
-        } else {
-            layers.push(vec![package]);
-        }
-    }
-    layers.extend(shared.into_iter().filter(|layer| !layer.is_empty()));
+pub(in crate::packages) fn pack(packages: Vec<(Package, u64)>) -> Vec<PackageOp> {
+    let sized = |(package, bytes): (Package, u64)| Sized { name: package.name.clone(), bytes, item: package };
+    let layers = pack_any(packages.into_iter().map(sized).collect(), LAYERS);
     layers.into_iter().map(|packages| PackageOp { packages, files: Vec::new() }).collect()
 }
 
-/// Packages smaller than this share layers. It moves in large steps, so that it seldom moves.
-fn threshold(packages: &[(Package, u64)]) -> u64 {
-    if packages.len() <= LAYERS {
+/// The same for whatever has a name and a size, in at most `most` layers.
+pub(crate) fn pack_any<T>(mut items: Vec<Sized<T>>, most: usize) -> Vec<Vec<T>> {
+    items.sort_by(|a, b| a.name.cmp(&b.name));
+    let bins = SHARED.min(most.div_ceil(4));
+    let small = threshold(&items, most, bins);
+    let mut layers = Vec::new();
+    let mut shared: Vec<Vec<T>> = (0..bins).map(|_| Vec::new()).collect();
+    for Sized { name, bytes, item } in items {
+        if bytes < small {
+            let hash = blake3::hash(name.as_bytes());
+            shared[usize::from(hash.as_bytes()[0]) % bins].push(item);
+        } else {
+            layers.push(vec![item]);
+        }
+    }
+    layers.extend(shared.into_iter().filter(|layer| !layer.is_empty()));
+    layers
+}
+
+/// Items smaller than this share layers. It moves in large steps, so that it seldom moves.
+fn threshold<T>(items: &[Sized<T>], most: usize, bins: usize) -> u64 {
+    if items.len() <= most {
         return 0;
     }
     let mut small = SMALL;
-    while packages.iter().filter(|(_, size)| *size >= small).count() > LAYERS - SHARED {
-        small *= 4;
+    while items.iter().filter(|item| item.bytes >= small).count() > most - bins {
+        small = small.saturating_mul(4);
     }
     small
 }

@@ -9,7 +9,7 @@ use super::{
     tags::WheelName,
     target::Target,
 };
-use crate::packages::{Address, Client, PackageError};
+use crate::packages::{Address, Client, PackageError, lock::LockedPackage};
 use flashbuild_frontend::{package::ArtifactHash, platform::Platform};
 use futures_util::future::join_all;
 use std::{fmt::Write as _, path::PathBuf};
@@ -33,6 +33,13 @@ pub(super) struct Chosen {
     pub(super) hash: ArtifactHash,
     /// The best first.
     pub(super) addresses: Vec<Address>,
+}
+
+impl Chosen {
+    /// What `flashbuild.lock` says of it. Indexes need not tell how large a wheel is.
+    pub(super) fn locked(&self) -> LockedPackage {
+        LockedPackage { name: self.name.clone(), version: self.version.clone(), size: 0, hash: self.hash.clone() }
+    }
 }
 
 /// Why a package has no wheel.
@@ -155,10 +162,7 @@ fn vouched(offer: Offer, package: &Locked) -> Option<Offer> {
 
 /// The hash among `wanted` that a file has.
 fn hash_of_file(path: &std::path::Path, wanted: &[ArtifactHash]) -> Option<ArtifactHash> {
-    let mut hash = crate::image::Sha256::default();
-    std::io::copy(&mut std::fs::File::open(path).ok()?, &mut hash).ok()?;
-    let hash: ArtifactHash = hash.finish().to_string().parse().ok()?;
-    wanted.contains(&hash).then_some(hash)
+    index::hash_of(path).ok().filter(|hash| wanted.contains(hash))
 }
 
 /// Names all packages without a wheel, and the choices.

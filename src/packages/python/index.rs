@@ -107,6 +107,17 @@ pub(super) fn in_folder(folder: &Path) -> Result<Vec<(String, PathBuf)>, Package
     Ok(wheels)
 }
 
+/// The hash of a file of a folder.
+pub(super) fn hash_of(path: &Path) -> Result<ArtifactHash, PackageError> {
+    let failed = |error: std::io::Error| PackageError::Flag {
+        flag: "find-links",
+        problem: format!("{}: {error}", path.display()),
+    };
+    let mut hash = crate::image::Sha256::default();
+    std::io::copy(&mut std::fs::File::open(path).map_err(failed)?, &mut hash).map_err(failed)?;
+    Ok(hash.finish().to_string().parse()?)
+}
+
 /// Whether a file is a wheel of the project.
 pub(super) fn is_of(file: &str, project: &str) -> bool {
     WheelName::parse(file).is_some_and(|wheel| wheel.name == normalised(project))

@@ -2,8 +2,9 @@
 //!
 //! 1. [`Target`]: for which Python on which platform, and where packages go.
 //! 2. [`lock`]: which packages of which version, with which hashes; markers, extras and groups are decided here.
-//! 3. [`choose`]: the best wheel of each, from what the lock, folders and indexes offer ([`config`] says which).
-//! 4. [`wheel`]: a wheel's files, when the layer is made.
+//! 3. [`pin`]: what requirements without hashes mean, from `flashbuild.lock`, from the store, or by asking uv or pip.
+//! 4. [`choose`]: the best wheel of each, from what the lock, folders and indexes offer ([`config`] says which).
+//! 5. [`wheel`]: a wheel's files, when the layer is made.
 //!
 //! Nothing of it runs Python or looks at the image's files.
 
@@ -12,6 +13,8 @@ mod config;
 mod index;
 mod lock;
 mod memory;
+mod pin;
+mod resolve;
 mod tags;
 mod target;
 mod wheel;
@@ -51,7 +54,26 @@ pub(super) async fn plan(packages: &Packages, request: &DepsRequest) -> Result<P
     };
     let mut sources = Sources::of_this_machine();
     sources.find_links.splice(0..0, request.flags("find-links").map(str::to_owned));
-    let locked = without_doubles(read_lock(packages, file, &target, &wanted, &mut sources)?)?;
+    let mut pinned = None;
+    let mut notes = Vec::new();
+    let locked = match Format::of(file)? {
+        format @ (Format::Pylock | Format::Uv | Format::Pipfile | Format::Poetry) => {
+            lock::read(format, file, &packages.files.read(file)?, &target, &wanted)?
+        }
+        Format::Requirements => {
+            let requirements = read_requirements(packages, file, &target, &wanted, &mut sources)?;
+            if requirements.unpinned.is_empty() {
+                requirements.locked
+            } else {
+                let mut answer = pin::pin(packages, request, file, requirements, &target, &sources).await?;
+                notes.append(&mut answer.notes);
+                let locked = std::mem::take(&mut answer.locked);
+                pinned = Some(answer);
+                locked
+            }
+        }
+    };
+    let locked = without_doubles(locked)?;
     if locked.iter().any(Locked::needs_index) {
         tokio::task::block_in_place(|| sources.complete());
     }
@@ -66,44 +88,43 @@ pub(super) async fn plan(packages: &Packages, request: &DepsRequest) -> Result<P
         memory::remember(&packages.store, key, &chosen)?;
         chosen
     };
-    Ok(planned(chosen, &target))
+    if let Some(pinned) = pinned {
+        pinned.note(packages, chosen.iter().map(Chosen::locked).collect());
+    }
+    Ok(Planned { notes, ..planned(chosen, &target) })
 }
 
-/// The packages of the lock, and where else it says that wheels are.
-fn read_lock(
+/// Requirements, and where else they say that wheels are.
+fn read_requirements(
     packages: &Packages,
     file: &str,
     target: &Target,
     wanted: &Wanted,
     sources: &mut Sources,
-) -> Result<Vec<Locked>, PackageError> {
-    match Format::of(file)? {
-        format @ (Format::Pylock | Format::Uv | Format::Pipfile | Format::Poetry) => {
-            lock::read(format, file, &packages.files.read(file)?, target, wanted)
+) -> Result<Requirements, PackageError> {
+    if !wanted.extras.is_empty() || !wanted.groups.is_empty() {
+        let problem = "requirements have no extras or groups to choose from".to_owned();
+        return Err(PackageError::Lock { file: file.to_owned(), problem });
+    }
+    let mut open = |file: &str| packages.files.read(file);
+    let mut requirements = Requirements::read(file, target, &mut open)?;
+    sources.find_links.append(&mut requirements.find_links);
+    let indexes = std::mem::take(&mut requirements.indexes);
+    if !indexes.is_empty() {
+        // The file is not the person who builds: only what is public, or configured beside it, counts.
+        for text in sources.index.iter().chain(&sources.extra) {
+            packages.client.configure(index_url(text)?);
         }
-        Format::Requirements => {
-            let mut open = |file: &str| packages.files.read(file);
-            let Requirements { locked, unpinned, indexes, find_links } = Requirements::read(file, target, &mut open)?;
-            if let Some(first) = unpinned.first() {
-                let problem = format!(
-                    "{:?} has no hash: pin it with `uv pip compile --generate-hashes` or `pip-compile --generate-hashes`",
-                    first.requirement
-                );
-                return Err(PackageError::Lock { file: first.at.clone(), problem });
-            }
-            if !wanted.extras.is_empty() || !wanted.groups.is_empty() {
-                let problem = "requirements have no extras or groups to choose from".to_owned();
-                return Err(PackageError::Lock { file: file.to_owned(), problem });
-            }
-            sources.find_links.extend(find_links);
-            let mut indexes = indexes.into_iter();
-            if let Some(first) = indexes.next() {
-                sources.extra.extend(sources.index.replace(first));
-                sources.extra.extend(indexes);
-            }
-            Ok(locked)
+        for text in &indexes {
+            packages.client.check(&index_url(text)?)?;
         }
     }
+    let mut indexes = indexes.into_iter();
+    if let Some(first) = indexes.next() {
+        sources.extra.extend(sources.index.replace(first));
+        sources.extra.extend(indexes);
+    }
+    Ok(requirements)
 }
 
 /// One entry a package. Two versions of one package cannot be in one folder.
@@ -144,14 +165,17 @@ fn shelves(packages: &Packages, sources: Sources) -> Result<Shelves, PackageErro
     }
     if !sources.no_index {
         for text in sources.index.into_iter().chain(sources.extra) {
-            let url = Url::parse(&text).map_err(|error| PackageError::Flag {
-                flag: "index-url",
-                problem: format!("the index that is configured is no address: {error}"),
-            })?;
-            shelves.indexes.push(packages.client.configure(url));
+            shelves.indexes.push(packages.client.configure(index_url(&text)?));
         }
     }
     Ok(shelves)
+}
+
+fn index_url(text: &str) -> Result<Url, PackageError> {
+    Url::parse(text).map_err(|error| PackageError::Flag {
+        flag: "index-url",
+        problem: format!("the index that is configured is no address: {error}"),
+    })
 }
 
 /// Wheels to layers.

@@ -43,6 +43,7 @@ impl Libc {
 #[derive(Debug, Clone)]
 pub(super) struct Tags {
     ranks: HashMap<String, usize>,
+    platforms: Vec<String>,
 }
 
 impl Tags {
@@ -75,7 +76,12 @@ impl Tags {
         for (rank, tag) in tags.into_iter().enumerate() {
             ranks.entry(tag).or_insert(rank);
         }
-        Some(Self { ranks })
+        Some(Self { ranks, platforms })
+    }
+
+    /// The platforms in them, the best first.
+    pub(super) fn platforms(&self) -> &[String] {
+        &self.platforms
     }
 
     /// The rank of the best of the tags that a wheel's name stands for; `None` if none of them fits.

@@ -81,6 +81,11 @@ impl Target {
         marker.evaluate(&self.markers, extras)
     }
 
+    /// The version of Python, as far as it is known.
+    pub(super) fn version(&self) -> String {
+        self.markers.python_full_version().to_string()
+    }
+
     /// Where the parts of a wheel go.
     pub(super) fn layout(&self, requested: bool) -> WheelLayout {
         match &self.place {

@@ -57,6 +57,27 @@ pub enum MountSource {
     HostTree(PathBuf),
 }
 
+/// What a mount is where nothing can be mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MountSourceKind {
+    /// Something that can be brought into the tree by renaming it.
+    Placeable,
+    /// Something that must not lie on a disk.
+    Secret,
+    /// Something of the host, which stays there.
+    OfHost,
+}
+
+impl MountSource {
+    pub(super) fn kind(&self) -> MountSourceKind {
+        match self {
+            Self::Folder(_) | Self::Tmpfs { .. } | Self::Socket(_) => MountSourceKind::Placeable,
+            Self::File(_) => MountSourceKind::Secret,
+            Self::Tree(_) | Self::Host(_) | Self::HostTree(_) => MountSourceKind::OfHost,
+        }
+    }
+}
+
 /// A part of another tree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TreeSource {

@@ -15,7 +15,9 @@ mod ordinary_user;
 mod process;
 mod tree;
 
-use super::{Emulator, Exit, Hardening, Input, Limits, Network, SandboxError, Security, ShownFile, Spec, Stream, User};
+use super::{
+    Emulator, Exit, Hardening, Input, Isolation, Limits, Network, SandboxError, Security, ShownFile, Spec, Stream, User,
+};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -99,6 +101,7 @@ impl Image {
             appended: Vec::new(),
             emulator: None,
             hardening: Hardening::default(),
+            isolation: Isolation::default(),
             limits: Limits::default(),
             runtime: None,
         };

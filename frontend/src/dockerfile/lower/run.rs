@@ -43,6 +43,7 @@ pub(super) fn run(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, run: &Run) ->
         env: stage.state.scope.visible.write(),
         cwd: stage.working_dir(),
         user: stage.state.config.config.user.clone(),
+        hostname: stage.target.options.hostname.clone(),
         network,
         security,
         devices,

@@ -162,3 +162,6 @@ fn refuse_source(at: &str, name: &str, source: &str) -> PackageError {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,13 @@ pub(super) fn read(file: &str, text: &str, target: &Target, wanted: &Wanted) -> 
                 return Err(refuse_source(file, &name, source));
             }
             let version = entry.version.as_deref().and_then(|version| version.strip_prefix("=="));
-            let Some(version) = version else { return Err(problem(file, format!("{name} has no version"))) };
+            let Some(version) = version else {
+                // It pins only what it would install on the machine that it runs on.
+                let why = format!(
+                    "pipenv did not pin {name}: give it a version and `markers` in the Pipfile, and lock again"
+                );
+                return Err(problem(file, why));
+            };
             let name = normalised(&name);
             let hashes = entry.hashes.iter().filter_map(|hash| strong(hash)).collect();
             let package = Locked {

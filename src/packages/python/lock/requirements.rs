@@ -22,13 +22,18 @@ pub(in super::super) struct Requirements {
     pub(in super::super) indexes: Vec<String>,
     /// `--find-links`.
     pub(in super::super) find_links: Vec<String>,
+    /// Requirements that choose versions, and ask for nothing.
+    pub(in super::super) constraints: Vec<String>,
+    /// `--pre`: whether versions before a release count.
+    pub(in super::super) pre: bool,
 }
 
 /// A requirement that somebody has to resolve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Unpinned {
+    /// Normalised.
+    pub(in super::super) name: String,
     pub(in super::super) requirement: String,
-    pub(in super::super) at: String,
 }
 
 /// How deep files may name files.
@@ -66,13 +71,17 @@ impl Requirements {
             let value = rest.trim();
             match first {
                 "-r" | "--requirement" => {
-                    let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
-                    let other = if folder.is_empty() { value.to_owned() } else { format!("{folder}/{value}") };
-                    self.add_file(&other, target, open, depth + 1)?;
+                    self.add_file(&beside(file, value), target, open, depth + 1)?;
                 }
-                // Constraints choose versions; here they are chosen.
-                "-c" | "--constraint" | "--require-hashes" | "--no-binary" | "--only-binary" | "--prefer-binary"
-                | "--pre" | "--trusted-host" | "--use-feature" => {}
+                "-c" | "--constraint" => {
+                    let other = beside(file, value);
+                    for (line, content) in logical_lines(&open(&other)?) {
+                        self.constraints.push(constraint(&content, &format!("{other}:{line}"))?);
+                    }
+                }
+                "--pre" => self.pre = true,
+                "--require-hashes" | "--no-binary" | "--only-binary" | "--prefer-binary" | "--trusted-host"
+                | "--use-feature" => {}
                 "-i" | "--index-url" => self.indexes.insert(0, value.to_owned()),
                 "--extra-index-url" => self.indexes.push(value.to_owned()),
                 "-f" | "--find-links" => self.find_links.push(value.to_owned()),
@@ -99,10 +108,7 @@ impl Requirements {
             };
             hashes.extend(strong(hash));
         }
-        let requirement: Requirement<VerbatimUrl> = Requirement::from_str(written).map_err(|error| {
-            let first = error.to_string().lines().next().unwrap_or_default().to_owned();
-            problem(&at, format!("{written:?} is no requirement: {first}"))
-        })?;
+        let requirement = requirement(written, &at)?;
         if !target.fits(&requirement.marker, &[]) {
             return Ok(());
         }
@@ -112,7 +118,7 @@ impl Requirements {
             return self.add_address(name, &url, hashes, at);
         }
         if hashes.is_empty() {
-            self.unpinned.push(Unpinned { requirement: written.to_owned(), at });
+            self.unpinned.push(Unpinned { name, requirement: written.to_owned() });
             return Ok(());
         }
         let version = match &requirement.version_or_url {
@@ -151,6 +157,30 @@ impl Requirements {
         self.locked.push(Locked { name, version, requested: true, files, hashes: Vec::new(), at });
         Ok(())
     }
+}
+
+/// The file that `file` calls `other`.
+fn beside(file: &str, other: &str) -> String {
+    match file.rsplit_once('/') {
+        Some((folder, _)) => format!("{folder}/{other}"),
+        None => other.to_owned(),
+    }
+}
+
+/// A constraint without its options. It may choose a version, not an address.
+fn constraint(line: &str, at: &str) -> Result<String, PackageError> {
+    let written = line.split(" --").next().unwrap_or_default().trim();
+    match requirement(written, at)?.version_or_url {
+        Some(VersionOrUrl::Url(_)) => Err(problem(at, "a constraint chooses a version, and this is an address")),
+        Some(VersionOrUrl::VersionSpecifier(_)) | None => Ok(written.to_owned()),
+    }
+}
+
+fn requirement(written: &str, at: &str) -> Result<Requirement<VerbatimUrl>, PackageError> {
+    Requirement::from_str(written).map_err(|error| {
+        let first = error.to_string().lines().next().unwrap_or_default().to_owned();
+        problem(at, format!("{written:?} is no requirement: {first}"))
+    })
 }
 
 fn not_pinned(at: &str, written: &str) -> PackageError {

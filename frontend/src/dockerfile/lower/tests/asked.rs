@@ -10,6 +10,7 @@
 //! #: context-epoch 1700000000               what SOURCE_DATE_EPOCH=context means
 //! #: context NAME files | scratch | IMAGE    what a name means
 //! #: whole-file true
+//! #: hostname NAME
 //! #: nowhere NAME                            an image, or an ecosystem of packages, that cannot be found
 //! #: image-platform NAME linux/arm64         of the image, if it is not the one asked for
 //! #: image NAME {"Env": ["A=b"]}             the container configuration of an image; others have only a PATH
@@ -70,6 +71,7 @@ impl Asked {
                     options.contexts.insert(name.to_owned(), context);
                 }
                 "epoch" => options.epoch = Some(value.parse().unwrap()),
+                "hostname" => options.hostname = Some(value.to_owned()),
                 "whole-file" => options.whole_file = value == "true",
                 "nowhere" => drop(nowhere.insert(value.to_owned())),
                 "image-platform" => {

@@ -89,11 +89,14 @@ fn package_details(op: &PackageOp) -> Vec<String> {
 }
 
 fn exec_details(exec: &ExecOp) -> Vec<String> {
-    let ExecOp { args, env, cwd, user, network, security, devices, mounts, files } = exec;
+    let ExecOp { args, env, cwd, user, hostname, network, security, devices, mounts, files } = exec;
     let mut lines = vec![format!("args {args:?}"), format!("env {env:?}")];
     let mut place = format!("in {cwd}");
     if !user.is_empty() {
         write!(place, " as {user}").unwrap();
+    }
+    if let Some(hostname) = hostname {
+        write!(place, " at {hostname}").unwrap();
     }
     match network {
         Network::Default => {}

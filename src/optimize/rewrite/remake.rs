@@ -1,0 +1,56 @@
+//! A new layer of the entries of an old one.
+
+use crate::{
+    image::DiffId,
+    layer::{Compression, Content, Entry, EntryKind, Form, Item, LayerError, Layers},
+};
+
+/// An entry of a layer to be made.
+#[derive(Debug, Clone)]
+pub(super) struct Kept {
+    pub(super) entry: Entry,
+    /// Where the bytes of a file are in the old layer, if that is not the entry's own path.
+    pub(super) from: Option<Vec<u8>>,
+}
+
+impl From<Entry> for Kept {
+    fn from(entry: Entry) -> Self {
+        Self { entry, from: None }
+    }
+}
+
+/// Makes a layer of `kept`, whose bytes the layer `old` has.
+pub(super) fn layer(
+    layers: &Layers,
+    old: &DiffId,
+    kept: Vec<Kept>,
+    compression: Compression,
+) -> Result<DiffId, LayerError> {
+    if kept.is_empty() {
+        return Ok(DiffId::empty());
+    }
+    let items = kept.into_iter().map(|kept| item(old, kept)).collect();
+    Ok(layers.from_files(items, None, Form::Blob(compression))?.diff_id)
+}
+
+/// As the new layer has it. What the table says of the bytes is checked when they are read.
+pub(super) fn item(old: &DiffId, Kept { entry, from }: Kept) -> Item {
+    match entry.kind {
+        EntryKind::File { .. } => {
+            let path = from.unwrap_or_else(|| entry.path.clone());
+            Item::file(entry, Content::Layer { layer: *old, path })
+        }
+        EntryKind::Dir { .. }
+        | EntryKind::Symlink { .. }
+        | EntryKind::HardLink { .. }
+        | EntryKind::CharDevice { .. }
+        | EntryKind::BlockDevice { .. }
+        | EntryKind::Fifo
+        | EntryKind::Whiteout => Item::new(entry),
+    }
+}
+
+/// The folder that `path` is in; the root's is the root.
+pub(super) fn parent(path: &[u8]) -> &[u8] {
+    path.iter().rposition(|&byte| byte == b'/').map_or(&[], |slash| &path[..slash])
+}

@@ -1,0 +1,3 @@
+#: hostname build.example
+FROM debian
+RUN hostname
