@@ -10,6 +10,7 @@ mod arguments;
 mod authorization;
 mod bench;
 mod cache;
+mod cache_objects;
 mod cache_sharing;
 mod cache_table;
 mod cache_team;

@@ -122,11 +122,11 @@ impl RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cache")]
 struct CacheArgs {
-    /// A cache of other builds to look into: type=registry|local, ref=NAME or src=DIR; a name alone is that of an image or
+    /// A cache of other builds to look into: type=registry|local|s3|gha, ref=NAME or src=DIR; a name alone is that of an image or
     /// a cache in a registry (repeatable)
     #[arg(long, value_name = "SPEC")]
     cache_from: Vec<String>,
-    /// Where other builds find what this one did: type=registry|local|inline, ref=NAME or dest=DIR, mode=min|max, and more
+    /// Where other builds find what this one did: type=registry|local|inline|s3|gha, ref=NAME or dest=DIR, mode=min|max, and more
     /// keys as buildx has them (repeatable)
     #[arg(long, value_name = "SPEC")]
     cache_to: Vec<String>,

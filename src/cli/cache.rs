@@ -3,6 +3,7 @@
 use super::{
     Failed, StoreArgs,
     cache_team::{self, ExportArgs, ImportArgs},
+    cache_warm::{self, WarmArgs},
 };
 use crate::{
     config::{bytes, duration},
@@ -25,6 +26,8 @@ pub(super) enum CacheCommand {
     Export(ExportArgs),
     /// Take such a file in
     Import(ImportArgs),
+    /// Fetch the packages of lock files before a build needs them
+    Warm(WarmArgs),
     /// Remove what no named image needs and no running build uses, least recently used first
     Prune(PruneArgs),
 }
@@ -88,6 +91,7 @@ pub(super) fn cache(command: &CacheCommand) -> Result<(), Failed> {
         CacheCommand::Du(args) => du(args),
         CacheCommand::Export(args) => cache_team::export(args),
         CacheCommand::Import(args) => cache_team::import(args),
+        CacheCommand::Warm(args) => cache_warm::warm(args),
         CacheCommand::Prune(args) => prune(args),
     }
 }

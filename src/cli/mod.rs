@@ -9,6 +9,7 @@ mod build_args;
 mod cache;
 mod cache_spec;
 mod cache_team;
+mod cache_warm;
 mod call;
 mod config;
 mod console;

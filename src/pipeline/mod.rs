@@ -23,6 +23,7 @@ mod proof;
 mod request;
 mod rewrite;
 mod team;
+mod warm;
 
 pub use analyze::analyze;
 pub use caches::{CacheExport, CacheTo};
@@ -41,6 +42,7 @@ pub use proof::{Proof, Smoke};
 pub use request::Request;
 pub use rewrite::{How, RewriteReport, RewriteRequest, rewrite};
 pub use team::{TeamSelection, export_team, import_team};
+pub use warm::{WarmRequest, warm};
 
 use crate::{
     attest::Provenance,
