@@ -161,7 +161,7 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
     let progress = match config::progress_mode(args.progress, &config)? {
         // Lines that are rewritten, and a shell in between, would be in each other's way.
         Mode::Auto | Mode::Tty if args.run.debug_shell.is_some() => Mode::Plain,
-        other => other,
+        other @ (Mode::Auto | Mode::Tty | Mode::Plain | Mode::RawJson | Mode::Quiet) => other,
     };
     let store = args.store.open()?;
     request.gc = gc::policy(&config, store.disk_total())?;

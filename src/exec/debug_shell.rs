@@ -1,6 +1,7 @@
 //! A look into the sandbox of a step that failed.
 
-use crate::sandbox::{SandboxError, Spec};
+use super::{Exec, ExecError};
+use crate::sandbox::{Exit, SandboxError, Spec};
 use futures_util::future::BoxFuture;
 use std::{fmt, io};
 
@@ -11,8 +12,25 @@ pub trait DebugShell: fmt::Debug + Send + Sync {
     fn open<'a>(&'a self, spec: Spec, why: &'a str) -> BoxFuture<'a, Result<(), SandboxError>>;
 }
 
+/// Lets whoever was promised it into the sandbox of a step, if that failed.
+pub(super) async fn open_after(
+    exec: &Exec,
+    spec: &Spec,
+    problem: Option<&ExecError>,
+    exit: &Result<Exit, SandboxError>,
+) -> Result<(), ExecError> {
+    let Some(shell) = &exec.options.debug_shell else { return Ok(()) };
+    let why = match (problem, exit) {
+        (None, Err(SandboxError::Program { message, .. })) => message.clone(),
+        (None, _) => return Ok(()),
+        (Some(problem), _) => problem.to_string(),
+    };
+    let again = again(spec).map_err(|error| ExecError::Context { path: spec.work.clone(), error })?;
+    Ok(shell.open(again, &why).await?)
+}
+
 /// The specification of a step that ran, for another run on what it left.
-pub(super) fn again(spec: &Spec) -> io::Result<Spec> {
+fn again(spec: &Spec) -> io::Result<Spec> {
     let mut spec = spec.clone();
     spec.renew_work("again")?;
     // What was appended for the step is still there.

@@ -106,14 +106,7 @@ pub(super) async fn run(
         step.output(*stream, &redacted.finish());
     }
     let problem = problem(&exit, op, &measured);
-    let why = match (&problem, &exit) {
-        (None, Err(SandboxError::Program { message, .. })) => Some(message.clone()),
-        (problem, _) => problem.as_ref().map(ToString::to_string),
-    };
-    if let (Some(why), Some(shell)) = (why, &exec.options.debug_shell) {
-        let again = debug_shell::again(&spec).map_err(|error| ExecError::Context { path: spec.work.clone(), error })?;
-        shell.open(again, &why).await?;
-    }
+    debug_shell::open_after(exec, &spec, problem.as_ref(), &exit).await?;
     drop(ready);
     let exit = exit?;
     if foreign.emulated {
