@@ -191,3 +191,43 @@ fn a_lock_that_leads_into_this_machine_is_refused() {
     let refused = work.build(&[]).exits_with(1);
     assert!(refused.stderr.contains("it leads into a private network"), "{}", refused.stderr);
 }
+
+/// An image of the files at these paths, as an OCI layout beside the context.
+fn image_of(work: &Workspace, name: &str, paths: &[&str]) {
+    let folder = work.path(name);
+    for path in paths {
+        fs::create_dir_all(folder.join(path).parent().unwrap()).unwrap();
+        fs::write(folder.join(path), "").unwrap();
+    }
+    fs::write(folder.join("Dockerfile"), "FROM scratch\nCOPY . /\n").unwrap();
+    let output = format!("type=oci,tar=false,dest={}", work.path(format!("{name}-layout")).display());
+    work.flashbuild("build", &["-o", &output, folder.to_str().unwrap()]).store("elsewhere").succeeds();
+}
+
+#[test]
+fn the_interpreter_and_the_library_of_the_image_decide() {
+    let mut project = Project::new("FROM base\nDEPS python --find-links=wheels requirements.txt\n");
+    for tags in ["cp312-cp312-musllinux_1_2_x86_64", "cp39-cp39-manylinux_2_31_x86_64"] {
+        project.wheel("native", "1.0", tags);
+    }
+    let work = &project.work;
+    image_of(work, "alpine", &["lib/ld-musl-x86_64.so.1", "usr/bin/python3.12"]);
+    image_of(work, "debian", &["lib/x86_64-linux-gnu/libc-2.31.so", "usr/bin/python3.9", "usr/bin/python3.9-config"]);
+    image_of(work, "bare", &["bin/sh"]);
+    let build = |name: &str| {
+        let context = format!("base=oci-layout://{}", work.path(format!("{name}-layout")).display());
+        let out = format!("type=local,dest={}", work.path(format!("out-{name}")).display());
+        work.build(&["--platform", "linux/amd64", "--build-context", &context, "-o", &out]).run()
+    };
+    for (name, version, wheel) in [("alpine", "3.12", "musllinux"), ("debian", "3.9", "manylinux_2_31")] {
+        let run = build(name);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        let venv = work.path(format!("out-{name}/opt/venv"));
+        let python = fs::read_link(venv.join("bin/python")).unwrap();
+        assert_eq!(python, Path::new(&format!("/usr/bin/python{version}")));
+        let module = fs::read_to_string(venv.join(format!("lib/python{version}/site-packages/native.py"))).unwrap();
+        assert!(module.contains(wheel), "{module}");
+    }
+    let run = build("bare");
+    assert!(run.code == Some(1) && run.stderr.contains("there is no Python below"), "{}", run.stderr);
+}
