@@ -22,7 +22,9 @@ pub(crate) fn wheel(name: &str, version: &str, answer: &str) -> Vec<u8> {
         (format!("{info}/RECORD"), format!("{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")),
     ];
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    for (path, content) in files {
+    let own = files.into_iter().filter(|(path, _)| more.iter().all(|(other, _)| other != path));
+    let more = more.iter().map(|(path, content)| ((*path).to_owned(), (*content).to_owned()));
+    for (path, content) in own.chain(more) {
         zip.start_file(path, SimpleFileOptions::default()).unwrap();
         zip.write_all(content.as_bytes()).unwrap();
     }
@@ -170,6 +172,29 @@ fn another_artifact_than_the_locked_one_is_refused() {
     project.work.file("Dockerfile", DOCKERFILE.replace("requirements.txt", "pylock.toml"));
     let refused = project.work.build(&[]).exits_with(1);
     assert!(refused.stderr.contains("pure: the artifact is not the one that the lock names"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_hostile_wheel_is_refused_by_name_and_nothing_is_written() {
+    for (path, content, problem) in [
+        ("../../../../../etc/cron.d/x", "* * * * * root id", "is no path inside of a package"),
+        ("/etc/cron.d/x", "* * * * * root id", "is no path inside of a package"),
+        ("pure-1.0.dist-info/entry_points.txt", "[console_scripts]\n../../x = pure:main\n", "is no name of a script"),
+        (
+            "pure-1.0.dist-info/RECORD",
+            "pure.py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0\n",
+            "pure.py: it is not what RECORD says",
+        ),
+    ] {
+        let work = Workspace::new(DOCKERFILE);
+        let bytes = wheel_with("pure", "1.0", "x", &[(path, content)]);
+        work.file("requirements.txt", format!("pure==1.0 --hash=sha256:{}\n", sha256(&bytes)));
+        work.file("wheels/pure-1.0-py3-none-any.whl", bytes);
+        let refused = work.build(&["-o", "type=local,dest=../out"]).exits_with(1);
+        assert!(refused.stderr.contains(problem), "{problem}: {}", refused.stderr);
+        assert!(refused.stderr.contains("pure"), "{}", refused.stderr);
+        assert!(!work.path("out/opt").exists());
+    }
 }
 
 #[test]
