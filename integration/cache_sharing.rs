@@ -137,8 +137,9 @@ fn an_image_is_the_cache_of_its_own_steps() {
     let (Some(work), Some(registry)) = (workspace(TWELVE), Registry::start()) else { return };
     let app = registry.name("app:1");
     let first = work.build(&["-t", &app, "--push", "--cache-to", "type=inline"]).store("one").succeeds();
+    let inline = ["--build-arg", "BUILDKIT_INLINE_CACHE=1"];
     let second =
-        work.build(&["-t", &app, "--push", "--cache-to", "type=inline", "--cache-from", &app]).store("two").succeeds();
+        work.build(&[&["-t", &app, "--push", "--cache-from", &app][..], &inline].concat()).store("two").succeeds();
     all_cached(&second);
     assert_eq!(second.digest(), first.digest());
 }

@@ -11,6 +11,7 @@ mod cache_team;
 mod call;
 mod config;
 mod console;
+mod debug_shell;
 mod diff;
 mod explain;
 mod failed;
@@ -27,6 +28,7 @@ mod on_hand;
 mod output;
 mod output_spec;
 mod registry;
+mod rewrite;
 mod run;
 mod steps;
 mod store;
@@ -73,6 +75,10 @@ enum Command {
     Inspect(InspectArgs),
     /// Show what is in an image and what of it is wasted
     Analyze(Box<AnalyzeArgs>),
+    /// Make an image smaller by what it does not need, and prove that it still works
+    Slim(Box<rewrite::SlimArgs>),
+    /// Divide large layers of an image by package, so that changes are small
+    Split(Box<rewrite::SplitArgs>),
     /// Compare two images, file by file and field by field; exit code 1 if they differ
     Diff(Box<DiffArgs>),
     /// Say why the steps of the last build ran, or did not have to
@@ -139,6 +145,10 @@ pub fn main() -> ExitCode {
         Command::Run(args) => {
             return run::run(&args).unwrap_or_else(|failed| failed.tell());
         }
+        Command::Slim(args) => rewrite::slim(&args),
+        Command::Split(args) => rewrite::split(&args),
+        Command::Explain(args) => explain::explain(&args),
+        Command::History(command) => history::history(&command),
         Command::Cache(command) => cache::cache(&command),
         Command::Config(args) => config::config(&args),
         Command::Init(args) => init::init(&args),

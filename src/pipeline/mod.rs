@@ -8,6 +8,7 @@ mod caches;
 mod call;
 mod container;
 mod deliver;
+mod divided;
 mod entitlements;
 mod error;
 mod health;
@@ -17,7 +18,9 @@ mod lock;
 mod on_hand;
 mod open;
 mod outcome;
+mod proof;
 mod request;
+mod rewrite;
 mod team;
 
 pub use analyze::analyze;
@@ -25,6 +28,7 @@ pub use caches::{CacheExport, CacheTo};
 pub use call::{Answer, AnswerFormat, Question, call};
 pub use container::{Container, ContainerOptions, Trial, TrialEnd};
 pub use deliver::{Dest, Destination, Target};
+pub use divided::Division;
 pub use entitlements::Entitlement;
 pub use error::BuildError;
 pub use inspect::{Inspected, InspectedImage, inspect};
@@ -32,7 +36,9 @@ pub use lock::lock;
 pub use on_hand::{create_index, pull, push, remove, save, tag};
 pub use open::{OpenImage, open};
 pub use outcome::StepOutcome;
+pub use proof::{Proof, Smoke};
 pub use request::Request;
+pub use rewrite::{How, RewriteReport, RewriteRequest, rewrite};
 pub use team::{TeamSelection, export_team, import_team};
 
 use crate::{
@@ -93,7 +99,9 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
 
     let imported = Arc::new(caches::import(&request.cache_from, store, client, &layers, events).await);
     let proxies = request.options.proxy_variables();
-    let (settled, route) = ahead::route(&graph, &request.outputs, &request.tags);
+    let (division, made) = (request.division.clone(), layers.clone());
+    let may_divide = move |diff_id: &DiffId| division.may_divide(&made, diff_id);
+    let (settled, route) = ahead::route(&graph, &request.outputs, &request.tags, may_divide);
     let exec = Arc::new(Exec {
         graph: Arc::clone(&graph),
         layers: layers.clone(),
@@ -191,6 +199,7 @@ async fn attempt(
             (output.platform.clone(), config, root.layers().to_vec())
         })
         .collect();
+    let images = divided::divide(exec, request, images, events).await?;
     let assemble = |options: &ImageOptions| {
         let is_base = |diff_id: &DiffId| exec.sources.has(diff_id);
         tokio::task::block_in_place(|| export::assemble(layers, images.clone(), options, is_base))

@@ -1,6 +1,6 @@
 //! What was asked for.
 
-use super::{CacheExport, Destination, Entitlement};
+use super::{CacheExport, Destination, Division, Entitlement};
 use crate::{
     cache::CacheSource,
     context::Given,
@@ -23,6 +23,8 @@ pub struct Request {
     pub outputs: Vec<Destination>,
     /// What the image's documents are like where nothing else is said.
     pub image: ImageOptions,
+    /// What becomes of the layers that were built.
+    pub division: Division,
     /// How processes run on this machine.
     pub steps: StepOptions,
     /// How many processes may run at once.

@@ -45,7 +45,7 @@ fn run(case: &Case, mode: Mode) -> String {
         Mode::Auto | Mode::Plain | Mode::RawJson | Mode::Quiet => Screen::file(sink.clone()),
     };
     let mut seen = String::new();
-    let mut show = Show::new(mode, screen);
+    let mut show = Show::new(mode, screen, None);
     let began = Instant::now();
     let mut tick = Duration::ZERO;
     for (at, what) in &case.happenings {
@@ -132,7 +132,8 @@ async fn a_build_goes_on_when_nobody_watches_any_more() {
 fn the_cursor_comes_back_when_a_view_is_dropped() {
     let sink = Sink::default();
     let terminal = sink.clone();
-    let mut view = Show::new(Mode::Tty, Screen::terminal(sink.clone(), move || terminal.0.lock().unwrap().size()));
+    let mut view =
+        Show::new(Mode::Tty, Screen::terminal(sink.clone(), move || terminal.0.lock().unwrap().size()), None);
     let (events, mut receiver) = Events::channel();
     let _step = events.step("reading");
     view.event(&receiver.try_recv().unwrap());
