@@ -25,6 +25,7 @@ mod git;
 mod images;
 mod init;
 mod interruption;
+mod mirrors;
 mod mounts;
 mod node;
 mod outputs;

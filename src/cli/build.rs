@@ -1,7 +1,7 @@
 //! `build`.
 
 use super::{
-    Failed, GrantArgs, OutputArgs, StepArgs, StoreArgs,
+    Failed, GrantArgs, OutputArgs, RegistriesArgs, StepArgs, StoreArgs,
     call::{Call, CallArgs},
     interruption,
 };
@@ -11,7 +11,7 @@ use crate::{
     export::ImageOptions,
     pipeline::{self, Answer, Built, Request},
     progress::{self, Mode, Screen},
-    registry::{self, Client},
+    registry::Client,
     sandbox::{self, Privilege},
     solver::event::Events,
     store::Store,
@@ -41,9 +41,8 @@ pub(super) struct BuildArgs {
     /// How progress is shown: auto, tty, plain, rawjson or quiet
     #[arg(long, default_value = "auto", value_name = "MODE")]
     progress: Mode,
-    /// Registry that may speak plain HTTP or has an unknown certificate (repeatable)
-    #[arg(long, value_name = "HOST")]
-    insecure_registry: Vec<String>,
+    #[command(flatten)]
+    registries: RegistriesArgs,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -102,7 +101,7 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
     let request = request(args, privilege)?;
     let store = args.store.open()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
-    let options = registry::Options { insecure: args.insecure_registry.clone(), ..registry::Options::default() };
+    let options = args.registries.options();
     let done = runtime.block_on(async {
         let client = Client::new(options).map_err(Failed::environment)?;
         let (events, receiver) = Events::channel();

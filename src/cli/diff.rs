@@ -1,11 +1,11 @@
 //! `diff`: do two images hold the same?
 
-use super::{Failed, StoreArgs};
+use super::{Failed, RegistriesArgs, StoreArgs};
 use crate::{
     optimize::diff::{self, Change, FieldChange, Report, Rules, Side},
     pipeline,
     progress::{Output, printable},
-    registry::{self, Client},
+    registry::Client,
     sandbox,
 };
 use clap::Args;
@@ -33,9 +33,8 @@ pub(super) struct DiffArgs {
     /// How to print it: table or json
     #[arg(long, default_value = "table", value_parser = ["table", "json"])]
     format: String,
-    /// Registry that may speak plain HTTP or has an unknown certificate (repeatable)
-    #[arg(long, value_name = "HOST")]
-    insecure_registry: Vec<String>,
+    #[command(flatten)]
+    registries: RegistriesArgs,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -50,7 +49,7 @@ pub(super) fn diff(args: &DiffArgs) -> Result<ExitCode, Failed> {
     };
     sandbox::enter_user_namespace().map_err(Failed::environment)?;
     let store = args.store.open()?;
-    let options = registry::Options { insecure: args.insecure_registry.clone(), ..registry::Options::default() };
+    let options = args.registries.options();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
     let (before, after) = runtime.block_on(async {
         let client = Client::new(options).map_err(Failed::environment)?;

@@ -1,11 +1,11 @@
 //! `tag`, `rmi`, `save`, `push`, `pull` and `index`: images on hand.
 
-use super::{Failed, StoreArgs};
+use super::{Failed, RegistriesArgs, StoreArgs};
 use crate::{
     export::Layout,
     pipeline,
     progress::{self, Mode, Output, Screen},
-    registry::{self, Client},
+    registry::Client,
     solver::event::Events,
     store::Store,
 };
@@ -59,9 +59,8 @@ enum Format {
 /// How registries are spoken to.
 #[derive(Debug, Args)]
 pub(super) struct ClientArgs {
-    /// Registry that may speak plain HTTP (repeatable)
-    #[arg(long, value_name = "HOST")]
-    insecure_registry: Vec<String>,
+    #[command(flatten)]
+    registries: RegistriesArgs,
     /// How progress is shown: auto, tty, plain, rawjson or quiet
     #[arg(long, default_value = "auto", value_name = "MODE")]
     progress: Mode,
@@ -176,7 +175,7 @@ impl ClientArgs {
         work: impl AsyncFnOnce(Store, Client, Events) -> Result<(), pipeline::BuildError>,
     ) -> Result<(), Failed> {
         let store = self.store.open()?;
-        let options = registry::Options { insecure: self.insecure_registry.clone(), ..registry::Options::default() };
+        let options = self.registries.options();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
         let _lease = store.lease().map_err(Failed::environment)?;
         let done = runtime.block_on(async {

@@ -30,7 +30,7 @@ pub(super) struct OutputArgs {
     /// Annotation of the manifest, or of [manifest|index|manifest-descriptor|index-descriptor]PLATFORM: (repeatable)
     #[arg(long, value_name = "[LEVEL:]KEY=VALUE")]
     annotation: Vec<String>,
-    /// Compression of layers: gzip, zstd or uncompressed, with an optional :LEVEL
+    /// Compression of layers: gzip, zstd, estargz, zstd:chunked or uncompressed, with an optional :LEVEL
     #[arg(long, default_value = "gzip", value_name = "KIND")]
     compression: Compression,
     /// Write what was built to a JSON file

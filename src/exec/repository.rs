@@ -4,13 +4,18 @@
 //! before a step really needs files.
 
 use super::{Exec, ExecError, context::Context};
-use crate::{git::Repository, solver::event::Step};
+use crate::{
+    git::{GitError, Repository},
+    solver::event::Step,
+};
 use flashbuild_frontend::graph::{GitOp, NodeId};
 
 /// Finds out which commit is meant; what the key depends on.
 pub(super) async fn facts(exec: &Exec, id: NodeId, op: &GitOp) -> Result<Vec<u8>, ExecError> {
     let step = exec.events.step(format!("resolve {}", op.shown()));
-    match repository(op).resolve().await {
+    let resolved =
+        if exec.web.is_offline() { Err(GitError::Offline(op.shown())) } else { repository(op).resolve().await };
+    match resolved {
         Ok(commit) => {
             step.ran();
             let facts = commit.id.clone().into_bytes();

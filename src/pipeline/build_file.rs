@@ -1,7 +1,7 @@
 //! The Dockerfile, quoted in errors.
 
 use super::{BuildError, inputs::Unanswered};
-use crate::{exec::ExecError, git::GitError, http::HttpError, registry::RegistryError, resolve::ResolveError};
+use crate::{exec::ExecError, git::GitError, http::HttpError, resolve::ResolveError};
 use flashbuild_frontend::{
     diagnostic::{Diagnostic, Span, render_all},
     dockerfile::Missing,
@@ -27,10 +27,9 @@ impl BuildFile {
     pub(super) fn unresolved(&self, missing: &Missing, error: &Unanswered) -> BuildError {
         let rendered = missing.failed(&error.to_string()).render(&self.name, &self.text, false);
         let is_environment = match error {
-            Unanswered::Image(ResolveError::Registry(RegistryError::Unreachable { .. }) | ResolveError::Store(_)) => {
-                true
-            }
-            Unanswered::Image(ResolveError::Registry(_) | ResolveError::Image(_)) => false,
+            Unanswered::Image(ResolveError::Registry(error)) => error.is_environment(),
+            Unanswered::Image(ResolveError::Store(_)) => true,
+            Unanswered::Image(ResolveError::Image(_)) => false,
             Unanswered::Deps(error) => error.is_environment(),
         };
         if is_environment { BuildError::Environment(rendered) } else { BuildError::Dockerfile(rendered) }
@@ -59,8 +58,11 @@ impl BuildFile {
             ExecError::Store(_) | ExecError::Sandbox(_) | ExecError::NoEmulator { .. } => {
                 BuildError::Environment(rendered)
             }
-            ExecError::Http(HttpError::Unreachable { .. } | HttpError::SetUp(_) | HttpError::Store(_))
-            | ExecError::Git(GitError::NoGit) => BuildError::Environment(rendered),
+            ExecError::Http(
+                HttpError::Unreachable { .. } | HttpError::Offline { .. } | HttpError::SetUp(_) | HttpError::Store(_),
+            )
+            | ExecError::Git(GitError::NoGit | GitError::Offline(_)) => BuildError::Environment(rendered),
+            ExecError::Registry(error) if error.is_environment() => BuildError::Environment(rendered),
             ExecError::Package(error) if error.is_environment() => BuildError::Environment(rendered),
             error if error.is_no_space() => BuildError::Environment(rendered),
             ExecError::Layer(_)

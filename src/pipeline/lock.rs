@@ -19,7 +19,7 @@ pub async fn lock(
 ) -> Result<Option<(PathBuf, usize)>, BuildError> {
     let (Begun { prepared, source, .. }, dockerfile) = read(store, client, &mut request, events).await?;
     let lock = Arc::new(Lock::open(source.folder.join(LOCK_FILE_NAME), true)?);
-    let packages = packages(store, &request, &prepared, Arc::clone(&lock))?;
+    let packages = packages(store, client, &request, &prepared, Arc::clone(&lock))?;
     inputs::resolve(store, client, Some(&packages), &request, &prepared.layouts, &dockerfile, events)
         .await
         .map_err(|unknown| unknown.into_error(&source))?;

@@ -66,7 +66,7 @@ pub async fn build(store: &Store, client: &Client, request: Request, events: &Ev
 async fn run(store: &Store, client: &Client, mut request: Request, events: &Events) -> Result<Built, BuildError> {
     let (Begun { layers, web, prepared, source }, dockerfile) = read(store, client, &mut request, events).await?;
     let lock = Lock::open(source.folder.join(LOCK_FILE_NAME), false)?;
-    let packages = packages(store, &request, &prepared, Arc::new(lock))?;
+    let packages = packages(store, client, &request, &prepared, Arc::new(lock))?;
     let (inputs, images) =
         inputs::resolve(store, client, Some(&packages), &request, &prepared.layouts, &dockerfile, events)
             .await
@@ -164,8 +164,15 @@ async fn read(
     Ok((begun, dockerfile))
 }
 
-fn packages(store: &Store, request: &Request, prepared: &Prepared, lock: Arc<Lock>) -> Result<Packages, BuildError> {
-    let client = packages::Client::new(&packages::Options::default())?;
+fn packages(
+    store: &Store,
+    client: &Client,
+    request: &Request,
+    prepared: &Prepared,
+    lock: Arc<Lock>,
+) -> Result<Packages, BuildError> {
+    let options = packages::Options { offline: client.is_offline(), ..packages::Options::default() };
+    let client = packages::Client::new(&options)?;
     let files = ContextFiles::new(&prepared.folders[Prepared::MAIN].path);
     Ok(Packages::new(store.clone(), client, files, lock, request.pull))
 }
