@@ -34,8 +34,9 @@ else
 	@echo "check: cargo-deny is not installed; licences and advisories were not checked"
 endif
 
-bench: build setup ## measure rebuilds, steps and copies, beside buildah where it is installed
-	integration/bench $(BINARY)
+bench: build setup ## measure builds beside buildah and dockerd's BuildKit [WORKLOAD=W3 RUNS=5 QUICK=1]
+	integration/bench/run $(BINARY) --report $(TARGET)/bench $(addprefix --workload ,$(WORKLOAD)) \
+		$(addprefix --runs ,$(RUNS)) $(if $(QUICK),--quick)
 
 fmt: ## format the code
 	$(CARGO) fmt --all

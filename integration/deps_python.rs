@@ -1,16 +1,13 @@
-//! `DEPS python`: wheels of a lock become layers, the same files as pip installs.
+//! `DEPS python`: wheels of a lock become layers.
 
-use crate::harness::{Run, Workspace, skip};
+use crate::harness::{Run, Workspace};
 use flashbuild::solver::event::{Hit, Outcome};
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::BTreeMap,
-    fmt::Write as _,
     fs,
     io::{Cursor, Write as _},
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::Command,
+    path::Path,
 };
 use zip::{ZipWriter, write::SimpleFileOptions};
 
@@ -188,101 +185,5 @@ fn a_lock_that_leads_into_this_machine_is_refused() {
         work.file("pylock.toml", format!("{package}url = {url:?}\nhashes = {{ sha256 = \"{}\" }}\n", "0".repeat(64)));
         let refused = work.build(&[]).exits_with(1);
         assert!(refused.stderr.contains(problem), "{problem}: {}", refused.stderr);
-    }
-}
-
-/// What a tree holds, as far as a package may depend on it. Launchers are told by their names: each installer has its
-/// own text for them.
-fn installed(root: &Path) -> BTreeMap<String, String> {
-    fn visit(root: &Path, folder: &Path, found: &mut BTreeMap<String, String>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-            if path.is_dir() {
-                visit(root, &path, found);
-                continue;
-            }
-            let last = path.file_name().unwrap().to_str().unwrap();
-            // Who installed it, what was asked for, and headers, for which each installer has another folder.
-            if matches!(last, "INSTALLER" | "REQUESTED" | "direct_url.json") || name.starts_with("include/") {
-                continue;
-            }
-            let bytes = fs::read(&path).unwrap();
-            let is_launcher = name.starts_with("bin/") && String::from_utf8_lossy(&bytes).contains("sys.exit(");
-            let content = if is_launcher { "launcher".to_owned() } else { sha256(&bytes) };
-            let content = if last == "RECORD" { record(&bytes) } else { content };
-            let executable = fs::metadata(&path).unwrap().permissions().mode() & 0o111 != 0;
-            found.insert(name, format!("{content} {executable}"));
-        }
-    }
-    let mut found = BTreeMap::new();
-    visit(root, root, &mut found);
-    found
-}
-
-/// A `RECORD` without the rows of what is left out of the comparison.
-fn record(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let left_out = ["INSTALLER", "REQUESTED", "direct_url.json", "bin/", "include/"];
-    let mut rows: Vec<&str> = text.lines().map(str::trim_end).collect();
-    rows.retain(|row| !left_out.iter().any(|part| row.contains(part)));
-    rows.sort_unstable();
-    rows.join("\n")
-}
-
-/// Wheels that `integration/setup` fetched for a machine.
-fn fetched(machine: &str) -> Option<Vec<PathBuf>> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wheels").join(machine);
-    let Ok(entries) = fs::read_dir(&folder) else {
-        skip(&format!("no wheels were fetched for {machine}"));
-        return None;
-    };
-    Some(entries.map(|entry| entry.unwrap().path()).collect())
-}
-
-#[test]
-fn popular_packages_are_what_pip_installs() {
-    for (machine, platform) in [("x86_64", "linux/amd64"), ("aarch64", "linux/arm64")] {
-        let Some(wheels) = fetched(machine) else { return };
-        assert!(wheels.len() >= 15, "{wheels:?}");
-        let folder = wheels[0].parent().unwrap().to_str().unwrap().to_owned();
-        let work = Workspace::new(&format!(
-            "FROM scratch\nDEPS python --python=3.11 --target=/app --libc=glibc-2.28 --find-links={folder} requirements.txt\n"
-        ));
-        let mut lock = String::new();
-        for wheel in &wheels {
-            let name = wheel.file_name().unwrap().to_str().unwrap();
-            let mut parts = name.split('-');
-            let (name, version) = (parts.next().unwrap(), parts.next().unwrap());
-            let hash = sha256(&fs::read(wheel).unwrap());
-            writeln!(lock, "{name}=={version} --hash=sha256:{hash}").unwrap();
-        }
-        work.file("requirements.txt", &lock);
-        let theirs = work.path("theirs");
-        let mut pip = Command::new("python3");
-        pip.args(["-m", "pip", "install", "--quiet", "--no-compile", "--no-deps", "--no-index", "--require-hashes"]);
-        pip.args([
-            "--only-binary=:all:",
-            "--python-version=3.11",
-            "--disable-pip-version-check",
-            "--root-user-action=ignore",
-        ]);
-        for old in ["manylinux_2_28", "manylinux_2_17", "manylinux2014"] {
-            pip.arg(format!("--platform={old}_{machine}"));
-        }
-        pip.args(["--find-links", &folder, "--target"])
-            .arg(&theirs)
-            .arg("-r")
-            .arg(work.path("context/requirements.txt"));
-        if !pip.status().is_ok_and(|status| status.success()) {
-            skip("pip is not installed, or refuses");
-            return;
-        }
-        work.build(&["--platform", platform, "-o", "type=local,dest=../ours"]).succeeds();
-        let (ours, theirs) = (installed(&work.path("ours/app")), installed(&theirs));
-        assert!(ours.len() > 500);
-        for name in ours.keys().chain(theirs.keys()) {
-            assert_eq!(ours.get(name), theirs.get(name), "{machine}: {name}");
-        }
     }
 }

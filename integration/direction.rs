@@ -5,13 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the top floor down.
-const ROOMS: [&str; 21] = [
-    "main", "cli", "init", "pipeline", "exec", "cache", "export", "serve", "context", "resolve", "packages",
-    "optimize", "registry", "http", "git", "layer", "progress", "store", "solver", "image", "sandbox",
+const ROOMS: [&str; 22] = [
+    "main", "cli", "init", "pipeline", "exec", "cache", "export", "serve", "context", "resolve", "optimize",
+    "packages", "registry", "http", "git", "layer", "progress", "store", "solver", "image", "config", "sandbox",
 ];
 
 /// The only rooms of the frontend that the solver knows, and it knows no room of ours.
-const SOLVER_KNOWS: [&str; 3] = ["graph", "package", "platform"];
+const SOLVER_KNOWS: [&str; 4] = ["graph", "package", "platform", "secret_name"];
 
 #[test]
 fn rooms_import_only_rooms_below() {

@@ -137,6 +137,58 @@ fn a_context_without_a_dockerfile_says_what_to_do() {
 }
 
 #[test]
+fn files_whose_case_is_another_are_named() {
+    let work = Workspace::new("FROM scratch\nCOPY Readme.md /\n");
+    work.file("README.md", "").file("Dockerfile.dev", "FROM scratch\n");
+    let text =
+        "error: \"Readme.md\" not found in the build context; did you mean \"README.md\"?\n --> Dockerfile:2:1\n";
+    let run = work.build(&[]).exits_with(1);
+    assert!(run.stderr.contains(text), "{}", run.stderr);
+
+    let named = work.path("context/DOCKERFILE.dev").display().to_string();
+    let run = work.build(&["--file", &named]).exits_with(1);
+    assert_eq!(run.stderr, format!("error: there is no file {named}; did you mean \"Dockerfile.dev\"?\n"));
+
+    std::fs::remove_file(work.path("context/Dockerfile")).unwrap();
+    let no_file = "error: no Dockerfile in .: write one, or name it with --file; did you mean";
+    let run = work.build(&[]).exits_with(1);
+    assert!(run.stderr.ends_with(&format!("{no_file} \"Dockerfile.dev\"?\n")), "{}", run.stderr);
+    work.file("DockerFile", "FROM scratch\n");
+    let run = work.build(&[]).exits_with(1);
+    assert!(run.stderr.ends_with(&format!("{no_file} \"DockerFile\"?\n")), "{}", run.stderr);
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once() {
+    let dockerfile = "FROM localhost:1/gone AS base\nCOPPY a /\nCOPY --chmod=888 a $HOME\nFROM scratch\nEXPOSE http\n";
+    let work = Workspace::new(&format!("{dockerfile}COPY --from=base /a /\n"));
+    let run = work.build(&["--platform", "linux/amd64"]).exits_with(1);
+    let messages: Vec<&str> = run.stderr.lines().filter(|line| line.starts_with("error")).collect();
+    // Of the step with a variable that the image may have, nothing can be told.
+    assert_eq!(messages, ["error: unknown instruction `COPPY`", "error: `http` is no port"]);
+
+    let readable = dockerfile.replace("COPPY", "COPY").replace("$HOME", "/") + "COPY --from=localhost:1/lost /a /\n";
+    work.file("Dockerfile", readable + "COPY --from=base /a /\n");
+    let run = work.build(&["--platform", "linux/amd64"]).exits_with(1);
+    let messages: Vec<&str> = run.stderr.lines().filter(|line| line.starts_with("error")).collect();
+    let unreachable = "cannot reach registry localhost:1: connection refused";
+    let expected = [
+        &format!("error: cannot find image localhost:1/gone:latest for linux/amd64: {unreachable}"),
+        "error: `888` is no mode",
+        "error: `http` is no port",
+        &format!("error: cannot find image localhost:1/lost:latest for linux/amd64: {unreachable}"),
+    ];
+    assert_eq!(messages, expected);
+    let run = work.build(&["--platform", "linux/amd64", "--call", "check,format=json"]).exits_with(1);
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let errors = report["buildErrors"].as_array().unwrap();
+    let codes: Vec<&str> = errors.iter().map(|error| error["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["image-not-found", "invalid-mode", "invalid-port", "image-not-found"]);
+    assert_eq!(errors[1]["location"]["ranges"][0]["start"]["line"], 3);
+    assert_eq!(report["buildError"]["message"], errors[0]["message"]);
+}
+
+#[test]
 fn an_unknown_flag_is_wrong_usage() {
     check("FROM scratch\n", &["--no-such-flag"], 2, &["--no-such-flag"]);
 }

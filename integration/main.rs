@@ -5,21 +5,27 @@
 
 mod harness;
 
+mod analyze;
 mod arguments;
+mod bench;
 mod cache;
+mod cache_sharing;
 mod certificates;
 mod check;
 mod concurrency;
+mod config;
 mod contexts;
 mod copy;
 mod crash;
 mod deps_apt;
 mod deps_python;
+mod deps_python_peers;
 mod differential;
 mod direction;
 mod emulation;
 mod entitlements;
 mod errors;
+mod explain;
 mod faults;
 mod git;
 mod images;
@@ -33,6 +39,7 @@ mod platforms;
 mod push;
 mod registry;
 mod reproducible;
+mod run;
 mod secrets;
 mod serve;
 mod steps;

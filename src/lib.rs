@@ -3,8 +3,8 @@
 //! ```text
 //! main -> cli -> pipeline                       the only place that wires concrete types together
 //! pipeline -> context, resolve, solver, image, export, progress
-//! exec (one file per op) -> sandbox, layer, registry, packages, http, git
-//! export -> registry, layer
+//! exec (one file per op) -> sandbox, layer, registry, packages, http, git, cache
+//! export, cache -> registry, layer
 //! serve -> store, image                         the store as a registry for others
 //! registry -> http; http, layer -> store -> image (types) -> frontend::{graph, platform}
 //! solver -> frontend::graph only                it knows nothing of tar, processes or registries
@@ -19,12 +19,13 @@
 //! | [`init`] | a Dockerfile for a project that has none |
 //! | [`pipeline`] | the story of a build |
 //! | [`exec`] | how each operation runs: the solver's executor |
+//! | [`cache`] | where records come from and go to, besides the store |
 //! | [`export`] | where images go |
 //! | [`serve`] | the store as a registry for others |
 //! | [`context`] | folders, archives, repositories and addresses to the files of a build |
 //! | [`resolve`] | names to digests and configurations |
-//! | [`packages`] | names and lock files to artifacts, artifacts to the files of layers; one folder an ecosystem |
 //! | [`optimize`] | what is in an image |
+//! | [`packages`] | names and lock files to artifacts, artifacts to the files of layers; one folder an ecosystem |
 //! | [`registry`] | the client of the distribution specification |
 //! | [`http`] | files behind addresses, and what every client of the web shares |
 //! | [`git`] | repositories, through the `git` of the machine |
@@ -33,12 +34,15 @@
 //! | [`store`] | what is kept between builds |
 //! | [`solver`] | a graph to results: keys, records, single flight, events |
 //! | [`image`] | digests, descriptors, manifests, indexes |
+//! | [`config`] | configuration files and variables |
 //! | [`sandbox`] | a process tree in a root file system |
 //!
 //! Closed sets (instructions, operations, events) are enums that are matched exhaustively; open sets (exporters,
 //! ecosystems of packages, lint rules) are a small trait, a file each, and a row in a table.
 
+pub mod cache;
 pub mod cli;
+pub mod config;
 pub mod context;
 pub mod exec;
 pub mod export;

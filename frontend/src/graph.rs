@@ -59,6 +59,8 @@ pub struct Node {
     pub span: Option<Span>,
     /// The target platforms whose images need the node; more than one means that the work is shared.
     pub targets: BTreeSet<Platform>,
+    /// Whether it is to be done again, whatever is recorded: `--no-cache`.
+    pub fresh: bool,
 }
 
 /// An operation. A closed set: whoever runs it matches every case.
@@ -364,6 +366,7 @@ impl Graph {
         let work = (node.op.clone(), node.inputs.clone(), node.platform.clone());
         if let Some(&known) = self.by_work.get(&work) {
             self.aim(known, &node.targets);
+            self.nodes[known.0].fresh |= node.fresh;
             return known;
         }
         let id = NodeId(self.nodes.len());
@@ -429,6 +432,7 @@ mod tests {
             name: "load build context".to_owned(),
             span: None,
             targets: BTreeSet::from([target.parse().unwrap()]),
+            fresh: false,
         }
     }
 

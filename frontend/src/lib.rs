@@ -21,3 +21,4 @@ mod path;
 pub mod platform;
 pub mod reference;
 pub mod remote;
+pub mod secret_name;

@@ -25,6 +25,7 @@ pub fn endure(data: &[u8]) {
         errors.extend(file.lower(&options, &inputs).err().unwrap_or_default());
     }
     errors.extend(linted.errors);
+    errors = file.survey(&options, &inputs, errors);
     for Diagnostic { span, message, .. } in &errors {
         assert!(text.get(span.start..span.end).is_some(), "{message}: {span:?} cuts {text:?}");
     }

@@ -1,7 +1,11 @@
 //! What `--progress rawjson` says, read back.
 
-use flashbuild::solver::event::{Hit, Outcome};
+use flashbuild::solver::{
+    Reason,
+    event::{Hit, Outcome},
+};
 use serde::Deserialize;
+use std::collections::HashMap;
 
 /// A step that ended.
 #[derive(Debug)]
@@ -9,13 +13,20 @@ pub(super) struct FinishedStep {
     pub(super) name: String,
     pub(super) is_vertex: bool,
     pub(super) outcome: Outcome,
+    /// Why it ran, if it is known.
+    pub(super) reasons: Vec<Reason>,
 }
 
 /// The lines of the schema that the tests read.
 #[derive(Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Line {
+    Explained {
+        step: u32,
+        reasons: Vec<Reason>,
+    },
     Finished {
+        step: u32,
         name: String,
         key: Option<String>,
         #[serde(flatten)]
@@ -45,6 +56,7 @@ enum Found {
 pub(super) fn split(stderr: &str) -> (Vec<FinishedStep>, String) {
     let mut steps = Vec::new();
     let mut text = String::new();
+    let mut explained = HashMap::new();
     for line in stderr.lines() {
         if !line.starts_with('{') {
             text.push_str(line);
@@ -52,8 +64,10 @@ pub(super) fn split(stderr: &str) -> (Vec<FinishedStep>, String) {
             continue;
         }
         match serde_json::from_str(line).unwrap_or_else(|error| panic!("not an event: {error}\n{line}")) {
-            Line::Finished { name, key, ended } => {
-                steps.push(FinishedStep { name, is_vertex: key.is_some(), outcome: ended.into() });
+            Line::Explained { step, reasons } => drop(explained.insert(step, reasons)),
+            Line::Finished { step, name, key, ended } => {
+                let reasons = explained.remove(&step).unwrap_or_default();
+                steps.push(FinishedStep { name, is_vertex: key.is_some(), outcome: ended.into(), reasons });
             }
             Line::Other => {}
         }

@@ -2,7 +2,7 @@
 
 use super::events::{self, FinishedStep};
 use super::{Workspace, peer};
-use flashbuild::solver::event::Outcome;
+use flashbuild::solver::{Reason, event::Outcome};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -117,6 +117,11 @@ impl<'a> Invocation<'a> {
         self.process().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("flashbuild starts")
     }
 
+    /// Starts it, with its standard output to be read.
+    pub(crate) fn spawn_heard(&self) -> Child {
+        self.process().stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("flashbuild starts")
+    }
+
     /// Runs it, however that ends.
     pub(crate) fn run(&self) -> Run {
         let output = self.process().output().expect("flashbuild starts");
@@ -198,6 +203,12 @@ impl Run {
     /// How the steps ended whose names contain `part`, in the order in which they ended.
     pub(crate) fn outcomes(&self, part: &str) -> Vec<&Outcome> {
         self.vertices().filter(|(name, _)| name.contains(part)).map(|(_, outcome)| outcome).collect()
+    }
+
+    /// Names of the steps that said why they ran, and what they said, in the order in which they ended.
+    pub(crate) fn reasons(&self) -> impl Iterator<Item = (&str, &[Reason])> {
+        let explained = self.steps.iter().filter(|step| !step.reasons.is_empty());
+        explained.map(|step| (step.name.as_str(), step.reasons.as_slice()))
     }
 
     /// Names and outcomes of the steps that are vertices of the graph, in the order in which they ended.

@@ -75,6 +75,15 @@ impl Registry {
         log.lines().filter(|line| line.contains(&start) && line.contains(part)).count()
     }
 
+    /// How many bytes of blobs were sent to whoever asked.
+    pub(crate) fn blob_bytes(&self) -> u64 {
+        let log = fs::read_to_string(self.dir.path().join("access.log")).unwrap();
+        let sent = log.lines().filter(|line| line.contains("\"GET /v2/") && line.contains("/blobs/sha256:"));
+        // `… "GET /v2/… HTTP/1.1" 200 1234 "" "flashbuild"`
+        let bytes = |line: &str| line.split('"').nth(2)?.split_whitespace().nth(1)?.parse::<u64>().ok();
+        sent.filter_map(bytes).sum()
+    }
+
     fn connect(&self) -> std::io::Result<TcpStream> {
         TcpStream::connect(("127.0.0.1", self.port))
     }

@@ -1,23 +1,28 @@
 //! `build`.
 
 use super::{
-    Failed, GrantArgs, OutputArgs, RegistriesArgs, StepArgs, StoreArgs,
+    Failed, GrantArgs, OutputArgs, RegistriesArgs, StepArgs, StoreArgs, cache_spec,
     call::{Call, CallArgs},
-    interruption,
+    config, interruption,
 };
 use crate::{
+    config::Config,
     context::{Given, Main, Named},
     exec::{Grants, StepOptions},
     export::ImageOptions,
     pipeline::{self, Answer, Built, Request},
     progress::{self, Mode, Screen},
-    registry::Client,
+    registry::{self, Client},
     sandbox::{self, Privilege},
     solver::event::Events,
     store::Store,
 };
 use clap::Args;
-use flashbuild_frontend::{dockerfile::Options, graph::Network, platform::Platform};
+use flashbuild_frontend::{
+    dockerfile::{NoCache, Options},
+    graph::Network,
+    platform::Platform,
+};
 use std::collections::BTreeMap;
 
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
@@ -38,9 +43,9 @@ pub(super) struct BuildArgs {
     grants: GrantArgs,
     #[command(flatten)]
     cache: CacheArgs,
-    /// How progress is shown: auto, tty, plain, rawjson or quiet
-    #[arg(long, default_value = "auto", value_name = "MODE")]
-    progress: Mode,
+    /// How progress is shown: auto, tty, plain, rawjson or quiet [default: auto]
+    #[arg(long, value_name = "MODE")]
+    progress: Option<Mode>,
     #[command(flatten)]
     registries: RegistriesArgs,
     #[command(flatten)]
@@ -61,7 +66,7 @@ pub(super) struct DefinitionArgs {
     /// `oci-layout://DIR[:TAG]` (repeatable)
     #[arg(long, value_name = "NAME[::PLATFORM]=SOURCE")]
     build_context: Vec<String>,
-    /// Platforms to build for, such as linux/amd64,linux/arm64
+    /// Platforms to build for, such as linux/amd64,linux/arm64 [default: this machine's]
     #[arg(long, value_delimiter = ',', value_name = "PLATFORM")]
     platform: Vec<Platform>,
     /// Stage to build
@@ -88,24 +93,53 @@ struct RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cache")]
 struct CacheArgs {
+    /// A cache of other builds to look into: type=registry|local, ref=NAME or src=DIR; a name alone is that of an image or
+    /// a cache in a registry (repeatable)
+    #[arg(long, value_name = "SPEC")]
+    cache_from: Vec<String>,
+    /// Where other builds find what this one did: type=registry|local|inline, ref=NAME or dest=DIR, mode=min|max, and more
+    /// keys as buildx has them (repeatable)
+    #[arg(long, value_name = "SPEC")]
+    cache_to: Vec<String>,
     /// Run every step, whatever ran before
     #[arg(long)]
     no_cache: bool,
+    /// Run every step of these stages, whatever ran before (repeatable)
+    #[arg(long, value_delimiter = ',', value_name = "STAGE")]
+    no_cache_filter: Vec<String>,
+    /// Say of each step that runs why it does
+    #[arg(long)]
+    explain: bool,
     /// Always ask the registry what a name means
     #[arg(long)]
     pull: bool,
 }
 
+impl CacheArgs {
+    fn no_cache(&self) -> NoCache {
+        match self.no_cache_filter.as_slice() {
+            [] if self.no_cache => NoCache::Everything,
+            [] => NoCache::Nothing,
+            stages => NoCache::Stages(stages.to_vec()),
+        }
+    }
+}
+
 pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
     let privilege = sandbox::enter_user_namespace().map_err(Failed::environment)?;
-    let request = request(args, privilege)?;
+    let config = config::load()?;
+    let request = request(args, &config, privilege)?;
+    let progress = config::progress_mode(args.progress, &config)?;
     let store = args.store.open()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
-    let options = args.registries.options();
+    let options = registry::Options {
+        ca_certificates: args.grants.ca_certificates(&config).to_vec(),
+        ..args.registries.options(&config)
+    };
     let done = runtime.block_on(async {
         let client = Client::new(options).map_err(Failed::environment)?;
         let (events, receiver) = Events::channel();
-        let shown = tokio::spawn(progress::show(args.progress, receiver, Screen::stderr()));
+        let shown = tokio::spawn(progress::show(progress, receiver, Screen::stderr()));
         if matches!(privilege, Privilege::OneId) {
             events.notice("no subordinate ids for this user: every file belongs to root in the image's eyes");
         }
@@ -172,7 +206,7 @@ impl DefinitionArgs {
     }
 
     /// What lowering needs of it.
-    fn options(&self, network: Network) -> Result<Options, Failed> {
+    fn options(&self, network: Network, config: &Config) -> Result<Options, Failed> {
         let mut build_args = pairs("--build-arg", &self.build_arg, true)?;
         let asked = build_args.remove(EPOCH).or_else(|| std::env::var(EPOCH).ok()).filter(|text| !text.is_empty());
         if asked.as_deref() == Some("context") {
@@ -181,7 +215,11 @@ impl DefinitionArgs {
         let epoch = epoch(asked)?;
         let host = Platform::host();
         Ok(Options {
-            platforms: if self.platform.is_empty() { vec![host.clone()] } else { self.platform.clone() },
+            platforms: match (self.platform.as_slice(), config.platforms.value.as_slice()) {
+                ([], []) => vec![host.clone()],
+                ([], usual) => usual.to_vec(),
+                (typed, _) => typed.to_vec(),
+            },
             target: self.target.clone(),
             build_args,
             labels: pairs("--label", &self.label, false)?,
@@ -192,16 +230,18 @@ impl DefinitionArgs {
     }
 
     /// A request to look into it, from which nothing comes out.
-    pub(super) fn request(&self) -> Result<Request, Failed> {
+    pub(super) fn request(&self, config: &Config) -> Result<Request, Failed> {
         Ok(Request {
             given: self.given()?,
-            options: self.options(Network::Default)?,
+            options: self.options(Network::Default, config)?,
             tags: Vec::new(),
             outputs: Vec::new(),
             image: ImageOptions::default(),
             steps: StepOptions::default(),
             jobs: 1,
-            no_cache: false,
+            explains: false,
+            cache_from: Vec::new(),
+            cache_to: Vec::new(),
             pull: false,
             allow: Vec::new(),
             grants: Grants::default(),
@@ -210,21 +250,23 @@ impl DefinitionArgs {
     }
 }
 
-fn request(args: &BuildArgs, privilege: Privilege) -> Result<Request, Failed> {
+fn request(args: &BuildArgs, config: &Config, privilege: Privilege) -> Result<Request, Failed> {
     let definition = &args.definition;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Request {
         given: definition.given()?,
-        options: definition.options(args.grants.network())?,
+        options: Options { no_cache: args.cache.no_cache(), ..definition.options(args.grants.network(), config)? },
         tags: args.output.tags()?,
         outputs: args.output.destinations()?,
         image: args.output.image()?,
         steps: args.steps.options()?,
-        jobs: args.run.jobs.unwrap_or(cores.max(4)),
-        no_cache: args.cache.no_cache,
+        jobs: args.run.jobs.or(config.jobs.value.map(usize::from)).unwrap_or(cores.max(4)),
+        explains: args.cache.explain,
+        cache_from: cache_spec::sources(&args.cache.cache_from)?,
+        cache_to: args.cache.cache_to.iter().map(|spec| cache_spec::target(spec)).collect::<Result<_, _>>()?,
         pull: args.cache.pull,
         allow: args.grants.allowed(),
-        grants: args.grants.grants()?,
+        grants: args.grants.grants(config)?,
         single_id: matches!(privilege, Privilege::OneId),
     })
 }

@@ -2,6 +2,7 @@
 
 use super::{Failed, StoreArgs};
 use crate::{
+    config::{bytes, duration},
     progress::{ByteSize, Output, Table},
     sandbox,
     store::GcPolicy,
@@ -99,59 +100,4 @@ fn prune(args: &PruneArgs) -> Result<(), Failed> {
         ByteSize(removed.bytes)
     );
     out.line(text).and_then(|()| out.finish()).map_err(Failed::environment)
-}
-
-/// Reads a size: a number with an optional unit, decimal (`MB`) or binary (`MiB`).
-fn bytes(text: &str) -> Result<u64, String> {
-    let (number, unit) = split(text);
-    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kb" => 1_000,
-        "m" | "mb" => 1_000_000,
-        "g" | "gb" => 1_000_000_000,
-        "t" | "tb" => 1_000_000_000_000,
-        "kib" => 1 << 10,
-        "mib" => 1 << 20,
-        "gib" => 1 << 30,
-        "tib" => 1 << 40,
-        _ => return Err(format!("{unit:?} is no unit: use MB, GB, MiB or GiB")),
-    };
-    let number: u64 = number.parse().map_err(|_| "expected a number and a unit, such as 20GB".to_owned())?;
-    number.checked_mul(factor).ok_or_else(|| "too large".to_owned())
-}
-
-/// Reads a time: a number and a unit.
-fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = split(text);
-    let seconds: u64 = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        "w" => 604_800,
-        _ => return Err("expected a number and a unit: 30m, 24h, 7d".to_owned()),
-    };
-    let number: u64 = number.parse().map_err(|_| "expected a number and a unit: 30m, 24h, 7d".to_owned())?;
-    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(|| "too long".to_owned())
-}
-
-fn split(text: &str) -> (&str, &str) {
-    let text = text.trim();
-    let end = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
-    (&text[..end], text[end..].trim())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_and_times_have_units() {
-        assert_eq!(bytes("20GB"), Ok(20_000_000_000));
-        assert_eq!(bytes("1 GiB"), Ok(1 << 30));
-        assert_eq!(bytes("7"), Ok(7));
-        assert!(bytes("GB").is_err() && bytes("1 parsec").is_err() && bytes("99999999999TB").is_err());
-        assert_eq!(duration("24h"), Ok(Duration::from_hours(24)));
-        assert!(duration("24").is_err() && duration("h").is_err());
-    }
 }

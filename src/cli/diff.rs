@@ -1,7 +1,8 @@
 //! `diff`: do two images hold the same?
 
-use super::{Failed, RegistriesArgs, StoreArgs};
+use super::{Failed, RegistriesArgs, StoreArgs, config};
 use crate::{
+    exec::Need,
     optimize::diff::{self, Change, FieldChange, Report, Rules, Side},
     pipeline,
     progress::{Output, printable},
@@ -49,13 +50,13 @@ pub(super) fn diff(args: &DiffArgs) -> Result<ExitCode, Failed> {
     };
     sandbox::enter_user_namespace().map_err(Failed::environment)?;
     let store = args.store.open()?;
-    let options = args.registries.options();
+    let options = args.registries.options(&config::load()?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
     let (before, after) = runtime.block_on(async {
         let client = Client::new(options).map_err(Failed::environment)?;
         let _lease = store.lease().map_err(Failed::environment)?;
-        let before = pipeline::open(&store, &client, &args.before, &first).await?;
-        let after = pipeline::open(&store, &client, &args.after, &second).await?;
+        let before = pipeline::open(&store, &client, &args.before, &first, Need::Tables).await?;
+        let after = pipeline::open(&store, &client, &args.after, &second, Need::Tables).await?;
         store.make_durable().map_err(Failed::environment)?;
         Ok::<_, Failed>((before, after))
     })?;

@@ -4,6 +4,7 @@ use crate::{pipeline::BuildError, progress::Output};
 use std::{fmt::Display, process::ExitCode};
 
 /// Why a command did not do what was asked.
+#[derive(Debug)]
 pub(super) struct Failed {
     code: u8,
     text: String,

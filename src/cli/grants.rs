@@ -11,6 +11,7 @@
 
 use super::Failed;
 use crate::{
+    config::Config,
     exec::{AgentSource, Agents, Certificates, Grants, SecretSource, Secrets},
     pipeline::Entitlement,
 };
@@ -31,7 +32,8 @@ pub(super) struct GrantArgs {
     /// SSH agent for steps: ID[=SOCKET | =KEY,KEY…], such as default (repeatable)
     #[arg(long, value_name = "SPEC")]
     ssh: Vec<String>,
-    /// Certificates of private authorities that steps trust, as PEM; they are in no layer (repeatable)
+    /// Certificates of private authorities that steps, downloads and registries may show, as PEM; they are in no layer
+    /// (repeatable) [default: ca-certificates of the configuration]
     #[arg(long, value_name = "FILE")]
     ca_certificates: Vec<PathBuf>,
     /// What steps reach of the network unless they say otherwise: default, none or host
@@ -57,8 +59,13 @@ impl GrantArgs {
         self.allow.iter().cloned().chain(implied).collect()
     }
 
+    /// Files of private authorities: as was typed, else as is configured.
+    pub(super) fn ca_certificates<'a>(&'a self, config: &'a Config) -> &'a [PathBuf] {
+        if self.ca_certificates.is_empty() { &config.ca_certificates.value } else { &self.ca_certificates }
+    }
+
     /// What was given, looked up and checked.
-    pub(super) fn grants(&self) -> Result<Grants, Failed> {
+    pub(super) fn grants(&self, config: &Config) -> Result<Grants, Failed> {
         let mut secrets = BTreeMap::new();
         for spec in &self.secret {
             let wrong = |what: String| Failed::usage(format!("--secret {spec:?}: {what}"));
@@ -77,7 +84,7 @@ impl GrantArgs {
             let (id, source) = agent(spec).map_err(|what| Failed::usage(format!("--ssh {spec:?}: {what}")))?;
             agents.insert(id, source);
         }
-        let certificates = Certificates::read(&self.ca_certificates)
+        let certificates = Certificates::read(self.ca_certificates(config))
             .map_err(|error| Failed::usage(format!("--ca-certificates {error}")))?;
         Ok(Grants {
             certificates,
@@ -95,7 +102,7 @@ fn readable(path: &Path) -> std::io::Result<()> {
     std::fs::File::open(path).map(drop)
 }
 
-fn network(text: &str) -> Result<Network, String> {
+pub(super) fn network(text: &str) -> Result<Network, String> {
     match text {
         "default" => Ok(Network::Default),
         "none" => Ok(Network::None),

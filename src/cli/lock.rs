@@ -1,10 +1,10 @@
 //! `lock`.
 
-use super::{Failed, StoreArgs, build::DefinitionArgs, interruption};
+use super::{Failed, StoreArgs, build::DefinitionArgs, config, interruption};
 use crate::{
     pipeline,
     progress::{self, Mode, Output, Screen},
-    registry::{self, Client},
+    registry::Client,
     solver::event::Events,
 };
 use clap::Args;
@@ -13,21 +13,23 @@ use clap::Args;
 pub(super) struct LockArgs {
     #[command(flatten)]
     definition: DefinitionArgs,
-    /// How progress is shown: auto, tty, plain, rawjson or quiet
-    #[arg(long, default_value = "auto", value_name = "MODE")]
-    progress: Mode,
+    /// How progress is shown: auto, tty, plain, rawjson or quiet [default: auto]
+    #[arg(long, value_name = "MODE")]
+    progress: Option<Mode>,
     #[command(flatten)]
     store: StoreArgs,
 }
 
 pub(super) fn lock(args: &LockArgs) -> Result<(), Failed> {
-    let request = args.definition.request()?;
+    let config = config::load()?;
+    let request = args.definition.request(&config)?;
+    let progress = config::progress_mode(args.progress, &config)?;
     let store = args.store.open()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
     let written = runtime.block_on(async {
-        let client = Client::new(registry::Options::default()).map_err(Failed::environment)?;
+        let client = Client::new(config::registry_options(&config, &[])).map_err(Failed::environment)?;
         let (events, receiver) = Events::channel();
-        let shown = tokio::spawn(progress::show(args.progress, receiver, Screen::stderr()));
+        let shown = tokio::spawn(progress::show(progress, receiver, Screen::stderr()));
         let written = tokio::select! {
             written = pipeline::lock(&store, &client, request, &events) => written.map_err(Failed::from),
             () = interruption() => Err(Failed::interrupted()),

@@ -1,9 +1,9 @@
 //! `login` and `logout`: passwords for registries.
 
-use super::Failed;
+use super::{Failed, config};
 use crate::{
     progress::Output,
-    registry::{self, RegistryError, check_password, default_credential_files, forget_password, save_password},
+    registry::{RegistryError, check_password, default_credential_files, forget_password, save_password},
 };
 use clap::Args;
 use rustix::termios::{LocalModes, OptionalActions, isatty, tcgetattr, tcsetattr};
@@ -38,7 +38,7 @@ pub(super) struct LogoutArgs {
 pub(super) fn login(args: &LoginArgs) -> Result<(), Failed> {
     let password = if args.password_stdin { piped_password() } else { typed_password() }?;
     let insecure = if args.insecure { vec![args.registry.clone()] } else { Vec::new() };
-    let options = registry::Options { insecure, ..registry::Options::default() };
+    let options = config::registry_options(&config::load()?, &insecure);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failed::environment)?;
     let checked = runtime.block_on(check_password(options, &args.registry, &args.username, &password));
     checked.map_err(|error| {

@@ -2,15 +2,20 @@
 //!
 //! Exit codes: 0 done, 1 the build failed, 2 wrong usage, 3 the environment, 130 interrupted.
 
+mod analyze;
 mod build;
 mod cache;
+mod cache_spec;
 mod call;
+mod config;
+mod console;
 mod diff;
 mod failed;
 mod grants;
 mod images;
 mod init;
 mod interruption;
+mod keys;
 mod lock;
 mod login;
 mod on_hand;
@@ -18,13 +23,16 @@ mod output;
 mod output_spec;
 mod registries;
 mod registry;
+mod run;
 mod steps;
 mod store;
 
 use crate::progress::Output;
+use analyze::AnalyzeArgs;
 use build::BuildArgs;
 use cache::CacheCommand;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use config::ConfigArgs;
 use diff::DiffArgs;
 use failed::Failed;
 use grants::GrantArgs;
@@ -58,11 +66,17 @@ enum Command {
     Images(StoreArgs),
     /// Show an image of the local store
     Inspect(InspectArgs),
+    /// Show what is in an image and what of it is wasted
+    Analyze(Box<AnalyzeArgs>),
     /// Compare two images, file by file and field by field; exit code 1 if they differ
     Diff(Box<DiffArgs>),
+    /// Run an image's command in the sandbox, for trying it out
+    Run(Box<run::RunArgs>),
     /// Look after the store
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// Show the configuration, and where each value came from
+    Config(ConfigArgs),
     /// Write a Dockerfile and a .dockerignore for a project, and say why
     Init(InitArgs),
     /// Give an image of the local store more names
@@ -104,10 +118,17 @@ pub fn main() -> ExitCode {
         Command::Lock(args) => lock::lock(&args),
         Command::Images(args) => images::images(&args),
         Command::Inspect(args) => images::inspect(&args),
+        Command::Analyze(args) => {
+            return analyze::analyze(&args).unwrap_or_else(|failed| failed.tell());
+        }
         Command::Diff(args) => {
             return diff::diff(&args).unwrap_or_else(|failed| failed.tell());
         }
+        Command::Run(args) => {
+            return run::run(&args).unwrap_or_else(|failed| failed.tell());
+        }
         Command::Cache(command) => cache::cache(&command),
+        Command::Config(args) => config::config(&args),
         Command::Init(args) => init::init(&args),
         Command::Tag(args) => on_hand::tag(&args),
         Command::Rmi(args) => on_hand::rmi(&args),

@@ -1,6 +1,6 @@
 //! `tag`, `rmi`, `save`, `push`, `pull` and `index`: images on hand.
 
-use super::{Failed, RegistriesArgs, StoreArgs};
+use super::{Failed, RegistriesArgs, StoreArgs, config};
 use crate::{
     export::Layout,
     pipeline,
@@ -61,9 +61,9 @@ enum Format {
 pub(super) struct ClientArgs {
     #[command(flatten)]
     registries: RegistriesArgs,
-    /// How progress is shown: auto, tty, plain, rawjson or quiet
-    #[arg(long, default_value = "auto", value_name = "MODE")]
-    progress: Mode,
+    /// How progress is shown: auto, tty, plain, rawjson or quiet [default: auto]
+    #[arg(long, value_name = "MODE")]
+    progress: Option<Mode>,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -175,13 +175,15 @@ impl ClientArgs {
         work: impl AsyncFnOnce(Store, Client, Events) -> Result<(), pipeline::BuildError>,
     ) -> Result<(), Failed> {
         let store = self.store.open()?;
-        let options = self.registries.options();
+        let config = config::load()?;
+        let options = self.registries.options(&config);
+        let progress = config::progress_mode(self.progress, &config)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
         let _lease = store.lease().map_err(Failed::environment)?;
         let done = runtime.block_on(async {
             let client = Client::new(options).map_err(Failed::environment)?;
             let (events, receiver) = Events::channel();
-            let shown = tokio::spawn(progress::show(self.progress, receiver, Screen::stderr()));
+            let shown = tokio::spawn(progress::show(progress, receiver, Screen::stderr()));
             let done = tokio::select! {
                 done = work(store.clone(), client, events) => done.map_err(Failed::from),
                 () = super::interruption() => Err(Failed::interrupted()),

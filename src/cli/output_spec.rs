@@ -11,14 +11,16 @@
 //! Those that take images also have `name`, `compression`, `compression-level`, `force-compression`, `oci-mediatypes`,
 //! and `annotation` at its levels.
 
-use super::Failed;
+use super::{
+    Failed,
+    keys::{Keys, split_outside},
+};
 use crate::{
     export::{Annotation, AnnotationLevel, ImageOptions, Layout},
-    layer::{Algorithm, Compression},
     pipeline::{Dest, Destination, Target},
 };
 use flashbuild_frontend::{platform::Platform, reference::Reference};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 /// Reads an `--output`; `image` is what holds where it says nothing.
 pub(super) fn destination(spec: &str, image: &ImageOptions) -> Result<Destination, Failed> {
@@ -29,7 +31,7 @@ pub(super) fn destination(spec: &str, image: &ImageOptions) -> Result<Destinatio
             folder => plain(Target::Local { dest: folder.into(), split: None, deletes: false }),
         };
     }
-    let mut keys = Keys::read(spec)?;
+    let mut keys = Keys::read("--output", spec)?;
     let kind = keys.text("type").ok_or_else(|| keys.wrong("it has no type="))?;
     let destination = match kind.as_str() {
         "registry" => {
@@ -121,43 +123,7 @@ fn level(text: &str) -> Result<(AnnotationLevel, Option<Platform>), String> {
     Ok((level, platform))
 }
 
-/// The keys of an output that were not asked for yet.
-struct Keys<'a> {
-    spec: &'a str,
-    values: BTreeMap<String, String>,
-}
-
-impl<'a> Keys<'a> {
-    /// Reads comma-separated fields, which may be quoted as in CSV.
-    fn read(spec: &'a str) -> Result<Self, Failed> {
-        let mut keys = Self { spec, values: BTreeMap::new() };
-        for field in split_outside(spec, ',', '"', '"') {
-            let field = field.trim().trim_matches('"').replace("\"\"", "\"");
-            let Some((key, value)) = field.split_once('=') else {
-                return Err(keys.wrong(&format!("{field:?} is not KEY=VALUE")));
-            };
-            keys.values.insert(key.trim().to_owned(), value.trim().to_owned());
-        }
-        Ok(keys)
-    }
-
-    fn wrong(&self, why: &str) -> Failed {
-        Failed::usage(format!("--output {:?}: {why}", self.spec))
-    }
-
-    fn text(&mut self, key: &str) -> Option<String> {
-        self.values.remove(key).filter(|value| !value.is_empty())
-    }
-
-    fn flag(&mut self, key: &str) -> Result<Option<bool>, Failed> {
-        match self.values.remove(key).as_deref() {
-            None => Ok(None),
-            Some("true" | "1" | "") => Ok(Some(true)),
-            Some("false" | "0") => Ok(Some(false)),
-            Some(other) => Err(self.wrong(&format!("{key}={other}: expected true or false"))),
-        }
-    }
-
+impl Keys<'_> {
     fn dest(&mut self) -> Option<Dest> {
         let dest = self.text("dest")?;
         Some(if dest == "-" { Dest::Stdout } else { Dest::File(PathBuf::from(dest)) })
@@ -192,22 +158,6 @@ impl<'a> Keys<'a> {
         Ok(Destination { target, image, names })
     }
 
-    fn compression(&mut self, default: Compression) -> Result<Compression, Failed> {
-        let named = match self.text("compression") {
-            None => default,
-            Some(name) => {
-                name.parse().map_err(|error: crate::layer::CompressionError| self.wrong(&error.to_string()))?
-            }
-        };
-        let Some(text) = self.text("compression-level") else { return Ok(named) };
-        let level = text.parse().map_err(|_| self.wrong(&format!("compression-level={text}: expected a number")))?;
-        match (named.algorithm(), level) {
-            (Algorithm::None, _) => Ok(named),
-            (algorithm, level) => Compression::with_level(algorithm, level)
-                .ok_or_else(|| self.wrong(&format!("compression-level={level}: {named} has no such level"))),
-        }
-    }
-
     /// `annotation.KEY`, `annotation-index.KEY`, `annotation-manifest[linux/amd64].KEY`.
     fn annotation(&self, name: &str, value: String) -> Result<Annotation, Failed> {
         let rest = name.strip_prefix("annotation").unwrap_or_default();
@@ -221,30 +171,6 @@ impl<'a> Keys<'a> {
         let (level, platform) = level(&at).map_err(|why| self.wrong(&format!("{name}: {why}")))?;
         Ok(Annotation { level, platform, key, value })
     }
-
-    fn end(&self) -> Result<(), Failed> {
-        match self.values.keys().next() {
-            None => Ok(()),
-            Some(key) => Err(self.wrong(&format!("unknown key {key:?} for this type"))),
-        }
-    }
-}
-
-/// Splits at `separator`, but not between `open` and `close`.
-fn split_outside(text: &str, separator: char, open: char, close: char) -> Vec<&str> {
-    let (mut parts, mut start, mut inside) = (Vec::new(), 0, false);
-    for (position, character) in text.char_indices() {
-        if character == separator && !inside {
-            parts.push(&text[start..position]);
-            start = position + separator.len_utf8();
-        } else if character == close && inside {
-            inside = false;
-        } else if character == open {
-            inside = true;
-        }
-    }
-    parts.push(&text[start..]);
-    parts
 }
 
 #[cfg(test)]

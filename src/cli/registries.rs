@@ -1,6 +1,7 @@
 //! How registries are spoken to, for every command that does.
 
-use crate::registry;
+use super::config::registry_options;
+use crate::{config::Config, registry};
 use clap::Args;
 
 #[derive(Debug, Args)]
@@ -15,8 +16,7 @@ pub(super) struct RegistriesArgs {
 
 impl RegistriesArgs {
     /// The options of a client. Mirrors and certificates come from the files of other tools.
-    pub(super) fn options(&self) -> registry::Options {
-        let (insecure, offline) = (self.insecure_registry.clone(), self.offline);
-        registry::Options { insecure, offline, ..registry::Options::default() }
+    pub(super) fn options(&self, config: &Config) -> registry::Options {
+        registry::Options { offline: self.offline, ..registry_options(config, &self.insecure_registry) }
     }
 }

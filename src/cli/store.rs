@@ -1,21 +1,22 @@
 //! Which store a command works on.
 
-use super::Failed;
+use super::{Failed, config};
 use crate::{sandbox::is_initial_user_namespace, store::Store};
 use clap::Args;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(super) struct StoreArgs {
-    /// Folder of the store
-    #[arg(long, env = "FLASHBUILD_ROOT", value_name = "DIR")]
+    /// Folder of the store [default: root of the configuration, else this user's]
+    #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
 }
 
 impl StoreArgs {
     /// Opens the store that was named, or this user's.
     pub(super) fn open(&self) -> Result<Store, Failed> {
-        let root = self.root.clone().or_else(default_root).ok_or_else(|| {
+        let configured = if self.root.is_none() { config::load()?.root.value } else { None };
+        let root = self.root.clone().or(configured).or_else(default_root).ok_or_else(|| {
             Failed::usage("there is no HOME to keep a store in: name a folder with --root or FLASHBUILD_ROOT")
         })?;
         Store::open(&root).map_err(Failed::environment)

@@ -1,15 +1,18 @@
 //! The Dockerfile and its `.dockerignore`.
 
 use super::ContextError;
-use flashbuild_frontend::ignore::IgnoreRules;
+use flashbuild_frontend::{diagnostic::nearest, ignore::IgnoreRules};
 use std::{
     fs::{self, File},
-    io::Read as _,
+    io::{ErrorKind, Read as _},
     path::{Path, PathBuf},
 };
 
 /// More than any real Dockerfile holds, in bytes.
 const LONGEST: u64 = 16 << 20;
+
+/// In a folder of more files than this, names are not compared with all of them.
+const MANY: usize = 10_000;
 
 /// A Dockerfile, and where it was.
 pub(super) struct Found {
@@ -26,13 +29,21 @@ pub(super) fn of_folder(folder: &Path, file: Option<&str>) -> Result<Found, Cont
         let names = ["Dockerfile", "dockerfile"];
         names.map(|name| folder.join(name)).into_iter().find(|path| path.is_file())
     };
-    let none = || ContextError::NoDockerfile { place: folder.display().to_string() };
+    let none =
+        || ContextError::NoDockerfile { place: folder.display().to_string(), similar: similar(folder, "Dockerfile") };
     let path = match file {
         Some(file) => PathBuf::from(file),
         None => usual().ok_or_else(none)?,
     };
     let shown = path.display().to_string();
-    let open = File::open(&path).map_err(ContextError::unreadable(&shown))?;
+    let open = match File::open(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let named = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            return Err(ContextError::NoFile { path: shown, similar: similar(beside, &named) });
+        }
+        opened => opened.map_err(ContextError::unreadable(&shown))?,
+    };
     let text = read(open, &shown)?;
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     Ok(Found { name, text, path: Some(path) })
@@ -50,7 +61,19 @@ pub(super) fn of_checkout(folder: &Path, place: &str, file: Option<&str>) -> Res
             return Err(ContextError::Unreadable { what: format!("{name} of {place}"), problem: error.to_string() });
         }
     }
-    Err(ContextError::NoDockerfile { place: place.to_owned() })
+    Err(ContextError::NoDockerfile { place: place.to_owned(), similar: similar(folder, "Dockerfile") })
+}
+
+/// The file in `folder` that was probably meant by `name`: one whose name differs by little, or by its case alone, or goes on
+/// behind it, as `Dockerfile.dev` does.
+fn similar(folder: &Path, name: &str) -> Option<String> {
+    let entries = fs::read_dir(folder).ok()?.flatten().filter(|entry| entry.path().is_file());
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok()).take(MANY);
+    let mut names: Vec<String> = names.filter(|name| !name.ends_with(".dockerignore")).collect();
+    names.sort();
+    let goes_on = |other: &&str| other.to_lowercase().strip_prefix(&name.to_lowercase()).is_some();
+    let all = || names.iter().map(String::as_str);
+    nearest(name, all()).or_else(|| all().find(goes_on)).map(str::to_owned)
 }
 
 /// Opens a regular file; links are followed inside of `folder`.

@@ -13,10 +13,20 @@ pub enum ContextError {
     #[error("the build context {path} is not a folder", path = .0.display())]
     NoFolder(PathBuf),
     /// No Dockerfile where one should be.
-    #[error("no Dockerfile in {place}: write one, or name it with --file")]
+    #[error("no Dockerfile in {place}: write one, or name it with --file{}", or_meant(.similar.as_ref()))]
     NoDockerfile {
         /// The context.
         place: String,
+        /// A file there that may be what is meant.
+        similar: Option<String>,
+    },
+    /// The Dockerfile that was named is not there.
+    #[error("there is no file {path}{}", or_meant(.similar.as_ref()))]
+    NoFile {
+        /// As it was named.
+        path: String,
+        /// A file beside it that may be what is meant.
+        similar: Option<String>,
     },
     /// It is not what it should be.
     #[error("cannot read {what}: {problem}")]
@@ -40,6 +50,10 @@ pub enum ContextError {
     Store(#[from] StoreError),
 }
 
+fn or_meant(similar: Option<&String>) -> String {
+    similar.map_or_else(String::new, |name| format!("; did you mean {name:?}?"))
+}
+
 impl ContextError {
     /// Whether this machine or its network is at fault, and not what was given.
     pub fn is_environment(&self) -> bool {
@@ -51,6 +65,7 @@ impl ContextError {
             Self::Typed(_)
             | Self::NoFolder(_)
             | Self::NoDockerfile { .. }
+            | Self::NoFile { .. }
             | Self::Unreadable { .. }
             | Self::Git(_)
             | Self::Http(_) => false,

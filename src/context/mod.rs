@@ -18,11 +18,13 @@
 
 mod dockerfile;
 mod error;
+mod image_name;
 mod layout;
 mod prepare;
 mod typed;
 
 pub use error::ContextError;
+pub use image_name::ImageName;
 pub use layout::Layouts;
 pub use prepare::{Folder, Prepared, Tools};
 pub use typed::{Given, Main, Named, NamedSource};

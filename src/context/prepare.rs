@@ -7,7 +7,7 @@ use super::{
 use crate::{
     git::{self, Repository},
     http::{Download, Web},
-    layer::{Entry, EntryKind, Layers, Unpacked, is_archive},
+    layer::{Entry, EntryKind, Layers, is_archive},
     solver::event::{Events, Hit},
     store::{StageDir, Store},
 };
@@ -55,8 +55,8 @@ pub struct Prepared {
     pub layouts: Layouts,
     /// The time of the context, seconds since 1970: of a commit, of what was downloaded, or of the newest file in that.
     pub epoch: Option<i64>,
-    /// Keeps what was made.
-    made: Vec<Made>,
+    /// Folders that are removed when nobody needs them any more.
+    made: Vec<StageDir>,
 }
 
 /// A folder with files to copy.
@@ -76,14 +76,6 @@ enum Place {
     Brought { folder: PathBuf, what: String },
     /// Nowhere: it is all that came.
     Alone(Found),
-}
-
-/// Something that is removed when it is not needed any more.
-#[derive(Debug)]
-#[expect(dead_code, reason = "held, never read")]
-enum Made {
-    Stage(StageDir),
-    Unpacked(Unpacked),
 }
 
 impl Given {
@@ -154,7 +146,7 @@ impl Given {
                 let failed = || ContextError::unreadable("standard input");
                 let mut kept = File::create_new(&path).map_err(failed())?;
                 tokio::task::block_in_place(|| io::copy(&mut io::stdin(), &mut kept)).map_err(failed())?;
-                prepared.made.push(Made::Stage(stage));
+                prepared.made.push(stage);
                 archive_or_dockerfile(tools, prepared, &path, "standard input")
             }
             Main::Repository(address) => {
@@ -200,7 +192,7 @@ impl Given {
                 let path = tools.store.blob_path(&download.blob)?.ok_or_else(|| gone(url))?;
                 let folder = Folder { path: stage.path().to_owned(), commit_time: None };
                 std::fs::copy(path, stage.path().join("context")).map_err(ContextError::unreadable(url))?;
-                prepared.made.push(Made::Stage(stage));
+                prepared.made.push(stage);
                 folder
             }
         };
@@ -255,7 +247,7 @@ async fn check_out(
             return Err(error.into());
         }
     };
-    prepared.made.push(Made::Stage(stage));
+    prepared.made.push(stage);
     Ok(Folder { path, commit_time: Some(time) })
 }
 
@@ -290,15 +282,16 @@ fn archive_or_dockerfile(
         let empty = stage.path().join("empty");
         std::fs::create_dir(&empty).map_err(ContextError::unreadable(what))?;
         prepared.put_main(Folder { path: empty, commit_time: None });
-        prepared.made.push(Made::Stage(stage));
+        prepared.made.push(stage);
         let text = dockerfile::read(open()?, what)?;
         return Ok(Place::Alone(Found { name: "Dockerfile".to_owned(), text, path: None }));
     }
-    let unpacked = tokio::task::block_in_place(|| tools.layers.unpack_archive(open()?).map_err(ContextError::from))?;
-    let folder = unpacked.path().to_owned();
+    let unpack = || tools.layers.unpack_archive_to_folder(open()?).map_err(ContextError::from);
+    let (toc, stage) = tokio::task::block_in_place(unpack)?;
+    let folder = stage.path().to_owned();
     let is_file = |entry: &&Entry| matches!(entry.kind, EntryKind::File { .. });
-    prepared.epoch = unpacked.toc().entries().iter().filter(is_file).map(|entry| entry.mtime).max();
-    prepared.made.push(Made::Unpacked(unpacked));
+    prepared.epoch = toc.entries().iter().filter(is_file).map(|entry| entry.mtime).max();
+    prepared.made.push(stage);
     prepared.put_main(Folder { path: folder.clone(), commit_time: None });
     Ok(Place::Brought { folder, what: what.to_owned() })
 }

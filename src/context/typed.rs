@@ -1,6 +1,6 @@
 //! What was written on the command line, before anything was looked at.
 
-use super::ContextError;
+use super::{ContextError, image_name::LayoutName};
 use flashbuild_frontend::{
     reference::Reference,
     remote::{GitAddress, Remote},
@@ -99,15 +99,8 @@ impl Named {
                 NamedSource::Image(reference.parse().map_err(|error| wrong(format!("{reference:?}: {error}")))?)
             }
             Some(("oci-layout", layout)) => {
-                let (layout, digest) =
-                    layout.split_once('@').map_or((layout, None), |(path, digest)| (path, Some(digest)));
-                let tagged = layout.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
-                let (folder, tag) = tagged.map_or((layout, None), |(folder, tag)| (folder, Some(tag)));
-                NamedSource::Layout {
-                    folder: folder.into(),
-                    tag: tag.map(str::to_owned),
-                    digest: digest.map(str::to_owned),
-                }
+                let LayoutName { folder, tag, digest } = LayoutName::read(layout);
+                NamedSource::Layout { folder, tag, digest }
             }
             Some(_) | None => match Remote::read(source).map_err(|error| wrong(error.to_string()))? {
                 Some(Remote::Repository(repository)) => NamedSource::Repository(repository),

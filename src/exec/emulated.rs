@@ -1,11 +1,42 @@
 //! What emulation cost: the steps that ran on a processor that this machine has not.
 
-use flashbuild_frontend::graph::NodeId;
+use super::ExecError;
+use crate::sandbox::{Emulation, Emulator};
+use flashbuild_frontend::{graph::NodeId, platform::Platform};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     sync::Mutex,
     time::Duration,
 };
+
+/// How this machine runs the programs of a platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignPrograms {
+    /// Whether something other than the processor does.
+    pub emulated: bool,
+    /// What a sandbox has to bring for it.
+    pub emulator: Option<Emulator>,
+    /// What that is told by the environment: `NAME=value`.
+    pub env: Option<String>,
+}
+
+impl ForeignPrograms {
+    /// Finds a way; `given` is an emulator that the user named.
+    pub fn of(platform: &Platform, given: Option<&Path>) -> Result<Self, ExecError> {
+        let emulation = Emulation::for_arch(&platform.arch, given);
+        let env = emulation.environment(&platform.arch);
+        let (emulated, emulator) = match emulation {
+            Emulation::Native => (false, None),
+            Emulation::HostHandler => (true, None),
+            Emulation::Qemu(emulator) => (true, Some(emulator)),
+            Emulation::Unavailable { hint } => {
+                return Err(ExecError::NoEmulator { platform: platform.to_string(), hint: hint.to_owned() });
+            }
+        };
+        Ok(Self { emulated, emulator, env })
+    }
+}
 
 /// A step that ran emulated.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use super::MemoryLimit;
 use crate::{
-    git::GitError, http::HttpError, layer::LayerError, packages::PackageError, registry::RegistryError,
-    sandbox::SandboxError, store::StoreError,
+    cache::CacheError, git::GitError, http::HttpError, layer::LayerError, packages::PackageError,
+    registry::RegistryError, sandbox::SandboxError, store::StoreError,
 };
 use std::path::PathBuf;
 
@@ -19,6 +19,9 @@ pub enum ExecError {
     /// A registry failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// A cache did not have what it said.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     /// A file at an address did not come.
     #[error(transparent)]
     Http(#[from] HttpError),
@@ -137,6 +140,7 @@ impl ExecError {
             Self::Registry(RegistryError::Sink { cause, .. }) => cause.kind() == std::io::ErrorKind::StorageFull,
             Self::Package(error) => error.is_no_space(),
             Self::Store(_)
+            | Self::Cache(_)
             | Self::Registry(_)
             | Self::Http(_)
             | Self::Git(_)

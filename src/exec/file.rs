@@ -8,10 +8,11 @@
 use super::{
     Exec, ExecError, Product,
     context::Context,
-    mode,
+    mode, past,
     select::{Found, Selection, select},
     users,
 };
+use crate::solver::FileFact;
 use crate::{
     image::{ContentDigest, DiffId},
     layer::{Content, Entry, EntryKind, Form, Item, LastLink, Unpacked, View, is_archive},
@@ -27,9 +28,14 @@ pub(super) struct Plan {
     unpacked_archives: Vec<Unpacked>,
 }
 
-/// A digest of what the copies of `op` select from contexts.
-pub(super) fn selected_from_contexts(exec: &Exec, node: &Node, op: &FileOp) -> Result<Vec<u8>, ExecError> {
+/// A digest of what the copies of `op` select from contexts, and the files one by one.
+pub(super) fn selected_from_contexts(
+    exec: &Exec,
+    node: &Node,
+    op: &FileOp,
+) -> Result<(Vec<u8>, Vec<FileFact>), ExecError> {
     let mut hasher = blake3::Hasher::new();
+    let mut facts = Vec::new();
     for action in &op.actions {
         let FileAction::Copy(copy) = action else { continue };
         let input = node.inputs[copy.from];
@@ -43,9 +49,10 @@ pub(super) fn selected_from_contexts(exec: &Exec, node: &Node, op: &FileOp) -> R
         for source in &found {
             let entry = with_digest(source.hit.entry, &digests);
             describe(&mut hasher, &source.relative, &entry);
+            facts.push(past::fact(&entry));
         }
     }
-    Ok(hasher.finalize().as_bytes().to_vec())
+    Ok((hasher.finalize().as_bytes().to_vec(), facts))
 }
 
 /// Whether an owner of `op` is a name that input `index` knows.
@@ -107,7 +114,7 @@ impl Plan {
         let Selection { found, has_folder } = select(&view, copy, place)?;
         let known = match source {
             Product::Files(context) => digests(exec, context, &found)?,
-            Product::Tree(_) => BTreeMap::new(),
+            Product::Tree(..) => BTreeMap::new(),
         };
         let owner = Self::owner(exec, copy.owner.as_ref(), inputs)?;
         let (dest, is_dir) = self.destination(base, &copy.dest)?;
@@ -138,7 +145,7 @@ impl Plan {
                 (EntryKind::File { .. } | EntryKind::HardLink { .. }, Product::Files(context)) => {
                     Content::Host { root: Arc::clone(&context.root), path: os_path(&hit.entry.path) }
                 }
-                (EntryKind::File { .. } | EntryKind::HardLink { .. }, Product::Tree(layers)) => {
+                (EntryKind::File { .. } | EntryKind::HardLink { .. }, Product::Tree(layers, _)) => {
                     Content::Layer { layer: layers[hit.layer], path: hit.entry.path.clone() }
                 }
                 _ => Content::None,

@@ -12,8 +12,9 @@
 
 use super::{Exec, ExecError, Product};
 use crate::{
+    cache::Imported,
     image::{BlobDigest, Descriptor, DiffId},
-    layer::Layers,
+    layer::{Algorithm, Compression, Layers},
     registry::Client,
     resolve::Source,
     solver::event::Step,
@@ -22,6 +23,7 @@ use flashbuild_frontend::{
     graph::{Graph, ImageOp, NodeId, Op},
     reference::Reference,
 };
+use futures_util::FutureExt as _;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
@@ -35,6 +37,8 @@ pub struct Sources {
     images: BTreeMap<String, Source>,
     /// Where each of their layers is.
     blobs: HashMap<DiffId, (Reference, Descriptor)>,
+    /// What caches have.
+    imported: Arc<Imported>,
     /// Blobs that are on their way, so that two steps do not fetch the same one.
     under_way: Mutex<HashMap<BlobDigest, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -55,7 +59,12 @@ pub enum Need {
 impl Sources {
     /// The sources of a build whose images were resolved to `images`, by the digest of their manifests. `layers` gets
     /// to know them.
-    pub fn new(client: Client, images: BTreeMap<String, Source>, layers: &Layers) -> Result<Self, ExecError> {
+    pub fn new(
+        client: Client,
+        images: BTreeMap<String, Source>,
+        layers: &Layers,
+        imported: Arc<Imported>,
+    ) -> Result<Self, ExecError> {
         let mut blobs = HashMap::new();
         for source in images.values() {
             let mut below: Vec<DiffId> = Vec::with_capacity(source.layers.len());
@@ -66,15 +75,20 @@ impl Sources {
                 blobs.insert(*diff_id, (source.reference.clone(), blob.clone()));
             }
         }
-        Ok(Self { client, images, blobs, under_way: Mutex::default() })
+        Ok(Self { client, images, blobs, imported, under_way: Mutex::default() })
     }
 
-    /// Whether a registry has the layer.
+    /// What caches have.
+    pub fn imported(&self) -> &Imported {
+        &self.imported
+    }
+
+    /// Whether the layer came with an image, and a registry has it.
     pub fn has(&self, diff_id: &DiffId) -> bool {
         self.blobs.contains_key(diff_id)
     }
 
-    /// Fetches what is missing of those of `diff_ids` that came with an image.
+    /// Fetches what is missing of those of `diff_ids` that came with an image or are in a cache.
     pub async fn bring(
         &self,
         layers: &Layers,
@@ -95,10 +109,59 @@ impl Sources {
             if let Some((reference, blob)) = self.blobs.get(diff_id)
                 && missing(diff_id)?
             {
-                wanted.push(self.fetch(layers, reference, blob, step));
+                wanted.push(self.fetch(layers, reference, blob, step).boxed());
+            } else if self.is_cached(diff_id) && missing(diff_id)? {
+                let fetched = self.imported.fetch(layers, diff_id, step);
+                wanted.push(async { Ok(fetched.await?) }.boxed());
             }
         }
         futures_util::future::try_join_all(wanted).await?;
+        Ok(())
+    }
+
+    /// Whether the layer is nowhere but in caches and, maybe, here.
+    fn is_cached(&self, diff_id: &DiffId) -> bool {
+        !self.has(diff_id) && self.imported.has(diff_id)
+    }
+
+    /// Fetches what a push to `names` needs of those of `diff_ids` that are in caches: what neither a registry that it goes
+    /// to has, nor a cache in the same registry, from which it can be linked.
+    pub async fn bring_for_push(
+        &self,
+        layers: &Layers,
+        diff_ids: &[DiffId],
+        names: &[Reference],
+        step: Option<&Step>,
+    ) -> Result<(), ExecError> {
+        for diff_id in diff_ids.iter().filter(|diff_id| self.is_cached(diff_id)) {
+            let Some(claimed) = layers.claimed(diff_id) else { continue };
+            if layers.has_blob(diff_id)? {
+                continue;
+            }
+            for name in names.iter().filter(|name| !self.imported.is_in_registry(diff_id, name.host())) {
+                if !self.client.has_blob(name, &claimed.digest).await? {
+                    self.imported.fetch(layers, diff_id, step).await?;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Fetches those of `diff_ids` that are in caches only, and there in none of the forms that are wanted.
+    pub async fn bring_to_compress(
+        &self,
+        layers: &Layers,
+        diff_ids: &[DiffId],
+        wanted: &[Compression],
+        step: Option<&Step>,
+    ) -> Result<(), ExecError> {
+        for diff_id in diff_ids.iter().filter(|diff_id| self.is_cached(diff_id)) {
+            let claimed = layers.claimed(diff_id).and_then(|blob| Algorithm::of_media_type(&blob.media_type));
+            if wanted.iter().any(|wanted| Some(wanted.algorithm()) != claimed) {
+                self.bring(layers, &[*diff_id], Need::Blobs, step).await?;
+            }
+        }
         Ok(())
     }
 
@@ -134,7 +197,7 @@ pub(super) async fn pull(exec: &Exec, id: NodeId, op: &ImageOp, step: &Step) -> 
         // The tables are what later steps ask; making them checks each layer against its diff ID.
         tokio::task::block_in_place(|| exec.layers.view(&diff_ids))?;
     }
-    Ok(Product::Tree(Arc::new(diff_ids)))
+    Ok(Product::tree(diff_ids, Arc::default()))
 }
 
 /// What of the layers of `id` the nodes above need.

@@ -1,9 +1,6 @@
 //! The control groups that steps are limited by, and whether memory was what ended one.
 
-use crate::{
-    sandbox::{ControlGroup, ControlGroups, GroupLimits, Status, memory_kills},
-    solver::event::Step,
-};
+use crate::sandbox::{ControlGroup, ControlGroups, GroupLimits, Status, memory_kills};
 use std::sync::OnceLock;
 
 /// The control groups of a build's steps.
@@ -24,7 +21,8 @@ pub enum MemoryLimit {
 }
 
 /// What a step is measured by.
-pub(super) struct Measured {
+#[derive(Debug)]
+pub struct Measured {
     group: Option<ControlGroup>,
     kills_before: u64,
 }
@@ -36,8 +34,8 @@ impl StepGroups {
     }
 
     /// Makes the group of a step. Where this machine cannot limit, there is none, and the person who builds is told once.
-    pub(super) fn measure(&self, step: &Step) -> Measured {
-        let cannot = |failure| step.notice(format!("steps are not limited in memory, processors or number: {failure}"));
+    pub fn measure(&self, tell: impl Fn(String)) -> Measured {
+        let cannot = |failure| tell(format!("steps are not limited in memory, processors or number: {failure}"));
         let groups = self.groups.get_or_init(|| {
             if self.limits.is_empty() {
                 return None;
@@ -50,12 +48,13 @@ impl StepGroups {
 }
 
 impl Measured {
-    pub(super) fn group(&self) -> Option<&ControlGroup> {
+    /// The control group, where there is one.
+    pub fn group(&self) -> Option<&ControlGroup> {
         self.group.as_ref()
     }
 
     /// Whether memory is why a process ended in that way.
-    pub(super) fn out_of_memory(&self, status: Status) -> Option<MemoryLimit> {
+    pub fn out_of_memory(&self, status: Status) -> Option<MemoryLimit> {
         const KILLED: i32 = 128 + 9;
         if status.success() {
             None

@@ -28,6 +28,7 @@ mod mounts;
 mod network;
 mod options;
 mod package;
+mod past;
 mod redact;
 mod repository;
 mod run;
@@ -38,15 +39,17 @@ mod users;
 
 pub use agent::{AgentSource, Agents};
 pub use certificates::Certificates;
-pub use emulated::{EmulatedRun, EmulatedSteps};
+pub use emulated::{EmulatedRun, EmulatedSteps, ForeignPrograms};
 pub use error::ExecError;
 pub use grants::Grants;
 pub use image::{Need, Sources};
-pub use limits::{MemoryLimit, StepGroups};
+pub use limits::{Measured, MemoryLimit, StepGroups};
 pub use network::StepNetworks;
 pub use options::StepOptions;
+pub use run::environment;
 pub use secret::{SECRET_MAX, SecretSource, SecretValue, Secrets};
 pub use settled::SettledLayers;
+pub use users::process_user;
 
 use crate::{
     context::Folder,
@@ -56,10 +59,10 @@ use crate::{
     layer::{Compression, Form, Layers, View},
     packages::Packages,
     solver::{
-        Executor, Key,
+        Executor, FileFact, Identity, Key, Past, Recipe,
         event::{Events, Step},
     },
-    store::{FileLock, RecordKey, RecordKind, RecordLayer, Store},
+    store::{FileLock, FoundRecord, RecordKey, RecordKind, RecordLayer, Store},
 };
 use context::Context;
 use flashbuild_frontend::graph::{FileOp, Graph, NodeId, Op};
@@ -71,8 +74,8 @@ use std::{
 /// The result of a vertex.
 #[derive(Debug, Clone)]
 pub enum Product {
-    /// Layers, lowest first.
-    Tree(Arc<Vec<DiffId>>),
+    /// Layers, lowest first, and the caches that they rest on.
+    Tree(Arc<Vec<DiffId>>, Origins),
     /// Files that are in no layer yet.
     Files(Arc<Context>),
 }
@@ -81,10 +84,25 @@ impl Product {
     /// The layers; none for files that are in no layer yet.
     pub fn layers(&self) -> &[DiffId] {
         match self {
-            Self::Tree(layers) => layers,
+            Self::Tree(layers, _) => layers,
             Self::Files(_) => &[],
         }
     }
+
+    fn tree(layers: Vec<DiffId>, origins: Origins) -> Self {
+        Self::Tree(Arc::new(layers), origins)
+    }
+}
+
+/// The imported caches that a result rests on: what was found there, and whatever was made of that.
+pub type Origins = Arc<BTreeSet<String>>;
+
+fn origins(inputs: &[Product]) -> Origins {
+    let all = inputs.iter().flat_map(|input| match input {
+        Product::Tree(_, origins) => origins.iter().cloned().collect(),
+        Product::Files(_) => Vec::new(),
+    });
+    Arc::new(all.collect())
 }
 
 /// What a build's operations run with.
@@ -127,6 +145,8 @@ pub struct Exec {
     pub single_id: bool,
     /// Contexts that were listed already.
     pub listed: Mutex<BTreeMap<NodeId, Arc<Context>>>,
+    /// What nodes select from them.
+    pub selected: Mutex<BTreeMap<NodeId, Vec<FileFact>>>,
     /// Who hears of layers that are certain to be in the image.
     pub settled: SettledLayers,
 }
@@ -149,7 +169,7 @@ impl Exec {
     /// The merged tree of a product.
     fn view(&self, product: &Product) -> Result<View, ExecError> {
         match product {
-            Product::Tree(layers) => Ok(self.layers.view(layers)?),
+            Product::Tree(layers, _) => Ok(self.layers.view(layers)?),
             Product::Files(context) => Ok(View::new(vec![Arc::clone(&context.toc)])),
         }
     }
@@ -183,6 +203,46 @@ impl Exec {
         false
     }
 
+    /// Whether the layer can be had without asking a cache.
+    fn has_layer(&self, diff_id: &DiffId) -> bool {
+        self.sources.has(diff_id) || self.layers.has_files(diff_id).unwrap_or(false)
+    }
+
+    fn named(&self, layers: &[DiffId]) -> Vec<RecordLayer> {
+        let used = |diff_id: &DiffId| RecordLayer { diff_id: *diff_id, remote: self.sources.has(diff_id) };
+        layers.iter().filter(|diff_id| **diff_id != DiffId::empty()).map(used).collect()
+    }
+
+    /// Keeps those records that this build found in caches and whose layers it fetched, marked with their origin.
+    pub fn keep_imported(&self) -> Result<(), ExecError> {
+        for (key, found) in self.sources.imported().hits() {
+            if found.layers.iter().all(|diff_id| self.layers.has_files(diff_id).unwrap_or(false)) {
+                self.put_records(key, found.content, &found.layers, &BTreeSet::from([found.origin.to_string()]))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what a definition came to, and if it has a content key, its topmost layer under that.
+    fn put_records(
+        &self,
+        definition: RecordKey,
+        content: Option<RecordKey>,
+        layers: &[DiffId],
+        origins: &BTreeSet<String>,
+    ) -> Result<(), ExecError> {
+        if let (Some(content), Some(layer)) = (content, layers.last()) {
+            let value = serde_json::to_vec(layer).expect("a digest is plain data");
+            self.store.put_record_from(content, RecordKind::Content, &value, &self.named(&[*layer]), origins)?;
+        }
+        let value = serde_json::to_vec(layers).expect("digests are plain data");
+        self.store.put_record_from(definition, RecordKind::Definition, &value, &self.named(layers), origins)?;
+        if let Some(content) = content {
+            self.store.put_record_content(definition, content)?;
+        }
+        Ok(())
+    }
+
     fn form(&self, id: NodeId) -> Form {
         if self.runs_on(id) { Form::Folder } else { Form::Blob(self.compression) }
     }
@@ -196,7 +256,12 @@ impl Executor for Exec {
     async fn definition_facts(&self, id: NodeId) -> Result<Vec<u8>, ExecError> {
         let node = self.graph.node(id);
         match &node.op {
-            Op::File(op) => tokio::task::block_in_place(|| file::selected_from_contexts(self, node, op)),
+            Op::File(op) => {
+                let selected = || file::selected_from_contexts(self, node, op);
+                let (facts, files) = tokio::task::block_in_place(selected)?;
+                self.selected.lock().expect("no panic while holding it").insert(id, files);
+                Ok(facts)
+            }
             Op::Http(op) => http::facts(self, id, op).await,
             Op::Git(op) => repository::facts(self, id, op).await,
             Op::Image(_) | Op::Local(_) | Op::Exec(_) | Op::Merge | Op::Package(_) => Ok(Vec::new()),
@@ -204,9 +269,24 @@ impl Executor for Exec {
     }
 
     fn find_definitions(&self, keys: &[Key]) -> Result<HashMap<Key, Product>, ExecError> {
-        let records = self.store.records(&keys.iter().map(|key| RecordKey(key.0)).collect::<Vec<_>>())?;
-        let product = |value: &[u8]| serde_json::from_slice(value).ok().map(|layers| Product::Tree(Arc::new(layers)));
-        Ok(records.into_iter().filter_map(|(key, value)| Some((Key(key.0), product(&value)?))).collect())
+        let imported = self.sources.imported();
+        let wanted: Vec<RecordKey> = keys.iter().map(|key| RecordKey(key.0)).collect();
+        let records = self.store.records_from(&wanted, imported.origins())?;
+        let product = |record: FoundRecord| {
+            let layers = serde_json::from_slice(&record.value).ok()?;
+            Some(Product::tree(layers, Arc::new(record.origins)))
+        };
+        let mut found: HashMap<Key, Product> =
+            records.into_iter().filter_map(|(key, record)| Some((Key(key.0), product(record)?))).collect();
+        for key in keys {
+            if !found.contains_key(key)
+                && let Some(cached) = imported.definition(RecordKey(key.0), |diff_id| self.has_layer(diff_id))
+            {
+                let origins = Arc::new(BTreeSet::from([cached.origin.to_string()]));
+                found.insert(*key, Product::tree(cached.layers, origins));
+            }
+        }
+        Ok(found)
     }
 
     async fn content_facts(&self, id: NodeId, inputs: &[Product]) -> Result<Option<Vec<u8>>, ExecError> {
@@ -226,10 +306,15 @@ impl Executor for Exec {
     }
 
     fn find_content(&self, key: Key, inputs: &[Product]) -> Result<Option<Product>, ExecError> {
-        let found = self.store.records(&[RecordKey(key.0)])?;
-        let Some(value) = found.get(&RecordKey(key.0)) else { return Ok(None) };
-        let Ok(layer) = serde_json::from_slice::<DiffId>(value) else { return Ok(None) };
-        Ok(Some(on_top(&inputs[0], layer)))
+        let (imported, key) = (self.sources.imported(), RecordKey(key.0));
+        let found = self.store.records_from(&[key], imported.origins())?.remove(&key);
+        if let Some(record) = found
+            && let Ok(layer) = serde_json::from_slice::<DiffId>(&record.value)
+        {
+            return Ok(Some(on_top(inputs, layer, record.origins)));
+        }
+        let cached = imported.content(key, |diff_id| self.has_layer(diff_id));
+        Ok(cached.map(|cached| on_top(inputs, cached.layers[0], [cached.origin.to_string()])))
     }
 
     async fn lock(&self, key: Key) -> Result<FileLock, ExecError> {
@@ -250,7 +335,7 @@ impl Executor for Exec {
             Op::Git(op) => Ok(Product::Files(Arc::new(repository::listing(self, id, op, step).await?))),
             Op::Merge => {
                 let layers = inputs.iter().flat_map(Product::layers).copied().collect();
-                Ok(Product::Tree(Arc::new(layers)))
+                Ok(Product::tree(layers, origins(inputs)))
             }
             Op::Image(op) => image::pull(self, id, op, step).await,
             Op::File(op) => {
@@ -260,7 +345,7 @@ impl Executor for Exec {
                 }
                 tokio::task::block_in_place(|| {
                     let layer = file::Plan::new(self, id, op, inputs)?.make(self, self.form(id))?;
-                    Ok(on_top(&inputs[0], layer))
+                    Ok(on_top(inputs, layer, []))
                 })
             }
             Op::Package(op) => package::make(self, id, op, step).await,
@@ -269,7 +354,7 @@ impl Executor for Exec {
                     self.sources.bring(&self.layers, input.layers(), Need::Files, Some(step)).await?;
                 }
                 let layer = run::run(self, id, op, inputs, step).await?;
-                Ok(on_top(&inputs[0], layer))
+                Ok(on_top(inputs, layer, []))
             }
         }
     }
@@ -279,24 +364,38 @@ impl Executor for Exec {
     }
 
     fn record(&self, id: NodeId, definition: Key, content: Option<Key>, value: &Product) -> Result<(), ExecError> {
-        let layers = value.layers();
-        let named = |layers: &[DiffId]| -> Vec<RecordLayer> {
-            let used = |diff_id: &DiffId| RecordLayer { diff_id: *diff_id, remote: self.sources.has(diff_id) };
-            layers.iter().filter(|diff_id| **diff_id != DiffId::empty()).map(used).collect()
-        };
-        if let (Some(content), Some(layer)) = (content, layers.last()) {
-            let value = serde_json::to_vec(layer).expect("a digest is plain data");
-            self.store.put_record(RecordKey(content.0), RecordKind::Content, &value, &named(&[*layer]))?;
+        let Product::Tree(layers, origins) = value else { return Ok(()) };
+        let definition = RecordKey(definition.0);
+        if matches!(self.graph.node(id).op, Op::Image(_)) {
+            // What an image consists of stays true whatever is here of it.
+            let value = serde_json::to_vec(&**layers).expect("digests are plain data");
+            return Ok(self.store.put_record(definition, RecordKind::Definition, &value, &[])?);
         }
-        let value = serde_json::to_vec(layers).expect("digests are plain data");
-        // What an image consists of stays true whatever is here of it.
-        let layers = if matches!(self.graph.node(id).op, Op::Image(_)) { Vec::new() } else { named(layers) };
-        Ok(self.store.put_record(RecordKey(definition.0), RecordKind::Definition, &value, &layers)?)
+        self.put_records(definition, content.map(|key| RecordKey(key.0)), layers, origins)
+    }
+
+    fn selected(&self, id: NodeId) -> Vec<FileFact> {
+        self.selected.lock().expect("no panic while holding it").get(&id).cloned().unwrap_or_default()
+    }
+
+    fn keep_recipe(&self, step: &Identity, definition: Key, recipe: &Recipe) -> Result<(), ExecError> {
+        past::keep(self, step, definition, recipe)
+    }
+
+    fn past(&self, step: &Identity) -> Result<Vec<Past>, ExecError> {
+        past::find(self, step)
+    }
+
+    fn changed_lines(&self, id: NodeId, path: &str, before: Key) -> Option<usize> {
+        tokio::task::block_in_place(|| past::changed_lines(self, id, path, before))
     }
 }
 
-fn on_top(base: &Product, layer: DiffId) -> Product {
-    let mut layers = base.layers().to_vec();
+/// What `inputs` came to with one more layer, which was found in the caches `found_in`.
+fn on_top(inputs: &[Product], layer: DiffId, found_in: impl IntoIterator<Item = String>) -> Product {
+    let mut layers = inputs[0].layers().to_vec();
     layers.push(layer);
-    Product::Tree(Arc::new(layers))
+    let mut origins = Arc::unwrap_or_clone(origins(inputs));
+    origins.extend(found_in);
+    Product::tree(layers, Arc::new(origins))
 }

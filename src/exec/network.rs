@@ -1,9 +1,6 @@
 //! Which network a step gets.
 
-use crate::{
-    sandbox::{Lease, Network, OutboundNetworks},
-    solver::event::Step,
-};
+use crate::sandbox::{Lease, Network, OutboundNetworks};
 use flashbuild_frontend::graph;
 use std::sync::OnceLock;
 
@@ -24,7 +21,7 @@ impl StepNetworks {
     /// What a step that asks for `network` gets; the lease is to be kept until the step has ended.
     ///
     /// Where a namespace with a way out cannot be had, it is the host's network, and the person who builds is told once.
-    pub(super) fn lend(&self, network: graph::Network, step: &Step) -> (Network, Option<Lease>) {
+    pub fn lend(&self, network: graph::Network, tell: impl FnOnce(String)) -> (Network, Option<Lease>) {
         match network {
             graph::Network::Host => (Network::Host, None),
             graph::Network::None => (Network::None, None),
@@ -39,7 +36,7 @@ impl StepNetworks {
                         Err(error) => error.to_string(),
                     },
                 };
-                self.told.get_or_init(|| step.notice(format!("steps use the network of this machine: {why}")));
+                self.told.get_or_init(|| tell(format!("steps use the network of this machine: {why}")));
                 (Network::Host, None)
             }
         }

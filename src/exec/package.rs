@@ -13,6 +13,6 @@ pub(super) async fn make(exec: &Exec, id: NodeId, op: &PackageOp, step: &Step) -
     tokio::task::block_in_place(|| {
         let items = exec.packages.unpack(&exec.layers, op, &artifacts, epoch)?;
         let made = exec.layers.from_files(items, epoch, exec.form(id))?;
-        Ok(Product::Tree(Arc::new(vec![made.diff_id])))
+        Ok(Product::tree(vec![made.diff_id], Arc::default()))
     })
 }

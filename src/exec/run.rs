@@ -1,10 +1,12 @@
 //! `Exec`: a process on an overlay of the tree's layers; what it changed is the layer.
 
-use super::{EmulatedRun, Exec, ExecError, Product, SecretValue, certificates, mounts, redact::Redacted, users};
+use super::{
+    EmulatedRun, Exec, ExecError, ForeignPrograms, Product, SecretValue, certificates, mounts, redact::Redacted, users,
+};
 use crate::{
     image::DiffId,
     layer::{Owners, UpperDir},
-    sandbox::{self, Emulation, Hardening, Limits, Security, ShownFile, Spec, Stream},
+    sandbox::{self, Hardening, Input, Limits, Security, ShownFile, Spec, Stream},
     solver::event::{self, Step},
 };
 use flashbuild_frontend::{
@@ -24,18 +26,10 @@ pub(super) async fn run(
     let base = &inputs[0];
     let node = exec.graph.node(id);
     let platform = node.platform.clone().unwrap_or_else(Platform::host);
-    let emulation = Emulation::for_arch(&platform.arch, exec.options.emulator.as_deref());
-    let emulated_env = emulation.environment(&platform.arch);
-    let emulated = matches!(emulation, Emulation::HostHandler | Emulation::Qemu(_));
-    let emulator = match emulation {
-        Emulation::Native | Emulation::HostHandler => None,
-        Emulation::Qemu(emulator) => Some(emulator),
-        Emulation::Unavailable { hint } => {
-            return Err(ExecError::NoEmulator { platform: platform.to_string(), hint: hint.to_string() });
-        }
-    };
-    let (network, _lease) = tokio::task::block_in_place(|| exec.networks.lend(op.network, step));
-    let measured = tokio::task::block_in_place(|| exec.groups.measure(step));
+    let foreign = ForeignPrograms::of(&platform, exec.options.emulator.as_deref())?;
+    let tell = |text: String| step.notice(text);
+    let (network, _lease) = tokio::task::block_in_place(|| exec.networks.lend(op.network, tell));
+    let measured = tokio::task::block_in_place(|| exec.groups.measure(tell));
     let stage = exec.store.stage_dir()?;
     let (upper, work) = (stage.path().join("upper"), stage.path().join("work"));
     let mounted = stage.path().join("mounts");
@@ -44,9 +38,9 @@ pub(super) async fn run(
     let ready = mounts::prepare(exec, node, op, inputs, &mounted, step).await?;
     let trust = tokio::task::block_in_place(|| exec.grants.certificates.trust(exec, base))?;
     let spec = tokio::task::block_in_place(|| -> Result<Spec, ExecError> {
-        let (user, home) = users::process(exec, &op.user, base)?;
+        let (user, home) = users::process_user(&exec.layers, base.layers(), &op.user)?;
         let trusting = trust.iter().flat_map(|trust| &trust.env);
-        let extra = exec.proxies.iter().chain(trusting).cloned().chain(emulated_env);
+        let extra = exec.proxies.iter().chain(trusting).cloned().chain(foreign.env);
         let env = environment(&op.env, &home, &ready.env, extra);
         let shown = |file: &graph::ScriptFile| ShownFile {
             path: file.path.clone().into(),
@@ -61,13 +55,14 @@ pub(super) async fn run(
             env,
             cwd: op.cwd.clone().into(),
             user,
+            input: Input::Nothing,
             hostname: "flashbuild".to_owned(),
             hosts: exec.options.hosts.clone(),
             network,
             files: op.files.iter().map(shown).chain(trust.iter().flat_map(|trust| trust.files.clone())).collect(),
             appended: trust.as_ref().map(|trust| trust.appended.clone()).unwrap_or_default(),
             mounts: ready.mounts.clone(),
-            emulator,
+            emulator: foreign.emulator,
             hardening: Hardening {
                 security: match op.security {
                     graph::Security::Sandbox => Security::Sandbox,
@@ -98,7 +93,7 @@ pub(super) async fn run(
     }
     drop(ready);
     let exit = exit?;
-    if emulated {
+    if foreign.emulated {
         let (took, cpu_time) = (started.elapsed(), exit.usage.cpu_time);
         exec.emulated.add(id, EmulatedRun { arch: platform.arch.clone(), took, cpu_time });
     }
@@ -113,7 +108,7 @@ pub(super) async fn run(
 
 /// What the process finds in its environment: what the Dockerfile says, what its mounts bring over that, and `extra`
 /// where nobody else says anything.
-fn environment(own: &[String], home: &str, mounted: &[String], extra: impl Iterator<Item = String>) -> Vec<String> {
+pub fn environment(own: &[String], home: &str, mounted: &[String], extra: impl Iterator<Item = String>) -> Vec<String> {
     fn name(pair: &str) -> &str {
         pair.split('=').next().unwrap_or_default()
     }

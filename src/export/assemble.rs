@@ -148,7 +148,8 @@ pub(super) fn blob(
     }
     match layers.blob(diff_id, &compression) {
         Err(error @ (LayerError::Absent(_) | LayerError::NotReproducible(_))) => {
-            let known = layers.store().layer_blobs(diff_id)?;
+            let mut known = layers.store().layer_blobs(diff_id)?;
+            known.extend(layers.claimed(diff_id));
             let fits = |blob: &&LayerBlob| Algorithm::of_media_type(&blob.media_type) == Some(compression.algorithm());
             known.iter().find(fits).or(known.first()).cloned().ok_or(error.into())
         }

@@ -15,6 +15,7 @@ use super::{
     folder::{Folder, set_file_metadata},
     notice::{NoticeKind, Notices},
     pack::{Packed, Target, finish_dirs},
+    spool::Spool,
     stream::{Limits, Pieces, with_uncompressed},
     tar_reader::{ArchiveError, RawEntry, RawKind, TarReader},
     toc::{Entry, EntryKind, Toc},
@@ -45,17 +46,35 @@ pub(super) fn apply(
 ) -> Result<Packed, LayerError> {
     let ((toc, notices), diff_id, size) = with_uncompressed(archive, limits, |pieces| {
         let folder = target.map(|target| Folder::new(Arc::clone(&target.root)));
-        let mut unpacking = Unpacking {
-            tree: UnpackTree::default(),
-            folder,
-            below,
-            notices: Notices::default(),
-            buffer: vec![0; PIECE],
-        };
+        let mut unpacking = Unpacking::new(folder, None, below);
         unpacking.read_all(TarReader::new(pieces), limits.entries)?;
         unpacking.finish(target)
     })?;
     Ok(Packed { toc, diff_id, size, notices })
+}
+
+/// Reads `archive`, compressed or not, which lies on nothing, and puts the contents of its files into `spool`.
+pub(super) fn read_into(spool: &mut Spool, archive: impl Read + Send, limits: Limits) -> Result<Toc, LayerError> {
+    let ((toc, _), ..) = with_uncompressed(archive, limits, |pieces| {
+        let mut nothing = Nothing;
+        let mut unpacking = Unpacking::new(None, Some(spool), &mut nothing);
+        unpacking.read_all(TarReader::new(pieces), limits.entries)?;
+        unpacking.finish(None)
+    })?;
+    Ok(toc)
+}
+
+/// There are no layers below.
+pub(super) struct Nothing;
+
+impl Below for Nothing {
+    fn entry(&mut self, _: &[u8]) -> Result<Option<Entry>, LayerError> {
+        Ok(None)
+    }
+
+    fn file(&mut self, _: &[u8]) -> Result<Option<(Entry, File)>, LayerError> {
+        Ok(None)
+    }
 }
 
 const PIECE: usize = 128 * 1024;
@@ -63,12 +82,18 @@ const PIECE: usize = 128 * 1024;
 struct Unpacking<'a> {
     tree: UnpackTree,
     folder: Option<Folder>,
+    spool: Option<&'a mut Spool>,
     below: &'a mut dyn Below,
     notices: Notices,
     buffer: Vec<u8>,
 }
 
-impl Unpacking<'_> {
+impl<'a> Unpacking<'a> {
+    fn new(folder: Option<Folder>, spool: Option<&'a mut Spool>, below: &'a mut dyn Below) -> Self {
+        let (tree, notices) = (UnpackTree::default(), Notices::default());
+        Self { tree, folder, spool, below, notices, buffer: vec![0; PIECE] }
+    }
+
     fn read_all(&mut self, mut archive: TarReader<Pieces>, limit: u64) -> Result<(), LayerError> {
         let mut entries = 0;
         while let Some(raw) = archive.next_entry()? {
@@ -164,9 +189,16 @@ impl Unpacking<'_> {
             if let Some(file) = &mut file {
                 file.write_all(&self.buffer[..count]).at_entry(&entry.path)?;
             }
+            if let Some(spool) = &mut self.spool {
+                spool.write(&self.buffer[..count])?;
+            }
             size += count as u64;
         }
-        entry.kind = EntryKind::File { size, digest: hasher.finalize().into() };
+        let digest = hasher.finalize().into();
+        entry.kind = EntryKind::File { size, digest };
+        if let Some(spool) = &mut self.spool {
+            spool.end(digest, size);
+        }
         if let Some(file) = file {
             set_file_metadata(&file, &entry, &mut self.notices)?;
         }

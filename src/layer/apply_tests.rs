@@ -1,7 +1,7 @@
 use super::*;
 use crate::layer::{
     folder::open_root,
-    test_archive::{Archive, Nothing, is_root, listing, overlay, skip_without_root, unpack},
+    test_archive::{Archive, is_root, listing, overlay, skip_without_root, unpack},
 };
 use std::{
     collections::BTreeMap,

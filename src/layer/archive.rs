@@ -4,46 +4,38 @@
 //! means a deletion there cannot be expressed in the layer that is made of them, and is refused.
 
 use super::{
-    Content, Entry, EntryKind, Item, LayerError, Layers, Notice, Toc, apply, decompress,
+    Content, Entry, EntryKind, Item, LayerError, Layers, Toc, apply, decompress,
     entry_path::join,
     error::At,
     files::Stream,
-    folder::open_file,
+    spool::{Spool, Spooled, SpooledContent},
     tar_reader::{ArchiveError, TarReader},
 };
-use crate::store::StageDir;
+use crate::{image::ContentDigest, store::StageDir};
 use std::{
-    fs::File,
     io::{self, Read},
-    os::fd::OwnedFd,
     sync::Arc,
 };
 
-/// An archive whose files lie in the store's `tmp/` for as long as this or one of its items lives.
+/// An archive whose contents lie in the store's `tmp/` for as long as this or one of its items lives.
 #[derive(Debug)]
 pub struct Unpacked {
     toc: Toc,
-    notices: Vec<Notice>,
-    stage: Arc<Stage>,
-}
-
-/// Where an archive is unpacked.
-#[derive(Debug)]
-struct Stage {
-    root: Arc<OwnedFd>,
-    folder: StageDir,
+    contents: Arc<Spooled>,
 }
 
 /// A regular file of an archive.
 #[derive(Debug)]
 struct UnpackedFile {
-    stage: Arc<Stage>,
-    path: Vec<u8>,
+    contents: Arc<Spooled>,
+    digest: ContentDigest,
+    size: u64,
 }
 
 impl Stream for UnpackedFile {
     fn open(&self) -> io::Result<Box<dyn Read + Send>> {
-        Ok(Box::new(open_file(&self.stage.root, &self.path)?))
+        let content = self.contents.open(&self.digest, self.size).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(content))
     }
 }
 
@@ -58,30 +50,23 @@ pub fn is_archive(input: impl Read + Send) -> bool {
 impl Layers {
     /// Unpacks an archive, compressed or not.
     pub fn unpack_archive(&self, archive: impl Read + Send) -> Result<Unpacked, LayerError> {
+        let mut spool = Spool::new(&self.store)?;
+        let toc = apply::read_into(&mut spool, archive, self.limits)?;
+        Ok(Unpacked { toc, contents: spool.finish()? })
+    }
+
+    /// Unpacks an archive, compressed or not, into a folder of its own.
+    pub fn unpack_archive_to_folder(&self, archive: impl Read + Send) -> Result<(Toc, StageDir), LayerError> {
         let (stage, target) = self.stage()?;
         let packed = apply::apply(archive, Some(&target), &mut self.below(&[]), self.limits)?;
-        Ok(Unpacked {
-            toc: packed.toc,
-            notices: packed.notices.into_vec(),
-            stage: Arc::new(Stage { root: target.root, folder: stage }),
-        })
+        Ok((packed.toc, stage))
     }
 }
 
 impl Unpacked {
-    /// Where its files lie, for as long as this lives.
-    pub fn path(&self) -> &std::path::Path {
-        self.stage.folder.path()
-    }
-
     /// What was in the archive; the folders on the way to its files are there too.
     pub fn toc(&self) -> &Toc {
         &self.toc
-    }
-
-    /// What could not be unpacked on this machine. Devices and owners are in the items nevertheless.
-    pub fn notices(&self) -> &[Notice] {
-        &self.notices
     }
 
     /// The archive's content inside of `folder` (in the spelling of [`Entry::path`]), ready to become part of a layer.
@@ -103,8 +88,8 @@ impl Unpacked {
                     *target = place(self.toc.get(target)?)?.path;
                     Ok(Item::new(placed))
                 }
-                EntryKind::File { .. } => {
-                    let file = UnpackedFile { stage: Arc::clone(&self.stage), path: entry.path.clone() };
+                &mut EntryKind::File { size, digest } => {
+                    let file = UnpackedFile { contents: Arc::clone(&self.contents), digest, size };
                     Ok(Item::file(placed, Content::Stream(Arc::new(file))))
                 }
                 EntryKind::Dir { opaque: false }
@@ -124,14 +109,19 @@ impl Unpacked {
             return Err(ArchiveError::Limit { limit, of: "bytes in a file that is read whole" }.into());
         }
         let mut bytes = Vec::new();
-        let file = open_file(&self.stage.root, path).at_entry(path)?;
-        file.take(limit).read_to_end(&mut bytes).at_entry(path)?;
+        self.open_file(path)?.read_to_end(&mut bytes).at_entry(path)?;
         Ok(Some(bytes))
     }
 
     /// Opens a regular file of the archive, by its path or that of a hard link.
-    pub fn open_file(&self, path: &[u8]) -> Result<File, LayerError> {
-        open_file(&self.stage.root, path).at_entry(path)
+    pub fn open_file(&self, path: &[u8]) -> Result<SpooledContent, LayerError> {
+        let mut kind = self.toc.get(path).map(|entry| &entry.kind);
+        if let Some(EntryKind::HardLink { target }) = kind {
+            kind = self.toc.get(target).map(|entry| &entry.kind);
+        }
+        let content =
+            if let Some(EntryKind::File { size, digest }) = kind { self.contents.open(digest, *size) } else { None };
+        content.ok_or(io::ErrorKind::NotFound).at_entry(path)
     }
 }
 

@@ -46,6 +46,7 @@ mod notice;
 mod ordered;
 mod pack;
 mod resolve;
+mod spool;
 mod stream;
 mod tar_reader;
 mod tar_writer;
@@ -69,6 +70,7 @@ pub use files::{Content, Form, Item, Stream};
 pub use folder::OverlayXattrs;
 pub use notice::{Notice, NoticeKind};
 pub use resolve::{LastLink, ResolveError, Resolved};
+pub use spool::SpooledContent;
 pub use stream::Limits;
 pub use tar_reader::ArchiveError;
 pub use toc::{Entry, EntryKind, Toc, TocError};
@@ -76,7 +78,7 @@ pub use view::{Hit, View};
 
 use crate::{
     image::{BlobDigest, DiffId},
-    store::{LayerRow, StageDir, Store},
+    store::{LayerBlob, LayerRow, StageDir, Store},
 };
 use error::At;
 use folder::{open_file, open_root};
@@ -108,6 +110,8 @@ struct Known {
     tocs: HashMap<DiffId, Arc<Toc>>,
     /// What pulled layers lie on in their image.
     lower: HashMap<DiffId, Arc<[DiffId]>>,
+    /// What layers are said to be as blobs that nobody has looked into yet.
+    claimed: HashMap<DiffId, LayerBlob>,
 }
 
 /// A layer that the store has now.
@@ -217,6 +221,27 @@ impl Layers {
             Some(index) => Ok(self.store.put_blob_index(blob, &index)?),
             None => Ok(()),
         }
+    }
+
+    /// Notes for the life of this process that somebody says `blob`, which is elsewhere, to be the layer `diff_id`.
+    pub fn claim(&self, diff_id: &DiffId, blob: LayerBlob) {
+        self.known().claimed.insert(*diff_id, blob);
+    }
+
+    /// What the layer is said to be as a blob.
+    pub fn claimed(&self, diff_id: &DiffId) -> Option<LayerBlob> {
+        self.known().claimed.get(diff_id).cloned()
+    }
+
+    /// Takes a blob that is in the store and is said to be the layer `diff_id`: only if its content is, it counts as one of
+    /// the layer's blobs from now on, and its contents are known.
+    pub fn accept(&self, diff_id: &DiffId, blob: &LayerBlob) -> Result<(), LayerError> {
+        let archive = self.store.open_blob(&blob.digest)?.ok_or(LayerError::Absent(*diff_id))?;
+        let packed = apply::apply(archive, None, &mut self.below(&[]), self.limits)?;
+        check_diff_id(diff_id, &packed)?;
+        let canonical = self.store.layer(diff_id)?.is_some_and(|layer| layer.canonical);
+        self.keep(packed, canonical)?;
+        self.pulled(diff_id, &[], &blob.digest, blob.size, &blob.media_type)
     }
 
     /// Whether the layer's contents can be told from what is here.

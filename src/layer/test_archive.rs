@@ -2,13 +2,13 @@
 
 use super::{
     LayerError,
-    apply::{Below, apply},
+    apply::{Nothing, apply},
     folder::{OverlayXattrs, open_root},
     pack::{Packed, Target},
     stream::Limits,
     toc::Entry,
 };
-use std::{fs, fs::File, path::Path};
+use std::{fs, path::Path};
 
 /// An archive being made.
 #[derive(Default)]
@@ -82,19 +82,6 @@ impl Archive {
     /// Everything so far, without an end.
     pub(super) fn cut(self) -> Vec<u8> {
         self.0
-    }
-}
-
-/// No layers below.
-pub(super) struct Nothing;
-
-impl Below for Nothing {
-    fn entry(&mut self, _: &[u8]) -> Result<Option<Entry>, LayerError> {
-        Ok(None)
-    }
-
-    fn file(&mut self, _: &[u8]) -> Result<Option<(Entry, File)>, LayerError> {
-        Ok(None)
     }
 }
 

@@ -28,10 +28,12 @@ mod python;
 
 pub use address::Address;
 pub use apt::AptError;
+pub(crate) use apt::Paragraph;
 pub use client::{Client, Options};
 pub use error::PackageError;
 pub use files::ContextFiles;
 pub use lock::{FILE_NAME as LOCK_FILE_NAME, Lock};
+pub(crate) use python::csv_fields;
 
 use crate::{
     image::BlobDigest,

@@ -1,10 +1,9 @@
 //! The Dockerfile, quoted in errors.
 
-use super::{BuildError, inputs::Unanswered};
-use crate::{exec::ExecError, git::GitError, http::HttpError, resolve::ResolveError};
+use super::BuildError;
+use crate::{exec::ExecError, git::GitError, http::HttpError};
 use flashbuild_frontend::{
-    diagnostic::{Diagnostic, Span, render_all},
-    dockerfile::Missing,
+    diagnostic::{Code, Diagnostic, Span, render_all},
     ignore::IgnoreRules,
 };
 use std::path::PathBuf;
@@ -21,18 +20,12 @@ pub(super) struct BuildFile {
 
 impl BuildFile {
     pub(super) fn refuse(&self, errors: &[Diagnostic]) -> BuildError {
-        BuildError::Dockerfile(render_all(errors, &self.name, &self.text, false))
+        BuildError::Dockerfile(self.show(errors))
     }
 
-    pub(super) fn unresolved(&self, missing: &Missing, error: &Unanswered) -> BuildError {
-        let rendered = missing.failed(&error.to_string()).render(&self.name, &self.text, false);
-        let is_environment = match error {
-            Unanswered::Image(ResolveError::Registry(error)) => error.is_environment(),
-            Unanswered::Image(ResolveError::Store(_)) => true,
-            Unanswered::Image(ResolveError::Image(_)) => false,
-            Unanswered::Deps(error) => error.is_environment(),
-        };
-        if is_environment { BuildError::Environment(rendered) } else { BuildError::Dockerfile(rendered) }
+    /// The errors with the lines that they are about.
+    pub(super) fn show(&self, errors: &[Diagnostic]) -> String {
+        render_all(errors, &self.name, &self.text, false)
     }
 
     /// What may be behind the failure of a step, as far as the file and its `.dockerignore` tell.
@@ -45,7 +38,7 @@ impl BuildFile {
     pub(super) fn failed(&self, error: &ExecError, span: Option<Span>) -> BuildError {
         let rendered = match span {
             Some(span) => {
-                let diagnostic = Diagnostic::error(error.to_string(), span);
+                let diagnostic = Diagnostic::error(Code::StepFailed, error.to_string(), span);
                 let hinted = match self.hint(error) {
                     Some(hint) => diagnostic.with_hint(hint),
                     None => diagnostic,
@@ -55,7 +48,7 @@ impl BuildFile {
             None => format!("error: {error}"),
         };
         match error {
-            ExecError::Store(_) | ExecError::Sandbox(_) | ExecError::NoEmulator { .. } => {
+            ExecError::Store(_) | ExecError::Cache(_) | ExecError::Sandbox(_) | ExecError::NoEmulator { .. } => {
                 BuildError::Environment(rendered)
             }
             ExecError::Http(

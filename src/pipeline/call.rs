@@ -72,13 +72,16 @@ pub async fn call(
     };
     match question {
         Question::Check => Ok(checked(&file, errors, &request.options, known, &source, format)),
-        Question::Outline | Question::Targets if !errors.is_empty() => Err(source.refuse(&errors)),
+        Question::Outline | Question::Targets if !errors.is_empty() => {
+            Err(source.refuse(&file.survey(&request.options, &Inputs::default(), errors)))
+        }
         Question::Targets => {
             let targets = Targets::of(&file);
             Ok(Answer::of(format, || targets.text(), || targets.json()))
         }
         Question::Outline => {
-            let outline = file.outline(&request.options, &known.map_err(|unknown| unknown.into_error(&source))?);
+            let known = known.map_err(|unknown| unknown.into_error(&file, &request.options, &source))?;
+            let outline = file.outline(&request.options, &known);
             let outline = outline.map_err(|errors| source.refuse(&errors))?;
             Ok(Answer::of(format, || outline.text(), || outline.json()))
         }
@@ -103,17 +106,20 @@ fn checked(
     source: &BuildFile,
     format: AnswerFormat,
 ) -> Answer {
-    let mut unknown = None;
-    let extent = match &known {
-        Ok(_) if !errors.is_empty() => Extent::Lines,
-        Ok(inputs) => Extent::Build(inputs),
-        Err(_) => Extent::File,
+    let (inputs, unknown) = match known {
+        Ok(inputs) => (inputs, None),
+        Err(unknown) => (Inputs::default(), Some(unknown)),
+    };
+    let extent = match &unknown {
+        None if !errors.is_empty() => Extent::Lines,
+        None => Extent::Build(&inputs),
+        Some(_) => Extent::File,
     };
     let Linted { warnings, errors: found, failure } = file.lint(options, extent);
     errors.extend(found);
-    if let Err(reason) = known {
-        errors.extend(reason.diagnostics());
-        unknown = Some(reason.into_error(source));
+    errors.extend(unknown.iter().flat_map(inputs::Unknown::diagnostics));
+    if !errors.is_empty() {
+        errors = file.survey(options, &inputs, errors);
     }
     errors.extend(failure);
     let mut answer = Answer::of(
@@ -125,7 +131,10 @@ fn checked(
         || check::json(&warnings, &errors, &source.name, &source.text),
     );
     answer.clean = warnings.is_empty() && errors.is_empty();
-    answer.error = unknown.or_else(|| (!errors.is_empty()).then(|| source.refuse(&errors)));
+    answer.error = match unknown {
+        Some(unknown) => Some(unknown.into_error(file, options, source)),
+        None => (!errors.is_empty()).then(|| source.refuse(&errors)),
+    };
     answer
 }
 

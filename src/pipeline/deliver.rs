@@ -142,6 +142,11 @@ impl Delivery<'_> {
                     true => tags.iter().map(|tag| pinned(tag, &bundle)).collect(),
                     false => Ok(tags.to_vec()),
                 };
+                for built in &self.image.images {
+                    let diff_ids: Vec<DiffId> = built.layers.iter().map(|(diff_id, _)| *diff_id).collect();
+                    let brought = self.sources.bring_for_push(self.layers, &diff_ids, tags, Some(step)).await;
+                    brought.map_err(|error| BuildError::Environment(error.to_string()))?;
+                }
                 // A layer that is not here is linked by the registry or, if that cannot be, pulled on the way.
                 export::push(self.client, self.store, &bundle, &pinned?, self.sent, moved).await?;
             }

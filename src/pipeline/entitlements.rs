@@ -4,7 +4,7 @@
 //! whatever else makes graphs one day.
 
 use flashbuild_frontend::{
-    diagnostic::Diagnostic,
+    diagnostic::{Code, Diagnostic},
     graph::{Graph, Network, Op, Security},
 };
 use std::{fmt, str::FromStr};
@@ -64,7 +64,8 @@ pub(super) fn check(graph: &Graph, allowed: &[Entitlement]) -> Result<(), Vec<Di
             asked.push((Entitlement::Device(Some(device.name.clone())), "a device of this machine"));
         }
         for (entitlement, what) in asked.into_iter().filter(|(asked, _)| !allowed.contains(asked)) {
-            let error = Diagnostic::error(format!("the step asks for {what}"), node.span.unwrap_or_default());
+            let message = format!("the step asks for {what}");
+            let error = Diagnostic::error(Code::NotAllowed, message, node.span.unwrap_or_default());
             errors.push(error.with_hint(format!("if you trust it with that, build with --allow {entitlement}")));
         }
     }

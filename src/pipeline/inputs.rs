@@ -11,7 +11,7 @@ use crate::{
 };
 use flashbuild_frontend::{
     diagnostic::Diagnostic,
-    dockerfile::{Dockerfile, Inputs, Missing},
+    dockerfile::{Dockerfile, Inputs, Missing, Options},
     package::{DepsPlan, DepsRequest},
 };
 use std::collections::BTreeMap;
@@ -39,8 +39,8 @@ pub(super) enum Unanswered {
 pub(super) enum Unknown {
     /// Names in the file are wrong.
     File(Vec<Diagnostic>),
-    /// An image or packages cannot be looked at.
-    Input(Box<(Missing, Unanswered)>),
+    /// Images or packages cannot be looked at.
+    Inputs(Vec<(Missing, Unanswered)>),
 }
 
 impl Unknown {
@@ -48,14 +48,32 @@ impl Unknown {
     pub(super) fn diagnostics(&self) -> Vec<Diagnostic> {
         match self {
             Self::File(errors) => errors.clone(),
-            Self::Input(input) => vec![input.0.failed(&input.1.to_string())],
+            Self::Inputs(inputs) => inputs.iter().map(|(missing, why)| missing.failed(&why.to_string())).collect(),
         }
     }
 
-    pub(super) fn into_error(self, source: &BuildFile) -> BuildError {
+    /// The error of a build of the file, with all else that is wrong in it.
+    pub(super) fn into_error(self, dockerfile: &Dockerfile, options: &Options, source: &BuildFile) -> BuildError {
+        let found = self.diagnostics();
+        let count = found.len();
+        let errors = dockerfile.survey(options, &Inputs::default(), found);
         match self {
-            Self::File(errors) => source.refuse(&errors),
-            Self::Input(input) => source.unresolved(&input.0, &input.1),
+            // Where the file itself is right, it is the fault of what is around it.
+            Self::Inputs(inputs) if errors.len() == count && inputs.iter().all(|(_, why)| why.is_environment()) => {
+                BuildError::Environment(source.show(&errors))
+            }
+            Self::File(_) | Self::Inputs(_) => source.refuse(&errors),
+        }
+    }
+}
+
+impl Unanswered {
+    fn is_environment(&self) -> bool {
+        match self {
+            Self::Image(ResolveError::Registry(error)) => error.is_environment(),
+            Self::Image(ResolveError::Store(_)) => true,
+            Self::Image(ResolveError::Image(_)) => false,
+            Self::Deps(error) => error.is_environment(),
         }
     }
 }
@@ -88,9 +106,10 @@ pub(super) async fn resolve(
             }
             (missing, answer)
         });
+        let mut unanswered = Vec::new();
         for (missing, answer) in futures_util::future::join_all(ask).await {
             match (missing, answer) {
-                (missing, Err(error)) => return Err(Unknown::Input(Box::new((missing, error)))),
+                (missing, Err(error)) => unanswered.push((missing, error)),
                 (Missing::ImageConfig { reference, platform, .. }, Ok(Answer::Image(pinned))) => {
                     images.insert(pinned.image.digest.clone(), pinned.source);
                     inputs.insert(&reference, &platform, pinned.image);
@@ -105,6 +124,9 @@ pub(super) async fn resolve(
                     unreachable!("each question has its own kind of answer")
                 }
             }
+        }
+        if !unanswered.is_empty() {
+            return Err(Unknown::Inputs(unanswered));
         }
     }
 }

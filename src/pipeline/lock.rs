@@ -22,6 +22,6 @@ pub async fn lock(
     let packages = packages(store, client, &request, &prepared, Arc::clone(&lock))?;
     inputs::resolve(store, client, Some(&packages), &request, &prepared.layouts, &dockerfile, events)
         .await
-        .map_err(|unknown| unknown.into_error(&source))?;
+        .map_err(|unknown| unknown.into_error(&dockerfile, &request.options, &source))?;
     Ok(lock.write()?)
 }

@@ -1,9 +1,12 @@
 //! The story of a build: parse, resolve, lower, solve, assemble, export.
 
 mod ahead;
+mod analyze;
 mod begin;
 mod build_file;
+mod caches;
 mod call;
+mod container;
 mod deliver;
 mod entitlements;
 mod error;
@@ -15,7 +18,10 @@ mod open;
 mod outcome;
 mod request;
 
+pub use analyze::analyze;
+pub use caches::{CacheExport, CacheTo};
 pub use call::{Answer, AnswerFormat, Question, call};
+pub use container::{Container, ContainerOptions, Trial, TrialEnd};
 pub use deliver::{Dest, Destination, Target};
 pub use entitlements::Entitlement;
 pub use error::BuildError;
@@ -36,11 +42,14 @@ use crate::{
     solver::{self, Solved, event::Events},
     store::Store,
 };
+use ahead::PushAhead;
 use begin::{Begun, begin};
+use build_file::BuildFile;
+use caches::Caches;
 use deliver::Delivery;
 use flashbuild_frontend::{
     config::{History, ImageConfig},
-    dockerfile::{Dockerfile, HISTORY_COMMENT},
+    dockerfile::{Dockerfile, HISTORY_COMMENT, Inputs},
     graph::Output,
 };
 use std::sync::{Arc, Mutex};
@@ -70,18 +79,20 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
     let (inputs, images) =
         inputs::resolve(store, client, Some(&packages), &request, &prepared.layouts, &dockerfile, events)
             .await
-            .map_err(|unknown| unknown.into_error(&source))?;
+            .map_err(|unknown| unknown.into_error(&dockerfile, &request.options, &source))?;
     let graph = Arc::new(dockerfile.lower(&request.options, &inputs).map_err(|errors| source.refuse(&errors))?);
     entitlements::check(&graph, &request.allow).map_err(|errors| source.refuse(&errors))?;
     call::warn(&dockerfile, &request.options, &inputs, &source, events)?;
 
+    let imported = Arc::new(caches::import(&request.cache_from, store, client, &layers, events).await);
     let proxies = request.options.proxy_variables();
     let (settled, route) = ahead::route(&graph, &request.outputs, &request.tags);
     let exec = Arc::new(Exec {
         graph: Arc::clone(&graph),
         layers: layers.clone(),
         store: store.clone(),
-        sources: Sources::new(client.clone(), images, &layers).map_err(|error| source.failed(&error, None))?,
+        sources: Sources::new(client.clone(), images, &layers, imported)
+            .map_err(|error| source.failed(&error, None))?,
         web,
         downloads: Mutex::default(),
         commits: Mutex::default(),
@@ -97,19 +108,43 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
         grants: std::mem::take(&mut request.grants),
         single_id: request.single_id,
         listed: Mutex::default(),
+        selected: Mutex::default(),
         settled,
     });
-    let ahead = route.map(|route| route.start(client, &exec, events));
-    let solved = solver::solve(&graph, &exec, events, request.jobs, request.no_cache).await;
-    let Solved { roots, steps } = solved.map_err(|failed| {
+    let mut ahead = route.map(|route| route.start(client, &exec, events));
+    // What a cache promised and did not keep is left out of the next attempt: the step runs.
+    loop {
+        let refused = exec.sources.imported().refused();
+        match attempt(store, client, &request, &exec, &source, &mut ahead, events).await {
+            Err(_) if exec.sources.imported().refused() > refused => {}
+            built => return built,
+        }
+    }
+}
+
+/// Solves, assembles and delivers.
+async fn attempt(
+    store: &Store,
+    client: &Client,
+    request: &Request,
+    exec: &Arc<Exec>,
+    source: &BuildFile,
+    ahead: &mut Option<PushAhead>,
+    events: &Events,
+) -> Result<Built, BuildError> {
+    let (graph, layers) = (&exec.graph, &exec.layers);
+    let project = source.folder.join(&source.name).display().to_string();
+    let options = solver::Options { jobs: request.jobs, project, explains: request.explains };
+    let solved = solver::solve(graph, exec, events, &options).await;
+    let Solved { roots, steps, keys } = solved.map_err(|failed| {
         let span = failed.node.and_then(|node| graph.node(node).span);
         source.failed(&failed.error, span)
     })?;
     if let Some(cost) = exec.emulated.summary() {
         events.notice(cost);
     }
-    let steps = outcome::report(&graph, &steps, &exec.emulated);
-    let sent = match ahead {
+    let steps = outcome::report(graph, &steps, &exec.emulated);
+    let sent = match ahead.take() {
         Some(ahead) => ahead.finish().await,
         None => Sent::default(),
     };
@@ -124,19 +159,31 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
     // A name in the local store is a promise that all of the image is here, or where it was pushed to.
     if forces || !request.tags.is_empty() && !pushes {
         for root in &roots {
-            let brought = exec.sources.bring(&layers, root.layers(), Need::Blobs, Some(&step)).await;
+            let brought = exec.sources.bring(layers, root.layers(), Need::Blobs, Some(&step)).await;
             brought.map_err(|error| source.failed(&error, None))?;
         }
     }
+    let compressions: Vec<_> =
+        outputs.iter().map(|output| output.image.compression).chain([first.compression]).collect();
+    for root in &roots {
+        let brought = exec.sources.bring_to_compress(layers, root.layers(), &compressions, Some(&step)).await;
+        brought.map_err(|error| source.failed(&error, None))?;
+    }
+    let caches = Caches { exec, client, events, exports: &request.cache_to };
+    let used = caches.used(&keys).map_err(|error| source.failed(&error, None))?;
     let images: Vec<_> = graph
         .outputs
         .iter()
         .zip(&roots)
-        .map(|(output, root)| (output.platform.clone(), config(output, graph.epoch), root.layers().to_vec()))
+        .map(|(output, root)| {
+            let mut config = config(output, graph.epoch);
+            caches.inline(&mut config, root.layers(), &used);
+            (output.platform.clone(), config, root.layers().to_vec())
+        })
         .collect();
     let assemble = |options: &ImageOptions| {
         let is_base = |diff_id: &DiffId| exec.sources.has(diff_id);
-        tokio::task::block_in_place(|| export::assemble(&layers, images.clone(), options, is_base))
+        tokio::task::block_in_place(|| export::assemble(layers, images.clone(), options, is_base))
     };
     let image = assemble(&first)?;
     let names: Vec<String> = request.tags.iter().map(ToString::to_string).collect();
@@ -145,9 +192,11 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
     for output in outputs {
         let other = if output.image == first { None } else { Some(assemble(&output.image)?) };
         let image = other.as_ref().unwrap_or(&image);
-        let delivery = Delivery { store, client, layers: &layers, sources: &exec.sources, image, sent: &sent };
+        let delivery = Delivery { store, client, layers, sources: &exec.sources, image, sent: &sent };
         delivery.to(output, &request.tags, events).await?;
     }
+    caches.export(&used).await?;
+    exec.keep_imported().map_err(|error| source.failed(&error, None))?;
     Ok(Built { image, steps })
 }
 
@@ -159,19 +208,26 @@ async fn read(
 ) -> Result<(Begun, Dockerfile), BuildError> {
     let step = events.step("load build definition");
     let begun = begin(store, client, request, events).await?;
-    let dockerfile = Dockerfile::parse(&begun.source.text).map_err(|errors| begun.source.refuse(&errors))?;
+    let (dockerfile, errors) = Dockerfile::read(&begun.source.text);
+    if !errors.is_empty() {
+        return Err(begun.source.refuse(&dockerfile.survey(&request.options, &Inputs::default(), errors)));
+    }
     step.ran();
     Ok((begun, dockerfile))
 }
 
 fn packages(
     store: &Store,
-    client: &Client,
+    registries: &Client,
     request: &Request,
     prepared: &Prepared,
     lock: Arc<Lock>,
 ) -> Result<Packages, BuildError> {
-    let options = packages::Options { offline: client.is_offline(), ..packages::Options::default() };
+    let options = packages::Options {
+        ca_certificates: registries.ca_certificates().to_vec(),
+        offline: registries.is_offline(),
+        ..packages::Options::default()
+    };
     let client = packages::Client::new(&options)?;
     let files = ContextFiles::new(&prepared.folders[Prepared::MAIN].path);
     Ok(Packages::new(store.clone(), client, files, lock, request.pull))

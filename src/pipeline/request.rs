@@ -1,7 +1,8 @@
 //! What was asked for.
 
-use super::{Destination, Entitlement};
+use super::{CacheExport, Destination, Entitlement};
 use crate::{
+    cache::Place,
     context::Given,
     exec::{Grants, StepOptions},
     export::ImageOptions,
@@ -25,8 +26,12 @@ pub struct Request {
     pub steps: StepOptions,
     /// How many processes may run at once.
     pub jobs: usize,
-    /// Whether records are not looked up.
-    pub no_cache: bool,
+    /// Whether people are told of every step why it ran.
+    pub explains: bool,
+    /// Caches to look into.
+    pub cache_from: Vec<Place>,
+    /// Caches to write.
+    pub cache_to: Vec<CacheExport>,
     /// Whether names are always asked of their registry.
     pub pull: bool,
     /// What steps may do to this machine.

@@ -106,6 +106,7 @@ impl View for Plain {
             EventKind::Started { step, .. }
             | EventKind::Output { step, .. }
             | EventKind::Transfer { step, .. }
+            | EventKind::Explained { step, .. }
             | EventKind::Finished { step, .. } => Some(*step),
             EventKind::Notice { step, .. } => *step,
             EventKind::Warning { .. } => None,
@@ -118,8 +119,8 @@ impl View for Plain {
         }
         match &event.kind {
             EventKind::Started { step, .. } => self.turns.begin(*step, event.at),
-            // Warnings are told at the end, where people look.
-            EventKind::Output { .. } | EventKind::Warning { .. } => {}
+            // Warnings are told at the end, where people look; reasons in notices.
+            EventKind::Output { .. } | EventKind::Explained { .. } | EventKind::Warning { .. } => {}
             EventKind::Transfer { step, item, .. } => {
                 if let Some(transfer) = board.step(*step).and_then(|step| step.transfers.get(item)) {
                     self.transferred(*step, event.at, item, *transfer);

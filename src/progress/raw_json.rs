@@ -6,7 +6,7 @@
 //! | field | in | type | meaning |
 //! |---|---|---|---|
 //! | `t` | all | number | seconds since the first event |
-//! | `event` | all | string | `started`, `output`, `transfer`, `finished`, `notice`, `warning` |
+//! | `event` | all | string | `started`, `output`, `transfer`, `explained`, `finished`, `notice`, `warning` |
 //! | `step` | all but some `notice` and `warning` | number | the step, from 1 in the order of starting |
 //! | `name` | `started`, `finished` | string | what the step is called, as is |
 //! | `key` | `started`, `finished` | string | definition key of the vertex; absent if the step is no vertex |
@@ -16,6 +16,7 @@
 //! | `item` | `transfer` | string | what moves |
 //! | `done` | `transfer` | number | bytes so far |
 //! | `total` | `transfer` | number | bytes in all; absent if unknown |
+//! | `reasons` | `explained` | array | why the step runs: objects whose `reason` tells their fields ([`Reason`]) |
 //! | `outcome` | `finished` | string | `ran`, `cached`, `cancelled`, `failed` |
 //! | `hit` | `finished`, if `cached` | string | `definition`, `content` |
 //! | `error` | `finished`, if `failed` | string | what went wrong, as is |
@@ -28,7 +29,10 @@
 
 use super::board::Board;
 use super::{OutputLine, Screen, View, clean};
-use crate::solver::event::{Event, EventKind, Hit, Outcome, StepId, Stream};
+use crate::solver::{
+    Reason,
+    event::{Event, EventKind, Hit, Outcome, StepId, Stream},
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -83,6 +87,10 @@ enum Body<'a> {
         done: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
         total: Option<u64>,
+    },
+    Explained {
+        step: u32,
+        reasons: &'a [Reason],
     },
     Finished {
         step: u32,
@@ -164,6 +172,7 @@ fn body<'a>(event: &'a Event, steps: &'a HashMap<StepId, Named>, board: &Board) 
         EventKind::Transfer { step, item, done, total } => {
             Body::Transfer { step: step.0, item, done: *done, total: *total }
         }
+        EventKind::Explained { step, why } => Body::Explained { step: step.0, reasons: &why.reasons },
         EventKind::Finished { step, outcome } => Body::Finished {
             step: step.0,
             named: steps.get(step),

@@ -83,6 +83,8 @@ impl View for Tty {
             EventKind::Started { .. }
             | EventKind::Output { .. }
             | EventKind::Transfer { .. }
+            // Told in notices.
+            | EventKind::Explained { .. }
             // Told at the end, where people look.
             | EventKind::Warning { .. } => {}
             EventKind::Finished { step, outcome } => {

@@ -2,18 +2,21 @@
 
 use super::binfmt;
 use super::control_group;
+use super::descriptor;
 use super::failure::{Doing, Failure};
 use super::init::{self, Init};
 use super::outbound;
-use super::protocol::{self, Message};
+use super::protocol::{self, Message, Order};
+use super::signal_delivery::{Delivered, Target};
 use super::spec::{Network, Spec, Status, Usage};
 use nix::sched::CloneFlags;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid};
+use nix::unistd::ForkResult;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{PidfdFlags, Signal};
 use std::fs::File;
+use std::io::BufReader;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -37,8 +40,10 @@ pub fn run_helper_if_asked() {
 /// The whole life of the helper. An error means that the caller cannot be spoken to: there is nobody to tell.
 fn help() -> std::io::Result<()> {
     let caller = UnixStream::from(take_stdin()?);
-    let spec: Spec = protocol::read_one(&caller)?;
-    let outcome = start(spec, &caller).and_then(|(child, process)| supervise(&caller, child, &process));
+    let input = descriptor::receive(&caller)?;
+    let mut orders = BufReader::new(&caller);
+    let spec: Spec = protocol::read_next(&mut orders)?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let outcome = start(spec, input, &caller).and_then(|target| supervise(&mut orders, &target));
     match outcome {
         Ok((status, usage)) => protocol::write(&caller, &Message::Exited { status, usage }),
         Err(failure) => protocol::write(&caller, &Message::Failed(failure)),
@@ -53,7 +58,7 @@ pub(super) fn take_stdin() -> std::io::Result<OwnedFd> {
 }
 
 /// Starts process 1 in new namespaces.
-fn start(spec: Spec, caller: &UnixStream) -> Result<(Pid, OwnedFd), Failure> {
+fn start(spec: Spec, input: Option<OwnedFd>, caller: &UnixStream) -> Result<Target, Failure> {
     let namespaces = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWIPC
@@ -64,6 +69,7 @@ fn start(spec: Spec, caller: &UnixStream) -> Result<(Pid, OwnedFd), Failure> {
         };
     // Opened here, because a process may not leave the control groups of its namespace.
     let group = spec.limits.group.as_deref().map(control_group::open).transpose()?;
+    let processes = Target::processes_of_host()?;
     nix::sched::unshare(namespaces)
         .doing(|| "enter new namespaces".to_owned())
         .map_err(|failure| failure.hint("needs root, or a kernel that lets an ordinary user make namespaces"))?;
@@ -83,7 +89,7 @@ fn start(spec: Spec, caller: &UnixStream) -> Result<(Pid, OwnedFd), Failure> {
     match fork {
         ForkResult::Child => {
             drop(for_helper);
-            let init = Init { spec, messages: message_socket, group, user_namespace: for_init };
+            let init = Init { spec, messages: message_socket, input, group, user_namespace: for_init };
             std::process::exit(init::main(init));
         }
         ForkResult::Parent { child } => {
@@ -94,22 +100,41 @@ fn start(spec: Spec, caller: &UnixStream) -> Result<(Pid, OwnedFd), Failure> {
             if let Some(handshake) = for_helper {
                 handshake.map_ids(child)?;
             }
-            Ok((child, process))
+            Ok(Target { child, process, processes })
         }
     }
 }
 
 /// Waits for the end of process 1, and brings it about when the caller is gone.
-fn supervise(caller: &UnixStream, child: Pid, process: &OwnedFd) -> Result<(Status, Usage), Failure> {
-    let mut watched = [PollFd::new(process, PollFlags::IN), PollFd::new(caller, PollFlags::IN)];
-    rustix::io::retry_on_intr(|| rustix::event::poll(&mut watched, None))
-        .doing(|| "wait for the process of the sandbox".to_owned())?;
-    if watched[0].revents().is_empty() {
-        // The caller says nothing after the specification, so what has come from it is its end.
-        // A failure means that the process has just ended by itself.
-        let _ = rustix::process::pidfd_send_signal(process, Signal::KILL);
+fn supervise(orders: &mut BufReader<&UnixStream>, target: &Target) -> Result<(Status, Usage), Failure> {
+    let mut ended_by = None;
+    while ended_by.is_none() {
+        if orders.buffer().is_empty() {
+            let mut watched =
+                [PollFd::new(&target.process, PollFlags::IN), PollFd::new(orders.get_ref(), PollFlags::IN)];
+            rustix::io::retry_on_intr(|| rustix::event::poll(&mut watched, None))
+                .doing(|| "wait for the process of the sandbox".to_owned())?;
+            if !watched[0].revents().is_empty() {
+                break;
+            }
+        }
+        match protocol::read_next(orders) {
+            Ok(Some(Order::Signal(number))) => {
+                if target.deliver(number) == Delivered::Ended {
+                    ended_by = Some(number);
+                }
+            }
+            Ok(None) | Err(_) => {
+                // A failure means that the process has just ended by itself.
+                let _ = rustix::process::pidfd_send_signal(&target.process, Signal::KILL);
+                break;
+            }
+        }
     }
-    let status = match waitpid(child, None).doing(|| "wait for the process of the sandbox".to_owned())? {
+    let status = match waitpid(target.child, None).doing(|| "wait for the process of the sandbox".to_owned())? {
+        WaitStatus::Signaled(_, nix::sys::signal::Signal::SIGKILL, _) if ended_by.is_some() => {
+            Status::Signal(ended_by.unwrap_or_default())
+        }
         WaitStatus::Exited(_, code) => Status::Code(code),
         WaitStatus::Signaled(_, signal, _) => Status::Signal(signal as i32),
         // Never asked for.

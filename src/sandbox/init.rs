@@ -10,7 +10,8 @@
 //! 6. Name the host; turn on the loopback interface of a network namespace of our own.
 //! 7. With an emulator: enter a user namespace with the same ids and register it there.
 //! 8. Enter the working directory, resolved inside the root (CVE-2024-21626).
-//! 9. Leave the session key ring; give the output to the user; mark every descriptor above 2 to be closed.
+//! 9. Leave the session key ring; connect input and output, or a terminal of our own; mark every descriptor above 2 to
+//!    be closed.
 //! 10. Set the limits of each process; give up new privileges if asked to; filter system calls, which without
 //!     `no_new_privs` takes the capabilities that the next step drops.
 //! 11. Drop capabilities and become the user.
@@ -31,7 +32,8 @@ use super::program::{self, NotExecuted};
 use super::protocol::{self, Message};
 use super::seccomp;
 use super::shown::{self, Hidden};
-use super::spec::{Network, Security, Spec, User};
+use super::spec::{Input, Network, Security, Spec, User};
+use super::terminal;
 use super::tree::Tree;
 use super::ulimit;
 use nix::libc;
@@ -41,7 +43,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use rustix::process::Signal;
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +53,8 @@ pub(super) struct Init {
     pub(super) spec: Spec,
     /// Where to say how it goes.
     pub(super) messages: UnixStream,
+    /// What the program reads, or where its terminal goes.
+    pub(super) input: Option<OwnedFd>,
     /// The list of processes of the control group that it is to belong to.
     pub(super) group: Option<File>,
     /// For asking the helper to map the ids of a user namespace; present if there is an emulator.
@@ -59,8 +63,8 @@ pub(super) struct Init {
 
 /// Runs the step in the place of this process. Returns only with the exit code of a failure, which has been reported.
 pub(super) fn main(init: Init) -> i32 {
-    let Init { spec, messages, group, user_namespace } = init;
-    let (message, code) = match set_up(&spec, group, user_namespace) {
+    let Init { spec, messages, input, group, user_namespace } = init;
+    let (message, code) = match set_up(&spec, input, group, user_namespace) {
         Err(failure) => (Message::Failed(failure), 1),
         Ok(stubs) => {
             if protocol::write(&messages, &Message::Started { stubs }).is_err() {
@@ -79,7 +83,12 @@ pub(super) fn main(init: Init) -> i32 {
     code
 }
 
-fn set_up(spec: &Spec, group: Option<File>, user_namespace: Option<Request>) -> Result<Vec<PathBuf>, Failure> {
+fn set_up(
+    spec: &Spec,
+    input: Option<OwnedFd>,
+    group: Option<File>,
+    user_namespace: Option<Request>,
+) -> Result<Vec<PathBuf>, Failure> {
     die_with_parent()?;
     rustix::process::setsid().doing(|| "start a session".to_owned())?;
     if let Some(group) = group {
@@ -101,7 +110,7 @@ fn set_up(spec: &Spec, group: Option<File>, user_namespace: Option<Request>) -> 
     }
     shown::show_etc(spec, &mut tree, &mut hidden)?;
     if spec.runtime.is_some() {
-        return set_up_for_runtime(spec, tree, hidden);
+        return set_up_for_runtime(spec, input, tree, hidden);
     }
     kernel_views::mount_proc(spec.hardening.security, &mut tree, &mut hidden)?;
     kernel_views::mount_sys(spec.hardening.security, &mut tree, &mut hidden)?;
@@ -131,7 +140,7 @@ fn set_up(spec: &Spec, group: Option<File>, user_namespace: Option<Request>) -> 
     rustix::process::fchdir(cwd).doing(|| format!("enter {}", spec.cwd.display()))?;
 
     leave_key_ring();
-    give_output_to(&spec.user);
+    connect(spec, input)?;
     close_on_execute()?;
     ulimit::set(&spec.limits.ulimits)?;
     if spec.hardening.no_new_privileges {
@@ -150,7 +159,12 @@ fn set_up(spec: &Spec, group: Option<File>, user_namespace: Option<Request>) -> 
 }
 
 /// The rest of the way where an OCI runtime goes on: it makes the file systems of the kernel and the process.
-fn set_up_for_runtime(spec: &Spec, mut tree: Tree, mut hidden: Hidden) -> Result<Vec<PathBuf>, Failure> {
+fn set_up_for_runtime(
+    spec: &Spec,
+    input: Option<OwnedFd>,
+    mut tree: Tree,
+    mut hidden: Hidden,
+) -> Result<Vec<PathBuf>, Failure> {
     for name in ["proc", "sys", "dev"] {
         tree.kernel_folder(name)?;
     }
@@ -173,7 +187,7 @@ fn set_up_for_runtime(spec: &Spec, mut tree: Tree, mut hidden: Hidden) -> Result
         network::loopback_up()?;
     }
     leave_key_ring();
-    give_output_to(&spec.user);
+    connect(spec, input)?;
     close_on_execute()?;
     reset_signals();
     rustix::process::umask(Mode::from_raw_mode(0o022));
@@ -215,9 +229,24 @@ fn leave_key_ring() {
     // Where there are no key rings, or a container forbids the call, there is nothing to read either.
 }
 
-/// Lets a user who is not root open `/dev/stdout`, which is a pipe that the caller made.
-fn give_output_to(user: &User) {
-    for output in [std::io::stdout().as_fd(), std::io::stderr().as_fd()] {
+/// Connects the program to what it reads and writes.
+fn connect(spec: &Spec, input: Option<OwnedFd>) -> Result<(), Failure> {
+    match (spec.input, input) {
+        (Input::Terminal(size), Some(console)) => return terminal::take(console, size, &spec.user),
+        (Input::Given, Some(input)) => {
+            nix::unistd::dup2_stdin(&input).doing(|| "connect a process to what it reads".to_owned())?;
+            give_to(&spec.user, &[input.as_fd()]);
+        }
+        // The empty one is of the host, and stays its own.
+        (Input::Nothing | Input::Given | Input::Terminal(_), _) => {}
+    }
+    give_to(&spec.user, &[std::io::stdout().as_fd(), std::io::stderr().as_fd()]);
+    Ok(())
+}
+
+/// Lets a user who is not root open `/dev/stdout` and the like, which are pipes that the caller made.
+fn give_to(user: &User, pipes: &[BorrowedFd<'_>]) {
+    for output in pipes {
         // An id without a mapping is reported where it is taken on; a pipe can be written to without being opened.
         let _ = nix::unistd::fchown(output, Some(Uid::from_raw(user.uid)), Some(Gid::from_raw(user.gid)));
     }

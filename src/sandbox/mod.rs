@@ -55,11 +55,12 @@
 //!
 //! # What it takes
 //!
-//! Linux 5.12; 6.7 for emulators. Absent on purpose: pseudo-terminals, and everything that knows of images.
+//! Linux 5.12; 6.7 for emulators. Absent on purpose: everything that knows of images.
 
 mod binfmt;
 mod capabilities;
 mod control_group;
+mod descriptor;
 mod devices;
 mod elf;
 mod emulation;
@@ -80,7 +81,9 @@ mod protocol;
 mod run;
 mod seccomp;
 mod shown;
+mod signal_delivery;
 mod spec;
+mod terminal;
 mod tree;
 mod ulimit;
 mod user_namespace;
@@ -97,10 +100,11 @@ pub use limits::Limits;
 pub use mount::{Appended, FileSource, FolderSource, MountSource, Sensitive, StepMount, TreeSource};
 pub use outbound::{Lease, OutboundNetworks};
 pub use overlay::is_initial_user_namespace;
-pub use run::run;
+pub use run::{Connection, run, run_connected};
 pub use spec::{
-    Exit, Hardening, HostEntry, HostEntryError, Network, OutboundNamespace, SandboxError, Security, ShownFile, Spec,
-    Status, Stream, Usage, User,
+    Exit, Hardening, HostEntry, HostEntryError, Input, Network, OutboundNamespace, SandboxError, Security, ShownFile,
+    Spec, Status, Stream, TerminalSize, Usage, User,
 };
+pub use terminal::{receive_terminal, resize_terminal};
 pub use ulimit::{Resource, Ulimit, UlimitError};
 pub use user_namespace::{Privilege, enter_user_namespace};

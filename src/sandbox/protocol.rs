@@ -1,6 +1,7 @@
 //! What the two sides of a sandbox say to each other: lines of JSON on one socket.
 //!
-//! The caller says a [`Spec`](super::Spec) and then nothing more; that it closes its end means that it is gone.
+//! The caller sends a byte, which may carry a descriptor (`descriptor.rs`), says a [`Spec`](super::Spec), and then any
+//! number of [`Order`]s; that it closes its end means that it is gone.
 //! The helper says at most one [`Message::Started`], then at most one reason why there is no program running, and last
 //! [`Message::Exited`] for whatever ran as process 1.
 
@@ -9,6 +10,13 @@ use super::spec::{Status, Usage};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
+
+/// What the caller says while the sandbox runs.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) enum Order {
+    /// Send a signal to process 1, by its number.
+    Signal(i32),
+}
 
 /// What the helper says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -50,7 +58,12 @@ pub(super) fn write(mut to: impl Write, value: &impl Serialize) -> io::Result<()
 
 /// Hears one thing from a side that says no second one before it is answered.
 pub(super) fn read_one<T: DeserializeOwned>(from: impl Read) -> io::Result<T> {
+    read_next(&mut BufReader::new(from))?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+/// Hears the next thing; `None` if the other side is gone.
+pub(super) fn read_next<T: DeserializeOwned>(from: &mut impl BufRead) -> io::Result<Option<T>> {
     let mut line = Vec::new();
-    BufReader::new(from).read_until(b'\n', &mut line)?;
-    Ok(serde_json::from_slice(&line)?)
+    from.read_until(b'\n', &mut line)?;
+    if line.is_empty() { Ok(None) } else { Ok(Some(serde_json::from_slice(&line)?)) }
 }

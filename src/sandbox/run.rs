@@ -1,18 +1,22 @@
 //! The caller's side: starts a helper, passes output on, and collects what it reports.
 
+use super::descriptor;
 use super::failure::Failure;
 use super::helper;
 use super::mounts::{Mount, READ_ONLY};
-use super::protocol::{self, Message};
-use super::spec::{Exit, SandboxError, Spec, Status, Stream, Usage};
+use super::protocol::{self, Message, Order};
+use super::spec::{Exit, Input, SandboxError, Spec, Status, Stream, Usage};
+use nix::sys::signal::Signal;
+use std::convert::Infallible;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::OnceLock;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 /// As much as a pipe holds.
 const OUTPUT_CHUNK: usize = 64 << 10;
@@ -29,12 +33,34 @@ pub async fn run(
     output: impl FnMut(Stream, &[u8]),
     cancel: impl Future<Output = ()>,
 ) -> Result<Exit, SandboxError> {
-    check(spec)?;
+    run_connected(spec, Connection::default(), output, cancel).await
+}
+
+/// What a process is connected to besides who hears its output.
+#[derive(Debug, Default)]
+pub struct Connection {
+    /// What it reads, unless [`Spec::input`] is [`Input::Nothing`].
+    pub input: Option<OwnedFd>,
+    /// Signals for it, as they come.
+    ///
+    /// The kernel keeps from process 1 of a namespace every signal that it has no handler for. What would have ended
+    /// any other process ends this one too: the sandbox sees to it.
+    pub signals: Option<UnboundedReceiver<Signal>>,
+}
+
+/// [`run`], with something to read and signals to hear.
+pub async fn run_connected(
+    spec: &Spec,
+    connection: Connection,
+    output: impl FnMut(Stream, &[u8]),
+    cancel: impl Future<Output = ()>,
+) -> Result<Exit, SandboxError> {
+    check(spec, &connection)?;
     let (mut helper, socket) = start_helper()?;
     let finished = tokio::select! {
         biased;
         () = cancel => None,
-        outcome = attend(&mut helper, socket, spec, output) => Some(outcome?),
+        outcome = attend(&mut helper, socket, spec, connection, output) => Some(outcome?),
     };
     // Whichever it was, the socket is closed by now, and the helper ends.
     let status = helper.wait().await?;
@@ -42,7 +68,14 @@ pub async fn run(
     report.conclude(status)
 }
 
-fn check(spec: &Spec) -> Result<(), SandboxError> {
+fn check(spec: &Spec, connection: &Connection) -> Result<(), SandboxError> {
+    if (spec.input == Input::Nothing) != connection.input.is_none() {
+        return Err(SandboxError::Spec("what a process reads is announced and not there, or the reverse".to_owned()));
+    }
+    if let (Some(runtime), Input::Terminal(_)) = (&spec.runtime, spec.input) {
+        let message = format!("{} is given no terminal: do without one, or without --oci-runtime", runtime.display());
+        return Err(SandboxError::Spec(message));
+    }
     if spec.lowers.len() > Spec::MAX_LOWERS {
         let message =
             format!("a tree of {} layers cannot be run on: overlayfs takes {}", spec.lowers.len(), Spec::MAX_LOWERS);
@@ -59,7 +92,7 @@ fn check(spec: &Spec) -> Result<(), SandboxError> {
     Ok(())
 }
 
-fn start_helper() -> Result<(Child, UnixStream), SandboxError> {
+fn start_helper() -> Result<(Child, std::os::unix::net::UnixStream), SandboxError> {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let helper = Command::new(own_program().map_err(SandboxError::Setup)?)
@@ -73,7 +106,7 @@ fn start_helper() -> Result<(Child, UnixStream), SandboxError> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
-    Ok((helper, UnixStream::from_std(ours)?))
+    Ok((helper, ours))
 }
 
 /// The binary of this process, on a mount that cannot be written to.
@@ -122,12 +155,17 @@ impl Report {
 /// Says the specification, then hears output and messages until there will be no more of either.
 async fn attend(
     helper: &mut Child,
-    socket: UnixStream,
+    socket: std::os::unix::net::UnixStream,
     spec: &Spec,
+    connection: Connection,
     output: impl FnMut(Stream, &[u8]),
 ) -> Result<Report, SandboxError> {
     let line = protocol::encode(spec).map_err(|error| SandboxError::Spec(error.to_string()))?;
-    let (reader, mut writer) = socket.into_split();
+    let Connection { input, signals } = connection;
+    descriptor::send(&socket, input.as_ref().map(AsFd::as_fd))?;
+    // The process's end of a pipe has to be the only one.
+    drop(input);
+    let (reader, mut writer) = UnixStream::from_std(socket)?.into_split();
     match writer.write_all(&line).await {
         // A helper that is gone already may have said why.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
@@ -135,11 +173,29 @@ async fn attend(
     }
     let stdout = helper.stdout.take().expect("asked for at the start");
     let stderr = helper.stderr.take().expect("asked for at the start");
-    let (heard, passed) = tokio::join!(hear(BufReader::new(reader)), pass_on(stdout, stderr, output));
+    let (heard, passed) = tokio::select! {
+        ended = async { tokio::join!(hear(BufReader::new(reader)), pass_on(stdout, stderr, output)) } => ended,
+        never = pass_signals(signals, &mut writer) => match never {},
+    };
     passed?;
     // Closed only here: to close it is to kill.
     drop(writer);
     Ok(heard?)
+}
+
+/// Passes signals on for as long as there are any, and then waits for ever.
+async fn pass_signals(
+    signals: Option<UnboundedReceiver<Signal>>,
+    helper: &mut (impl AsyncWriteExt + Unpin),
+) -> Infallible {
+    if let Some(mut signals) = signals {
+        while let Some(signal) = signals.recv().await {
+            let line = protocol::encode(&Order::Signal(signal as i32)).expect("a number is plain data");
+            // A helper that is gone needs none.
+            let _ = helper.write_all(&line).await;
+        }
+    }
+    std::future::pending().await
 }
 
 async fn hear(mut socket: impl AsyncBufReadExt + Unpin) -> io::Result<Report> {

@@ -28,6 +28,8 @@ pub struct Spec {
     pub cwd: PathBuf,
     /// Who the process is.
     pub user: User,
+    /// What the process reads, and whether it is at a terminal.
+    pub input: Input,
     /// Host name, also in `/etc/hostname` and `/etc/hosts`.
     pub hostname: String,
     /// More lines for `/etc/hosts`.
@@ -58,6 +60,30 @@ impl Spec {
     pub(super) fn folders(&self) -> Folders<'_> {
         Folders { lowers: &self.lowers, upper: &self.upper, work: &self.work }
     }
+}
+
+/// What a process has as its descriptor 0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Input {
+    /// Nothing: reading ends at once.
+    #[default]
+    Nothing,
+    /// The descriptor of the [`Connection`](super::Connection), best a pipe: a file of the host could be opened anew
+    /// by the process, for writing.
+    Given,
+    /// A terminal of the sandbox's own, which is its output as well. The descriptor of the
+    /// [`Connection`](super::Connection) is a socket, over which the caller gets the other end
+    /// ([`receive_terminal`](super::receive_terminal)).
+    Terminal(TerminalSize),
+}
+
+/// The size of a terminal, in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalSize {
+    /// Lines.
+    pub rows: u16,
+    /// Characters of a line.
+    pub columns: u16,
 }
 
 /// Numeric identity of a process.

@@ -4,6 +4,7 @@
 //! exporting, pushing). [`Events::step`] starts one and gives its handle; dropping an unfinished handle says that the
 //! step was cancelled. Sending never blocks and never fails: a build does not wait for its audience.
 
+use super::why::Why;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
@@ -53,6 +54,13 @@ pub enum EventKind {
         done: u64,
         /// Bytes in all, if known.
         total: Option<u64>,
+    },
+    /// Why a step runs.
+    Explained {
+        /// Which.
+        step: StepId,
+        /// Why.
+        why: Why,
     },
     /// A step ended.
     Finished {
@@ -179,6 +187,11 @@ impl Step {
     /// Bytes of `item` have moved, `done` so far.
     pub fn transfer(&self, item: &str, done: u64, total: Option<u64>) {
         self.events.send(EventKind::Transfer { step: self.id, item: item.to_owned(), done, total });
+    }
+
+    /// Says why the step runs.
+    pub fn explained(&self, why: Why) {
+        self.events.send(EventKind::Explained { step: self.id, why });
     }
 
     /// Tells people something about the step.

@@ -23,7 +23,7 @@ use flashbuild_frontend::{
 };
 
 /// Changes whenever the meaning of a key does.
-const SCHEMA: &str = "flashbuild-key-1";
+pub const SCHEMA: &str = "flashbuild-key-1";
 
 /// What a record is found by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,15 +50,20 @@ pub(super) fn content(node: &Node, epoch: Option<i64>, facts: &[u8]) -> Key {
     Key(*work("content", node, epoch, facts).finalize().as_bytes())
 }
 
+/// What of `SOURCE_DATE_EPOCH` the result of a node depends on.
+pub(super) fn epoch(node: &Node, epoch: Option<i64>) -> String {
+    match node.op {
+        Op::Exec(_) | Op::File(_) => format!("{epoch:?}"),
+        Op::Package(_) => format!("{:?}", epoch.filter(|epoch| *epoch < PackageOp::TIME)),
+        Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::Merge => String::new(),
+    }
+}
+
 fn work(kind: &str, node: &Node, epoch: Option<i64>, facts: &[u8]) -> blake3::Hasher {
     let mut hasher = blake3::Hasher::new_derive_key(SCHEMA);
     let op = serde_json::to_vec(&node.op).expect("an operation is plain data");
     let platform = node.platform.as_ref().map(ToString::to_string).unwrap_or_default();
-    let epoch = match node.op {
-        Op::Exec(_) | Op::File(_) => format!("{epoch:?}"),
-        Op::Package(_) => format!("{:?}", epoch.filter(|epoch| *epoch < PackageOp::TIME)),
-        Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::Merge => String::new(),
-    };
+    let epoch = self::epoch(node, epoch);
     for part in [kind.as_bytes(), &op, platform.as_bytes(), epoch.as_bytes(), facts] {
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part);

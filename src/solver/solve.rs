@@ -1,12 +1,15 @@
 //! The story of a solve; see the module's steps.
 
 use super::{
+    Identity, Recipe,
     admission::Admission,
     event::{Events, Hit, Step},
+    explain::{Explainer, Past},
     key::{self, Key},
     order,
+    recipe::FileFact,
 };
-use flashbuild_frontend::graph::{Graph, NodeId, Op};
+use flashbuild_frontend::graph::{Graph, Node, NodeId, Op};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     future::Future,
@@ -55,6 +58,26 @@ pub trait Executor: Send + Sync + 'static {
         content: Option<Key>,
         value: &Self::Value,
     ) -> Result<(), Self::Error>;
+
+    /// The files that the node selects from contexts, once [`Executor::definition_facts`] has been asked.
+    fn selected(&self, node: NodeId) -> Vec<FileFact>;
+    /// Remembers what the key of a record was made of.
+    fn keep_recipe(&self, step: &Identity, definition: Key, recipe: &Recipe) -> Result<(), Self::Error>;
+    /// What was remembered of a step, its own project's first, then the latest.
+    fn past(&self, step: &Identity) -> Result<Vec<Past>, Self::Error>;
+    /// How many lines of a selected file differ from those that the record `before` took, if that is easily known.
+    fn changed_lines(&self, node: NodeId, path: &str, before: Key) -> Option<usize>;
+}
+
+/// How a graph is solved.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// How many processes run at once.
+    pub jobs: usize,
+    /// What the graph is part of, from one build to the next: steps are compared with those of the same project.
+    pub project: String,
+    /// Whether people are told of every step why it ran; else of the first.
+    pub explains: bool,
 }
 
 /// What a solve came to.
@@ -64,6 +87,8 @@ pub struct Solved<V> {
     pub roots: Vec<V>,
     /// What became of each vertex that was looked at.
     pub steps: Vec<StepReport>,
+    /// The definition keys of all vertices that have records.
+    pub keys: BTreeMap<NodeId, Key>,
 }
 
 /// What became of a vertex.
@@ -87,18 +112,23 @@ pub struct SolveError<E: std::error::Error> {
 
 type Slots<V> = BTreeMap<NodeId, watch::Receiver<Option<V>>>;
 
-/// Solves `graph`. At most `jobs` processes run at once; with `fresh`, no record is looked up.
+/// Solves `graph`.
 pub async fn solve<E: Executor>(
     graph: &Arc<Graph>,
     executor: &Arc<E>,
     events: &Events,
-    jobs: usize,
-    fresh: bool,
+    options: &Options,
 ) -> Result<Solved<E::Value>, SolveError<E::Error>> {
-    let keys = definition_keys(graph, executor).await?;
+    let facts = definition_facts(graph, executor).await?;
+    let keys = definition_keys(graph, &facts);
     let whole = |error| SolveError { node: None, error };
-    let wanted: Vec<Key> = keys.iter().filter(|(id, _)| has_record(graph, **id)).map(|(_, key)| *key).collect();
-    let found = if fresh { HashMap::new() } else { executor.find_definitions(&wanted).map_err(whole)? };
+    let unknown = above_fresh(graph);
+    let is_wanted = |id: &NodeId| has_record(graph, *id) && !unknown.contains(id);
+    let wanted: Vec<Key> = keys.iter().filter(|(id, _)| is_wanted(id)).map(|(_, key)| *key).collect();
+    let found: HashMap<Key, E::Value> =
+        if wanted.is_empty() { HashMap::new() } else { executor.find_definitions(&wanted).map_err(whole)? };
+
+    let recorded = keys.iter().filter(|(id, _)| has_record(graph, **id)).map(|(id, key)| (*id, *key)).collect();
 
     let mut hits = BTreeMap::new();
     let mut left = BTreeSet::new();
@@ -107,7 +137,7 @@ pub async fn solve<E: Executor>(
         if hits.contains_key(&id) || left.contains(&id) {
             continue;
         }
-        if let Some(value) = found.get(&keys[&id]).filter(|_| has_record(graph, id)) {
+        if let Some(value) = found.get(&keys[&id]).filter(|_| is_wanted(&id)) {
             hits.insert(id, value.clone());
         } else {
             left.insert(id);
@@ -117,7 +147,7 @@ pub async fn solve<E: Executor>(
 
     let mut steps = Vec::new();
     for (id, key) in &keys {
-        let known = !left.contains(id) && found.contains_key(key);
+        let known = !left.contains(id) && is_wanted(id) && found.contains_key(key);
         if known && is_shown(graph, *id) {
             events.vertex(shown_name(graph, *id), key.hex()).cached(Hit::Definition);
             steps.push(StepReport { node: *id, hit: Some(Hit::Definition) });
@@ -131,8 +161,9 @@ pub async fn solve<E: Executor>(
             executor.settled(*id, value);
         }
     }
-    let running = Admission::new(jobs);
+    let running = Admission::new(options.jobs);
     let urgency = order::urgency(graph, &left);
+    let explainer = Arc::new(Explainer::new(options, graph, keys, facts));
     let mut tasks = JoinSet::new();
     for id in left {
         let (sender, receiver) = watch::channel(None);
@@ -145,8 +176,7 @@ pub async fn solve<E: Executor>(
             events: events.clone(),
             running: Arc::clone(&running),
             urgency: urgency[&id],
-            key: keys[&id],
-            fresh,
+            explainer: Arc::clone(&explainer),
         };
         tasks.spawn(async move {
             let Some(inputs) = all(inputs).await else { return Ok(None) };
@@ -165,25 +195,45 @@ pub async fn solve<E: Executor>(
     }
     let root = |output: &flashbuild_frontend::graph::Output| slots[&output.root].borrow().clone();
     let roots = graph.outputs.iter().map(|output| root(output).expect("every task has ended well")).collect();
-    Ok(Solved { roots, steps })
+    Ok(Solved { roots, steps, keys: recorded })
 }
 
-async fn definition_keys<E: Executor>(
+async fn definition_facts<E: Executor>(
     graph: &Arc<Graph>,
     executor: &Arc<E>,
-) -> Result<BTreeMap<NodeId, Key>, SolveError<E::Error>> {
-    let mut keys: BTreeMap<NodeId, Key> = BTreeMap::new();
+) -> Result<BTreeMap<NodeId, Vec<u8>>, SolveError<E::Error>> {
     // All at once: some of them wait for servers.
     let facts = graph.needed().into_keys().map(|id| async move {
         let facts = executor.definition_facts(id).await.map_err(|error| SolveError { node: Some(id), error })?;
         Ok((id, facts))
     });
-    for (id, facts) in futures_util::future::try_join_all(facts).await? {
-        let node = graph.node(id);
+    Ok(futures_util::future::try_join_all(facts).await?.into_iter().collect())
+}
+
+fn definition_keys(graph: &Graph, facts: &BTreeMap<NodeId, Vec<u8>>) -> BTreeMap<NodeId, Key> {
+    let mut keys: BTreeMap<NodeId, Key> = BTreeMap::new();
+    for (id, facts) in facts {
+        let node = graph.node(*id);
         let inputs: Vec<Key> = node.inputs.iter().map(|input| keys[input]).collect();
-        keys.insert(id, key::definition(node, graph.epoch, &facts, &inputs));
+        keys.insert(*id, key::definition(node, graph.epoch, facts, &inputs));
     }
-    Ok(keys)
+    keys
+}
+
+/// Processes that are to run again, and everything above them: what they come to is not known by their definition.
+/// Copied files and packages are what they are, however often one asks.
+fn above_fresh(graph: &Graph) -> BTreeSet<NodeId> {
+    let mut unknown = BTreeSet::new();
+    for (id, node) in graph.nodes() {
+        if runs_again(node) || node.inputs.iter().any(|input| unknown.contains(input)) {
+            unknown.insert(id);
+        }
+    }
+    unknown
+}
+
+fn runs_again(node: &Node) -> bool {
+    node.fresh && matches!(node.op, Op::Exec(_))
 }
 
 /// Waits for all values; `None` if one of them will never come.
@@ -227,8 +277,7 @@ struct Vertex<E> {
     events: Events,
     running: Arc<Admission>,
     urgency: u64,
-    key: Key,
-    fresh: bool,
+    explainer: Arc<Explainer>,
 }
 
 impl<E: Executor> Vertex<E> {
@@ -239,10 +288,12 @@ impl<E: Executor> Vertex<E> {
             Some(content) => Some(self.executor.lock(content).await?),
             None => None,
         };
-        if let Some(content) = content.filter(|_| !self.fresh)
+        let (key, asked) = (self.explainer.key(self.id), runs_again(self.graph.node(self.id)));
+        if let Some(content) = content.filter(|_| !asked)
             && let Some(value) = self.executor.find_content(content, inputs)?
         {
-            self.executor.record(self.id, self.key, None, &value)?;
+            self.executor.record(self.id, key, Some(content), &value)?;
+            self.explainer.keep(&*self.executor, self.id, &self.explainer.recipe(&*self.executor, self.id))?;
             self.start().cached(Hit::Content);
             return Ok((value, Some(Hit::Content)));
         }
@@ -251,10 +302,15 @@ impl<E: Executor> Vertex<E> {
             Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::File(_) | Op::Merge | Op::Package(_) => None,
         };
         let step = self.start();
+        let recipe = has_record(&self.graph, self.id).then(|| self.explainer.recipe(&*self.executor, self.id));
+        if let Some(recipe) = &recipe {
+            self.explainer.explain(&*self.executor, self.id, recipe, asked, &step)?;
+        }
         match self.executor.execute(self.id, inputs, &step).await {
             Ok(value) => {
-                if has_record(&self.graph, self.id) {
-                    self.executor.record(self.id, self.key, content, &value)?;
+                if let Some(recipe) = &recipe {
+                    self.executor.record(self.id, key, content, &value)?;
+                    self.explainer.keep(&*self.executor, self.id, recipe)?;
                 }
                 step.ran();
                 Ok((value, None))
@@ -268,6 +324,10 @@ impl<E: Executor> Vertex<E> {
 
     fn start(&self) -> Step {
         let name = shown_name(&self.graph, self.id);
-        if is_shown(&self.graph, self.id) { self.events.vertex(name, self.key.hex()) } else { self.events.step(name) }
+        if is_shown(&self.graph, self.id) {
+            self.events.vertex(name, self.explainer.key(self.id).hex())
+        } else {
+            self.events.step(name)
+        }
     }
 }

@@ -16,6 +16,7 @@ use super::{
     error::At,
     freshness::{Moment, before, now},
     index::Failure,
+    recipe,
     record::USABLE,
     scratch, tree,
 };
@@ -86,6 +87,7 @@ impl Store {
             if in_use_since == Moment::MAX {
                 prune_facts(index)?;
             }
+            recipe::forget_old(index)?;
             index.execute("DELETE FROM stat_cache WHERE recorded < ?1", [before(now(), STAT_CACHE_AGE)])?;
             Ok(collected)
         })?;

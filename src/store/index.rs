@@ -24,7 +24,13 @@ use std::{
 
 /// The steps from an empty database to the present schema; `user_version` counts those that were taken. Never change a
 /// step that was released: add one.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("places.sql"), include_str!("blob_index.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("places.sql"),
+    include_str!("recipes.sql"),
+    include_str!("blob_index.sql"),
+    include_str!("origins.sql"),
+];
 
 /// How long to wait for another process's transaction.
 const PATIENCE: Duration = Duration::from_secs(30);

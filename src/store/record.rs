@@ -9,12 +9,31 @@ use super::{
     freshness::{is_stale, now},
 };
 use crate::image::DiffId;
-use rusqlite::{params, params_from_iter};
-use std::{collections::HashMap, sync::LazyLock};
+use rusqlite::{OptionalExtension as _, ToSql, params, params_from_iter};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::LazyLock,
+};
 
 /// Names a record: the digest of what a step does and to what. The solver says how it comes about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct RecordKey(pub [u8; 32]);
+
+impl From<RecordKey> for String {
+    fn from(key: RecordKey) -> Self {
+        blake3::Hash::from_bytes(key.0).to_string()
+    }
+}
+
+impl TryFrom<String> for RecordKey {
+    type Error = blake3::HexError;
+
+    fn try_from(text: String) -> Result<Self, blake3::HexError> {
+        blake3::Hash::from_hex(text).map(|hash| Self(hash.into()))
+    }
+}
 
 /// What a record's key was made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +51,15 @@ pub struct RecordLayer {
     pub diff_id: DiffId,
     /// A registry has it: its content need not be here, only its contents table.
     pub remote: bool,
+}
+
+/// A record that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundRecord {
+    /// What the step came to.
+    pub value: Vec<u8>,
+    /// The caches that it rests on; none if it rests on this store alone.
+    pub origins: BTreeSet<String>,
 }
 
 /// How many keys one statement asks for. All have as many, the first one repeated, so that it is prepared once.
@@ -52,9 +80,14 @@ static FIND: LazyLock<String> = LazyLock::new(|| {
         "WITH wanted AS MATERIALIZED (SELECT id FROM records WHERE key IN ({marks})),
               named AS MATERIALIZED (SELECT DISTINCT diff_id, remote FROM record_layers WHERE record IN wanted),
               gone AS MATERIALIZED (SELECT diff_id, remote FROM named WHERE NOT {USABLE})
-         SELECT id, key, value, last_used FROM records
-         WHERE id IN wanted AND NOT EXISTS (
-             SELECT 1 FROM gone CROSS JOIN record_layers USING (diff_id, remote) WHERE record = records.id)"
+         SELECT id, key, value, last_used,
+                (SELECT json_group_array(origin) FROM record_origins WHERE record = records.id)
+         FROM records
+         WHERE id IN wanted
+         AND NOT EXISTS (
+             SELECT 1 FROM gone CROSS JOIN record_layers USING (diff_id, remote) WHERE record = records.id)
+         AND NOT EXISTS (
+             SELECT 1 FROM record_origins WHERE record = records.id AND origin NOT IN (SELECT value FROM json_each(?)))"
     )
 });
 
@@ -70,21 +103,34 @@ const RENEW_LAYERS: [&str; 2] = [
 ];
 
 impl Store {
-    /// The values of those `keys` that have a record whose layers can be used.
+    /// The values of those `keys` that have a record whose layers can be used, and that rests on this store alone.
     pub fn records(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Vec<u8>>, StoreError> {
+        let found = self.records_from(keys, &BTreeSet::new())?;
+        Ok(found.into_iter().map(|(key, record)| (key, record.value)).collect())
+    }
+
+    /// Like [`Store::records`], with the records that rest on some of the caches `origins` and no other.
+    pub fn records_from(
+        &self,
+        keys: &[RecordKey],
+        origins: &BTreeSet<String>,
+    ) -> Result<HashMap<RecordKey, FoundRecord>, StoreError> {
+        let origins = serde_json::to_string(origins).expect("names are plain data");
         let mut found = HashMap::with_capacity(keys.len());
         let mut stale = Vec::new();
         self.index().read(|index| {
             let mut find = index.prepare_cached(&FIND)?;
             for batch in keys.chunks(BATCH) {
                 let padding = std::iter::repeat_n(&batch[0], BATCH - batch.len());
-                let mut rows = find.query(params_from_iter(batch.iter().chain(padding)))?;
+                let keys = batch.iter().chain(padding).map(|key| key as &dyn ToSql);
+                let mut rows = find.query(params_from_iter(keys.chain([&origins as &dyn ToSql])))?;
                 while let Some(row) = rows.next()? {
                     let key: RecordKey = row.get(1)?;
                     if is_stale(row.get(3)?) {
                         stale.push((row.get::<_, i64>(0)?, key));
                     }
-                    found.insert(key, row.get(2)?);
+                    let origins = serde_json::from_str(&row.get::<_, String>(4)?).unwrap_or_default();
+                    found.insert(key, FoundRecord { value: row.get(2)?, origins });
                 }
             }
             Ok(())
@@ -112,11 +158,31 @@ impl Store {
         value: &[u8],
         layers: &[RecordLayer],
     ) -> Result<(), StoreError> {
+        self.put_record_from(key, kind, value, layers, &BTreeSet::new())
+    }
+
+    /// Like [`Store::put_record`], for a value that rests on the caches `origins`. It never takes the place of one that
+    /// rests on this store alone.
+    pub fn put_record_from(
+        &self,
+        key: RecordKey,
+        kind: RecordKind,
+        value: &[u8],
+        layers: &[RecordLayer],
+        origins: &BTreeSet<String>,
+    ) -> Result<(), StoreError> {
         let kind = match kind {
             RecordKind::Definition => 0,
             RecordKind::Content => 1,
         };
         self.index().write(|index| {
+            let mut trusted = index.prepare_cached(
+                "SELECT 1 FROM records WHERE key = ?1
+                 AND NOT EXISTS (SELECT 1 FROM record_origins WHERE record = records.id)",
+            )?;
+            if !origins.is_empty() && trusted.exists([key])? {
+                return Ok(());
+            }
             let id: i64 = index
                 .prepare_cached(
                     "INSERT INTO records (key, kind, value, last_used) VALUES (?1, ?2, ?3, ?4)
@@ -137,7 +203,37 @@ impl Store {
             for layer in layers {
                 name.execute(params![id, layer.diff_id, layer.remote])?;
             }
+            index.prepare_cached("DELETE FROM record_origins WHERE record = ?1")?.execute([id])?;
+            let mut mark = index.prepare_cached("INSERT INTO record_origins VALUES (?1, ?2)")?;
+            for origin in origins {
+                mark.execute(params![id, origin])?;
+            }
             Ok(())
+        })
+    }
+
+    /// Notes that what is recorded under the key `definition` of a definition is recorded under `content`, too.
+    pub fn put_record_content(&self, definition: RecordKey, content: RecordKey) -> Result<(), StoreError> {
+        self.index().write(|index| {
+            index
+                .prepare_cached("INSERT OR REPLACE INTO record_contents SELECT id, ?2 FROM records WHERE key = ?1")?
+                .execute(params![definition, content])?;
+            Ok(())
+        })
+    }
+
+    /// The content keys of those definitions that have one.
+    pub fn record_contents(&self, definitions: &[RecordKey]) -> Result<HashMap<RecordKey, RecordKey>, StoreError> {
+        self.index().read(|index| {
+            let mut query = index.prepare_cached(
+                "SELECT content FROM record_contents JOIN records ON records.id = record WHERE key = ?1",
+            )?;
+            let mut contents = HashMap::new();
+            for definition in definitions {
+                let content: Option<RecordKey> = query.query_row([definition], |row| row.get(0)).optional()?;
+                contents.extend(content.map(|content| (*definition, content)));
+            }
+            Ok(contents)
         })
     }
 }
@@ -231,6 +327,38 @@ mod tests {
         let after = store.stats();
         assert_eq!(after.index_queries, before.index_queries + 1);
         assert_eq!((after.blob_opens, after.layer_lookups), (before.blob_opens, before.layer_lookups));
+    }
+
+    #[test]
+    fn what_rests_on_a_cache_is_found_by_those_who_name_it() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path()).unwrap();
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<String>>();
+        let put = |number, value: &[u8], origins: &[&str]| {
+            store.put_record_from(key(number), RecordKind::Definition, value, &[], &names(origins)).unwrap();
+        };
+        let found = |number, origins: &[&str]| {
+            store.records_from(&[key(number)], &names(origins)).unwrap().remove(&key(number))
+        };
+        put(0, b"imported", &["main", "pull"]);
+        assert!(!has(&store, 0));
+        assert_eq!(found(0, &["main"]), None);
+        let record = FoundRecord { value: b"imported".to_vec(), origins: names(&["main", "pull"]) };
+        assert_eq!(found(0, &["main", "pull", "other"]), Some(record));
+
+        put(0, b"ours", &[]);
+        put(0, b"poison", &["pull"]);
+        assert_eq!(store.records(&[key(0)]).unwrap()[&key(0)], b"ours");
+    }
+
+    #[test]
+    fn the_content_of_a_definition_is_remembered() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path()).unwrap();
+        store.put_record(key(0), RecordKind::Definition, b"", &[]).unwrap();
+        store.put_record_content(key(0), key(1)).unwrap();
+        store.put_record_content(key(2), key(1)).unwrap();
+        assert_eq!(store.record_contents(&[key(0), key(2)]).unwrap(), HashMap::from([(key(0), key(1))]));
     }
 
     fn last_used(root: &Path) -> Moment {

@@ -9,7 +9,7 @@
 //!   language of `docker/dockerfile`, wherever it is mirrored, is the one read here; others cannot be.
 
 use super::instruction::Word;
-use crate::diagnostic::{Diagnostic, Span, Spanned, nearest};
+use crate::diagnostic::{Code, Diagnostic, Span, Spanned, nearest};
 
 /// What the directives of a file say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub(super) fn read(source: &str, errors: &mut Vec<Diagnostic>) -> (Directives, u
         };
         if !first {
             errors.push(
-                Diagnostic::error(format!("`{name_text}` is given twice"), name.span)
+                Diagnostic::error(Code::RepeatedDirective, format!("`{name_text}` is given twice"), name.span)
                     .with_hint("a parser directive can be used once; remove this line"),
             );
         } else if name_text == "escape" {
@@ -57,8 +57,12 @@ pub(super) fn read(source: &str, errors: &mut Vec<Diagnostic>) -> (Directives, u
                 "\\" => {}
                 "`" => directives.escape = '`',
                 other => errors.push(
-                    Diagnostic::error(format!("`{other}` cannot be the escape character"), value.span)
-                        .with_hint("use `\\` or a backtick"),
+                    Diagnostic::error(
+                        Code::InvalidEscape,
+                        format!("`{other}` cannot be the escape character"),
+                        value.span,
+                    )
+                    .with_hint("use `\\` or a backtick"),
                 ),
             }
         } else if name_text == "syntax" {
@@ -98,7 +102,10 @@ fn refuse_foreign_frontend(value: &Word) -> Option<Diagnostic> {
         None => "only the language of `docker/dockerfile` can be read; remove the line if the file is written in it"
             .to_owned(),
     };
-    Some(Diagnostic::error(format!("the frontend `{image}` cannot be run"), value.span).with_hint(hint))
+    Some(
+        Diagnostic::error(Code::ForeignFrontend, format!("the frontend `{image}` cannot be run"), value.span)
+            .with_hint(hint),
+    )
 }
 
 /// Offset behind the line that contains `position`, its line feed included.

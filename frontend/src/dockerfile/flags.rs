@@ -5,7 +5,7 @@
 //! - An instruction takes the flags of its [`FlagSpec`]s and no others, each once unless it is a [`Shape::List`].
 
 use super::{instruction::Word, line::Piece};
-use crate::diagnostic::{Diagnostic, Span, Spanned, nearest};
+use crate::diagnostic::{Code, Diagnostic, Span, Spanned, nearest};
 
 /// A flag as written.
 #[derive(Debug, Clone)]
@@ -103,7 +103,7 @@ impl Flags {
                 return Err(unknown(keyword, flag, specs));
             };
             if shape != Shape::List && seen.contains(&known) {
-                return Err(Diagnostic::error(format!("--{name} is given twice"), flag.text.span));
+                return Err(Diagnostic::error(Code::RepeatedFlag, format!("--{name} is given twice"), flag.text.span));
             }
             if !seen.contains(&known) {
                 seen.push(known);
@@ -113,8 +113,12 @@ impl Flags {
                     switch(flag)?;
                 }
                 Shape::Text | Shape::List if flag.value.is_none() => {
-                    return Err(Diagnostic::error(format!("--{name} needs a value"), flag.text.span)
-                        .with_hint(format!("write `--{name}=VALUE`")));
+                    return Err(Diagnostic::error(
+                        Code::FlagWithoutValue,
+                        format!("--{name} needs a value"),
+                        flag.text.span,
+                    )
+                    .with_hint(format!("write `--{name}=VALUE`")));
                 }
                 Shape::Text | Shape::List => {}
             }
@@ -148,6 +152,7 @@ fn switch(flag: &Flag) -> Result<Spanned<bool>, Diagnostic> {
         Some(value) if value.value.eq_ignore_ascii_case("false") => false,
         Some(value) => {
             return Err(Diagnostic::error(
+                Code::InvalidSwitch,
                 format!("--{} is `true` or `false`, not `{}`", flag.name(), value.value),
                 flag.text.span,
             ));
@@ -158,7 +163,7 @@ fn switch(flag: &Flag) -> Result<Spanned<bool>, Diagnostic> {
 
 fn unknown(keyword: &str, flag: &Flag, specs: &[FlagSpec]) -> Diagnostic {
     let name = flag.name();
-    let error = Diagnostic::error(format!("{keyword} has no flag `--{name}`"), flag.text.span);
+    let error = Diagnostic::error(Code::UnknownFlag, format!("{keyword} has no flag `--{name}`"), flag.text.span);
     let names = specs.iter().map(|(known, _)| *known);
     match nearest(name, names.clone()) {
         Some(known) => error.with_hint(format!("did you mean `--{known}`?")),

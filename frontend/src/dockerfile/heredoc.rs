@@ -11,7 +11,7 @@
 //!   of all these lines do not count.
 
 use super::{instruction::Heredoc, lexer::Lexer, line::Piece};
-use crate::diagnostic::{Diagnostic, Span, Spanned};
+use crate::diagnostic::{Code, Diagnostic, Span, Spanned};
 
 /// A mark in a line, its body not yet read.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ pub(super) fn read_bodies(
     for mark in marks {
         let word = mark.piece.word();
         let Some((body, end)) = lexer.heredoc_body(&mark.name, mark.chomp) else {
-            return Err(Diagnostic::error("this heredoc is never closed", word.span)
+            return Err(Diagnostic::error(Code::UnclosedHeredoc, "this heredoc is never closed", word.span)
                 .with_hint(format!("end it with a line that consists of `{}`", mark.name)));
         };
         let lines = &source[body.start..body.end];

@@ -3,7 +3,7 @@
 use super::{Dockerfile, instruction::Kind, plan::Plan};
 use crate::{
     config::ImageConfig,
-    diagnostic::{Diagnostic, Span, sorted},
+    diagnostic::{Code, Diagnostic, Span, sorted},
     graph::{LocalOp, Network},
     package::{DepsPlan, DepsRequest},
     platform::Platform,
@@ -46,6 +46,31 @@ pub struct Options {
     /// What names mean in this build, before they mean a stage or an image: `--build-context`. A name may have
     /// `::PLATFORM` behind it, and counts for that platform alone then.
     pub contexts: BTreeMap<String, NamedContext>,
+    /// What is to be done again, whatever is recorded.
+    pub no_cache: NoCache,
+}
+
+/// What is to be done again, whatever is recorded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum NoCache {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Everything.
+    Everything,
+    /// These stages, by name or by what they are called in progress.
+    Stages(Vec<String>),
+}
+
+impl NoCache {
+    /// Whether it names the stage.
+    pub(super) fn covers(&self, stage: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Everything => true,
+            Self::Stages(names) => names.iter().any(|name| name.eq_ignore_ascii_case(stage)),
+        }
+    }
 }
 
 /// What a name means that was given a context.
@@ -74,6 +99,7 @@ impl Options {
             epoch: None,
             context_epoch: None,
             contexts: BTreeMap::new(),
+            no_cache: NoCache::Nothing,
         }
     }
 
@@ -212,7 +238,7 @@ impl Missing {
         match self {
             Self::ImageConfig { reference, platform, span, similar_stage } => {
                 let message = format!("cannot find image {} for {platform}: {reason}", reference.familiar());
-                let error = Diagnostic::error(message, *span);
+                let error = Diagnostic::error(Code::ImageNotFound, message, *span);
                 match similar_stage {
                     Some(stage) => error.with_hint(format!("did you mean the stage `{stage}`?")),
                     None => error,
@@ -220,7 +246,11 @@ impl Missing {
             }
             Self::Deps { request, span } => {
                 let DepsRequest { ecosystem, platform, .. } = request;
-                Diagnostic::error(format!("DEPS {} for {platform}: {reason}", ecosystem.name()), *span)
+                Diagnostic::error(
+                    Code::DepsNotFound,
+                    format!("DEPS {} for {platform}: {reason}", ecosystem.name()),
+                    *span,
+                )
             }
         }
     }

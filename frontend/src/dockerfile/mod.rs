@@ -12,11 +12,12 @@
 //!    and [`call`] tells what a file offers.
 //!
 //! Reading is total and takes time in proportion to the text: any text gives instructions or diagnostics. One bad line
-//! does not hide the next.
+//! does not hide the next, and `survey` finds what is wrong in the steps behind it.
 
 pub mod call;
 mod directive;
 pub mod expand;
+mod expanded;
 mod flags;
 mod heredoc;
 mod inputs;
@@ -29,16 +30,17 @@ mod order;
 mod plan;
 mod scope;
 mod stage;
+mod survey;
 mod syntax;
 #[cfg(test)]
 mod tests;
 mod words;
 
 pub use directive::Directives;
-pub use inputs::{Inputs, Missing, NamedContext, Options, ResolvedImage};
+pub use inputs::{Inputs, Missing, NamedContext, NoCache, Options, ResolvedImage};
 pub use stage::Stage;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic, MAX_FOUND};
 use instruction::Instruction;
 use lexer::{Lexed, Lexer};
 use order::Order;
@@ -47,9 +49,6 @@ use syntax::Statement;
 /// What the entries of a history say of their own form. Tools that take texts of `docker history` apart look for it: it
 /// names the frontend of moby/buildkit, whose texts ours are.
 pub const HISTORY_COMMENT: &str = "buildkit.dockerfile.v0";
-
-/// Reading gives up on a text after this many errors: it is no Dockerfile.
-const MAX_ERRORS: usize = 100;
 
 /// A Dockerfile, read but not yet related to any build.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +59,20 @@ pub struct Dockerfile {
     pub directives: Directives,
     /// Its instructions. There is at least one `FROM`, and only `ARG`s come before the first.
     pub instructions: Vec<Instruction>,
+    /// What of the text could not be read.
+    pub lost: Lost,
+}
+
+/// What of a text could not be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lost {
+    /// Nothing: all of it was.
+    #[default]
+    Nothing,
+    /// Steps: the stages are all there, with fewer instructions than they have.
+    Steps,
+    /// More: what is there may belong to other stages than it seems.
+    Stages,
 }
 
 impl Dockerfile {
@@ -79,11 +92,14 @@ impl Dockerfile {
         let mut instructions = Vec::new();
         let mut order = Order::default();
         let (directives, start) = directive::read(text, &mut errors);
+        let mut lost = if errors.is_empty() { Lost::Nothing } else { Lost::Stages };
         let mut lexer = Lexer::new(text, start, directives.escape);
-        while errors.len() < MAX_ERRORS
-            && let Some(line) = lexer.next_line()
-        {
-            order.look_at(&line);
+        while let Some(line) = lexer.next_line() {
+            if errors.len() == MAX_FOUND {
+                lost = Lost::Stages;
+                break;
+            }
+            let begins_stage = order.look_at(&line);
             let read = read_statement(&line, &mut lexer, text, directives.escape)
                 .and_then(|statement| instruction::read(statement, text))
                 .and_then(|instruction| order.admit(instruction));
@@ -93,14 +109,22 @@ impl Dockerfile {
             });
             match commented {
                 Ok(instruction) => instructions.push(instruction),
-                Err(error) => errors.push(error),
+                Err(error) => {
+                    // A heredoc without an end has swallowed what is below it.
+                    let hides_more = begins_stage || error.code == Code::UnclosedHeredoc;
+                    lost = lost.max(if hides_more { Lost::Stages } else { Lost::Steps });
+                    errors.push(error);
+                }
             }
         }
-        if errors.is_empty() {
-            errors.extend(order.missing_stage());
+        if let Some(error) = order.missing_stage() {
+            lost = Lost::Stages;
+            if errors.is_empty() {
+                errors.push(error);
+            }
         }
         errors.sort_by_key(|error| error.span);
-        (Self { source: text.to_owned(), directives, instructions }, errors)
+        (Self { source: text.to_owned(), directives, instructions, lost }, errors)
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     lexer::Lexed,
     syntax,
 };
-use crate::diagnostic::{Diagnostic, Span};
+use crate::diagnostic::{Code, Diagnostic, Span};
 
 /// What has been seen of a file.
 #[derive(Debug, Default)]
@@ -18,12 +18,15 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// Takes note of a line. A `FROM` counts even if it is mistyped or wrong, so that it is the only error.
-    pub(super) fn look_at(&mut self, line: &Lexed) {
+    /// Takes note of a line, and tells whether it begins a stage. A `FROM` counts even if it is mistyped or wrong, so that
+    /// it is the only error.
+    pub(super) fn look_at(&mut self, line: &Lexed) -> bool {
         let text = line.text.piece().trim();
         let (keyword, _) = text.split_blank();
-        self.in_stage |= syntax::meant(keyword.as_str()) == Some("FROM");
+        let begins_stage = syntax::meant(keyword.as_str()) == Some("FROM");
+        self.in_stage |= begins_stage;
         self.end = Some(text.span());
+        begins_stage
     }
 
     /// Lets an instruction pass if it may stand here. The first that may not is the only one to be refused.
@@ -34,6 +37,7 @@ impl Order {
         }
         self.complained = true;
         Err(Diagnostic::error(
+            Code::InstructionBeforeFrom,
             format!("{} comes before the first FROM", instruction.keyword.value.to_ascii_uppercase()),
             instruction.keyword.span,
         )
@@ -48,7 +52,7 @@ impl Order {
             None => "a Dockerfile without instructions",
         };
         Some(
-            Diagnostic::error(message, self.end.unwrap_or_default())
+            Diagnostic::error(Code::NoStage, message, self.end.unwrap_or_default())
                 .with_hint("begin a stage with `FROM IMAGE`, or `FROM scratch`"),
         )
     }

@@ -11,13 +11,14 @@
 //! any default, automatic values included (Dockerfile reference, "ARG").
 
 use super::{
+    Dockerfile,
     expand::{ExpandError, Expander},
     inputs::{EPOCH_ARG, Options},
     instruction::{ArgDeclaration, Heredoc, Word},
     stage::{Stage, Stages},
 };
 use crate::{
-    diagnostic::{Diagnostic, Span},
+    diagnostic::{Code, Diagnostic, Span},
     platform::Platform,
 };
 use std::collections::HashMap;
@@ -85,6 +86,18 @@ impl Variables {
             .map_err(|error| cannot_expand(&error, heredoc.content.span))
     }
 
+    /// Whether all variables that `word` names have values.
+    pub(super) fn know(&self, word: &Word, escape: char) -> bool {
+        let lookup = |name: &str| self.get(name).map(str::to_owned);
+        Expander::new(escape, &lookup).names(&word.value).is_ok_and(|names| names.unset.is_empty())
+    }
+
+    /// Whether all variables that the body of `heredoc` names have values.
+    pub(super) fn know_body(&self, heredoc: &Heredoc) -> bool {
+        let lookup = |name: &str| self.get(name).map(str::to_owned);
+        Expander::heredoc(&lookup).names(&heredoc.content.value).is_ok_and(|names| names.unset.is_empty())
+    }
+
     /// `text` for people: with the values that are known, and as it is if that fails.
     pub(super) fn show(&self, text: &str, escape: char) -> String {
         let lookup = |name: &str| self.get(name).map(str::to_owned);
@@ -93,27 +106,26 @@ impl Variables {
 }
 
 fn cannot_expand(error: &ExpandError, span: Span) -> Diagnostic {
-    let diagnostic = Diagnostic::error(error.to_string(), span);
+    let diagnostic = |code| Diagnostic::error(code, error.to_string(), span);
     match error {
-        ExpandError::Required { name, .. } => {
-            diagnostic.with_hint(format!("give it a value: `--build-arg {name}=VALUE`, or a default with ARG or ENV"))
-        }
-        ExpandError::Unclosed(_)
-        | ExpandError::MissingName(_)
-        | ExpandError::UnknownModifier(_)
-        | ExpandError::InvalidPattern { .. }
-        | ExpandError::TooDeep
-        | ExpandError::TooLong => diagnostic,
+        ExpandError::Required { name, .. } => diagnostic(Code::RequiredVariable)
+            .with_hint(format!("give it a value: `--build-arg {name}=VALUE`, or a default with ARG or ENV")),
+        ExpandError::Unclosed(_) => diagnostic(Code::UnclosedWord),
+        ExpandError::MissingName(_) | ExpandError::UnknownModifier(_) => diagnostic(Code::InvalidVariable),
+        ExpandError::InvalidPattern { .. } => diagnostic(Code::InvalidVariablePattern),
+        ExpandError::TooDeep | ExpandError::TooLong => diagnostic(Code::ExpansionTooLarge),
     }
 }
 
-/// What `FROM` sees for the target platform: automatic and global arguments.
+/// What `FROM` sees for the target platform: automatic and global arguments; and what is wrong with those that have no value
+/// therefore.
 pub(super) fn global_variables(
     options: &Options,
     target: &Platform,
     stages: &Stages<'_>,
     escape: char,
-) -> Result<Variables, Diagnostic> {
+) -> (Variables, Vec<Diagnostic>) {
+    let mut errors = Vec::new();
     let last_name = stages.list.last().and_then(Stage::name);
     let target_stage = options.target.as_deref().or(last_name).unwrap_or("default");
     let mut globals = Variables::default();
@@ -139,23 +151,33 @@ pub(super) fn global_variables(
         if let Some(value) = options.build_arg(&name.value) {
             globals.set(&name.value, &value);
         } else if let Some(default) = default {
-            let mut value = globals.expand(default, escape)?;
-            if name.value == EPOCH_ARG {
-                value = options.epoch_text(&value).into_owned();
+            match globals.expand(default, escape) {
+                Ok(value) if name.value == EPOCH_ARG => globals.set(&name.value, &options.epoch_text(&value)),
+                Ok(value) => globals.set(&name.value, &value),
+                Err(error) => errors.push(error),
             }
-            globals.set(&name.value, &value);
         }
     }
-    Ok(globals)
+    (globals, errors)
 }
 
 /// `SOURCE_DATE_EPOCH`, from the options, the build arguments or the file.
-pub(super) fn epoch(options: &Options, globals: &Variables, span: Span) -> Result<Option<i64>, Diagnostic> {
+pub(super) fn epoch(file: &Dockerfile, options: &Options, globals: &Variables) -> Result<Option<i64>, Diagnostic> {
     let asked = options.build_arg(EPOCH_ARG);
     match asked.as_deref().or_else(|| globals.get(EPOCH_ARG)) {
         None | Some("") => Ok(None),
         Some(seconds) => seconds.parse().map(Some).map_err(|_| {
-            Diagnostic::error(format!("{EPOCH_ARG} is a number of seconds since 1970, not `{seconds}`"), span)
+            let stages = Stages::of(file);
+            let written = stages.global_args.iter().rev().find(|arg| arg.name.value == EPOCH_ARG && asked.is_none());
+            let span = match written.and_then(|arg| arg.default.as_ref()) {
+                Some(word) => word.span,
+                None => stages.list[0].instruction.span,
+            };
+            Diagnostic::error(
+                Code::InvalidEpoch,
+                format!("{EPOCH_ARG} is a number of seconds since 1970, not `{seconds}`"),
+                span,
+            )
         }),
     }
 }

@@ -10,7 +10,7 @@ use super::{
     Dockerfile,
     instruction::{ArgDeclaration, From, Instruction, Kind},
 };
-use crate::diagnostic::{Diagnostic, nearest};
+use crate::diagnostic::{Code, Diagnostic, nearest};
 use std::collections::BTreeMap;
 
 /// One `FROM` and what follows it.
@@ -95,6 +95,7 @@ impl<'a> Stages<'a> {
         let by_number = || asked.parse().ok().filter(|index| *index < self.list.len());
         self.last(asked).or_else(by_number).ok_or_else(|| {
             let error = Diagnostic::error(
+                Code::UnknownTarget,
                 format!("the target stage `{asked}` is not in this file"),
                 self.list[default].instruction.span,
             )

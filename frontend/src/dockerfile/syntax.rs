@@ -21,7 +21,7 @@ use super::{
     line::Piece,
     words,
 };
-use crate::diagnostic::{Diagnostic, Span, nearest};
+use crate::diagnostic::{Code, Diagnostic, Span, nearest};
 
 /// One instruction as the generic tree.
 #[derive(Debug)]
@@ -253,7 +253,11 @@ fn nested(rest: Piece<'_>, escape: char) -> Result<Option<Box<Statement>>, Diagn
     }
     let (keyword, _) = rest.split_blank();
     if keyword.as_str().eq_ignore_ascii_case("ONBUILD") {
-        return Err(Diagnostic::error("ONBUILD cannot be an ONBUILD instruction itself", keyword.span()));
+        return Err(Diagnostic::error(
+            Code::ForbiddenTrigger,
+            "ONBUILD cannot be an ONBUILD instruction itself",
+            keyword.span(),
+        ));
     }
     read(rest, escape).map(|statement| Some(Box::new(statement)))
 }

@@ -11,7 +11,7 @@ use super::{
     instruction::{ArgDeclaration, KeyValue, Word},
     line::Piece,
 };
-use crate::diagnostic::{Diagnostic, Spanned};
+use crate::diagnostic::{Code, Diagnostic, Spanned};
 use serde::de::IgnoredAny;
 
 /// Words as written. White space inside quotes does not separate, nor does escaped white space; nothing is escaped
@@ -52,7 +52,7 @@ pub(super) fn json_list(text: Piece<'_>) -> Result<Option<Vec<Word>>, Diagnostic
         return Ok(Some(words));
     }
     match serde_json::from_str::<Vec<IgnoredAny>>(text.as_str()) {
-        Ok(_) => Err(Diagnostic::error("a list in JSON form can hold only strings", text.span())
+        Ok(_) => Err(Diagnostic::error(Code::JsonNotStrings, "a list in JSON form can hold only strings", text.span())
             .with_hint("put every element in double quotes")),
         Err(_) => Ok(None),
     }
@@ -108,7 +108,7 @@ pub(super) fn key_values(keyword: &str, text: Piece<'_>, escape: char) -> Result
     if !first.as_str().contains('=') {
         let (key, value) = text.split_blank();
         let Some(value) = value else {
-            return Err(Diagnostic::error(format!("{keyword} needs a value"), key.span())
+            return Err(Diagnostic::error(Code::ValueMissing, format!("{keyword} needs a value"), key.span())
                 .with_hint(format!("write `{keyword} {}=VALUE`", key.as_str())));
         };
         return Ok(vec![KeyValue { key: key.word(), value: value.word(), legacy: true }]);
@@ -131,11 +131,11 @@ pub(super) fn declarations(text: Piece<'_>, escape: char) -> Result<Vec<ArgDecla
 fn key_value(keyword: &str, word: Piece<'_>) -> Result<KeyValue, Diagnostic> {
     let text = word.as_str();
     match text.find('=') {
-        Some(0) => Err(Diagnostic::error(format!("{keyword} needs a name before `=`"), word.span())),
+        Some(0) => Err(Diagnostic::error(Code::NameMissing, format!("{keyword} needs a name before `=`"), word.span())),
         Some(equals) => {
             Ok(KeyValue { key: word.slice(0..equals).word(), value: word.tail(equals + 1).word(), legacy: false })
         }
-        None => Err(Diagnostic::error(format!("`{text}` has no `=`"), word.span())
+        None => Err(Diagnostic::error(Code::EqualsMissing, format!("`{text}` has no `=`"), word.span())
             .with_hint("put quotes around a value that contains white space: `name=\"some value\"`")),
     }
 }

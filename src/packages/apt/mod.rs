@@ -29,5 +29,6 @@ mod tree;
 mod unpack;
 
 pub use error::AptError;
+pub(crate) use paragraph::Paragraph;
 pub(super) use plan::plan;
 pub(super) use unpack::unpack;

@@ -2,13 +2,13 @@
 
 /// `Field: value` lines between two blank lines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Paragraph {
+pub(crate) struct Paragraph {
     fields: Vec<(String, String)>,
 }
 
 impl Paragraph {
     /// All paragraphs of a file. A line that is neither field, continuation nor comment is an error, given back.
-    pub(super) fn read_all(text: &str) -> Result<Vec<Self>, String> {
+    pub(crate) fn read_all(text: &str) -> Result<Vec<Self>, String> {
         let mut paragraphs = vec![Self::default()];
         for line in text.lines() {
             let current = paragraphs.last_mut().expect("there is always a last one");
@@ -33,13 +33,19 @@ impl Paragraph {
     }
 
     /// The value of a field; names are the same in both cases. Further lines begin with their space.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let field = self.fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(name));
         field.map(|(_, value)| value.as_str())
     }
 
+    /// The values of a field that may come several times.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let fields = self.fields.iter().filter(move |(field, _)| field.eq_ignore_ascii_case(name));
+        fields.map(|(_, value)| value.as_str())
+    }
+
     /// The words of a field, none if it is absent.
-    pub(super) fn words(&self, name: &str) -> Vec<String> {
+    pub(crate) fn words(&self, name: &str) -> Vec<String> {
         self.get(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
     }
 }

@@ -27,6 +27,8 @@ use tags::normalised;
 use target::Target;
 use url::Url;
 
+pub(crate) use wheel::csv_fields;
+
 /// Which wheels a lock file means.
 pub(super) async fn plan(packages: &Packages, request: &DepsRequest) -> Result<Planned, PackageError> {
     let [file] = request.arguments.as_slice() else {

@@ -53,6 +53,8 @@ pub enum MountSource {
     Socket(PathBuf),
     /// A device, file or folder of the host that the person who builds allowed.
     Host(PathBuf),
+    /// A file or folder of the host, with all that is mounted below it.
+    HostTree(PathBuf),
 }
 
 /// A part of another tree.
@@ -115,7 +117,7 @@ pub(super) fn attach(mount: &StepMount, tree: &mut Tree, hidden: &mut Hidden) ->
     if is_of_kernel(target.as_fd())? {
         return Err(Failure::new(attempt(), "nothing can be mounted inside /proc or /sys"));
     }
-    let source = if mount.read_only { source.restrict(READ_ONLY, false)? } else { source };
+    let source = if mount.read_only { source.restrict(READ_ONLY, true)? } else { source };
     source.attach(target.as_fd()).map_err(|failure| within(attempt(), failure))?;
     Ok(())
 }
@@ -144,6 +146,7 @@ fn open(source: &MountSource, hidden: &mut Hidden) -> Result<Mount, Failure> {
             file.restrict(INERT, false)
         }
         MountSource::Host(path) => Mount::of_host(path, false)?.restrict(Attributes::MOUNT_ATTR_NOSUID, false),
+        MountSource::HostTree(path) => Mount::of_host(path, true)?.restrict(GUEST, true),
         MountSource::Socket(path) => Mount::of_host(path, false)?.restrict(INERT, false),
     }
 }

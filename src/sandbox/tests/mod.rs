@@ -15,7 +15,7 @@ mod ordinary_user;
 mod process;
 mod tree;
 
-use super::{Emulator, Exit, Hardening, Limits, Network, SandboxError, Security, ShownFile, Spec, Stream, User};
+use super::{Emulator, Exit, Hardening, Input, Limits, Network, SandboxError, Security, ShownFile, Spec, Stream, User};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -90,6 +90,7 @@ impl Image {
             env: vec!["PATH=/bin".to_owned()],
             cwd: PathBuf::from("/"),
             user: User::default(),
+            input: Input::default(),
             hostname: "sandbox".to_owned(),
             hosts: Vec::new(),
             network: Network::Host,

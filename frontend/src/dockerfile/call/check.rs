@@ -5,7 +5,7 @@ use super::{
     location::{Location, encoded},
 };
 use crate::{
-    diagnostic::{Diagnostic, LineIndex},
+    diagnostic::{Code, Diagnostic, LineIndex},
     dockerfile::lint::Warning,
 };
 use serde::Serialize;
@@ -32,7 +32,7 @@ pub fn text(warnings: &[Warning], name: &str, source: &str) -> String {
 /// What to say of a file without warnings and errors.
 pub const CLEAN: &str = "Check complete, no warnings found.\n";
 
-/// For programs; of the errors, the first alone has a place there.
+/// For programs. `buildError` is what buildx's readers know, the first; `buildErrors` has all.
 pub fn json(warnings: &[Warning], errors: &[Diagnostic], name: &str, source: &str) -> String {
     let lines = LineIndex::new(source);
     let report = Report {
@@ -50,6 +50,15 @@ pub fn json(warnings: &[Warning], errors: &[Diagnostic], name: &str, source: &st
         build_error: errors
             .first()
             .map(|error| BuildError { message: &error.message, location: Location::of(error.span, &lines) }),
+        build_errors: errors
+            .iter()
+            .map(|error| CodedError {
+                code: error.code,
+                message: &error.message,
+                hint: error.hint.as_deref(),
+                location: Location::of(error.span, &lines),
+            })
+            .collect(),
     };
     serde_json::to_string_pretty(&report).unwrap_or_default()
 }
@@ -61,6 +70,8 @@ struct Report<'a> {
     sources: [Source<'a>; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
     build_error: Option<BuildError<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    build_errors: Vec<CodedError<'a>>,
 }
 
 #[derive(Serialize)]
@@ -84,5 +95,14 @@ struct Source<'a> {
 #[derive(Serialize)]
 struct BuildError<'a> {
     message: &'a str,
+    location: Location,
+}
+
+#[derive(Serialize)]
+struct CodedError<'a> {
+    code: Code,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
     location: Location,
 }

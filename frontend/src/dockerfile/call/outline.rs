@@ -94,7 +94,7 @@ impl Dockerfile {
                 // The base last, so that it comes first from the stack: its arguments win over those of others.
                 waiting.extend(used.chain([&stage.base]).filter_map(|origin| match origin {
                     Origin::Stage(index) => Some(*index),
-                    Origin::Scratch | Origin::Image(_) | Origin::Files(_) => None,
+                    Origin::Scratch | Origin::Image(_) | Origin::Files(_) | Origin::Unknown => None,
                 }));
             }
         }

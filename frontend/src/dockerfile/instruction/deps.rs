@@ -5,7 +5,7 @@
 
 use super::Word;
 use crate::{
-    diagnostic::{Diagnostic, Span, nearest},
+    diagnostic::{Code, Diagnostic, Span, nearest},
     dockerfile::{
         flags::{FlagSpec, Flags, Shape},
         line::LogicalLine,
@@ -78,10 +78,16 @@ pub(super) fn read(dependencies: Option<Dependencies>, keyword: Span) -> Result<
     let names = Ecosystem::ALL.map(Ecosystem::name);
     let hint = "write `DEPS apt PACKAGE…`, `DEPS python FILE` or `DEPS node FILE`";
     let Some(Dependencies { ecosystem: word, flags, words }) = dependencies else {
-        return Err(Diagnostic::error("DEPS requires an ecosystem and what to take from it", keyword).with_hint(hint));
+        return Err(Diagnostic::error(
+            Code::IncompleteDeps,
+            "DEPS requires an ecosystem and what to take from it",
+            keyword,
+        )
+        .with_hint(hint));
     };
     let Some(ecosystem) = Ecosystem::ALL.into_iter().find(|known| known.name() == word.value) else {
-        let error = Diagnostic::error(format!("DEPS does not know `{}`", word.value), word.span);
+        let error =
+            Diagnostic::error(Code::UnknownEcosystem, format!("DEPS does not know `{}`", word.value), word.span);
         return Err(match nearest(&word.value, names) {
             Some(name) => error.with_hint(format!("did you mean `{name}`?")),
             None => error.with_hint(hint),
@@ -94,7 +100,12 @@ pub(super) fn read(dependencies: Option<Dependencies>, keyword: Span) -> Result<
             Ecosystem::Apt => "packages",
             Ecosystem::Node | Ecosystem::Python => "a lock file",
         };
-        return Err(Diagnostic::error(format!("DEPS {} requires {what}", ecosystem.name()), word.span).with_hint(hint));
+        return Err(Diagnostic::error(
+            Code::IncompleteDeps,
+            format!("DEPS {} requires {what}", ecosystem.name()),
+            word.span,
+        )
+        .with_hint(hint));
     }
     let mut given = Vec::new();
     for (name, shape) in flag_specs(ecosystem) {

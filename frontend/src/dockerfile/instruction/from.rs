@@ -2,7 +2,7 @@
 
 use super::Word;
 use crate::{
-    diagnostic::{Diagnostic, Span, Spanned},
+    diagnostic::{Code, Diagnostic, Span, Spanned},
     dockerfile::flags::{FlagSpec, Flags, Shape},
 };
 
@@ -24,12 +24,12 @@ pub(super) fn read(words: &[Word], flags: &Flags, keyword: Span) -> Result<From,
         [base] => (base, None),
         [base, between, name] if between.value.eq_ignore_ascii_case("as") => (base, Some(stage_name(name)?)),
         [] => {
-            return Err(Diagnostic::error("FROM requires an image or a stage", keyword)
+            return Err(Diagnostic::error(Code::InvalidFrom, "FROM requires an image or a stage", keyword)
                 .with_hint("`FROM scratch` starts with nothing"));
         }
         [_, rest @ ..] => {
             let span = rest.iter().fold(rest[0].span, |all, word| all.to(word.span));
-            return Err(Diagnostic::error("FROM takes one image and perhaps a name", span)
+            return Err(Diagnostic::error(Code::InvalidFrom, "FROM takes one image and perhaps a name", span)
                 .with_hint("write `FROM IMAGE` or `FROM IMAGE AS NAME`"));
         }
     };
@@ -46,6 +46,6 @@ fn stage_name(word: &Word) -> Result<Word, Diagnostic> {
     if valid {
         return Ok(Spanned::new(name, word.span));
     }
-    Err(Diagnostic::error(format!("`{}` cannot be the name of a stage", word.value), word.span)
+    Err(Diagnostic::error(Code::InvalidStageName, format!("`{}` cannot be the name of a stage", word.value), word.span)
         .with_hint("a name starts with a letter and goes on with letters, digits, `-`, `_` and `.`"))
 }

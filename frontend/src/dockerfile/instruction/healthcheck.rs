@@ -2,7 +2,7 @@
 
 use super::{Command, Word, duration};
 use crate::{
-    diagnostic::Diagnostic,
+    diagnostic::{Code, Diagnostic},
     dockerfile::{
         flags::{FlagSpec, Flags, Shape},
         syntax::Check,
@@ -50,8 +50,12 @@ pub(super) fn read(check: Check, flags: &Flags) -> Result<Healthcheck, Diagnosti
     };
     match (check.form.value.to_ascii_uppercase().as_str(), given) {
         ("NONE", None) => Ok(Healthcheck::None),
-        ("NONE", Some(word)) => Err(Diagnostic::error("HEALTHCHECK NONE takes no arguments", word.span)),
-        ("CMD", None) => Err(Diagnostic::error("HEALTHCHECK CMD requires a command", check.form.span)),
+        ("NONE", Some(word)) => {
+            Err(Diagnostic::error(Code::InvalidHealthcheck, "HEALTHCHECK NONE takes no arguments", word.span))
+        }
+        ("CMD", None) => {
+            Err(Diagnostic::error(Code::InvalidHealthcheck, "HEALTHCHECK CMD requires a command", check.form.span))
+        }
         ("CMD", Some(_)) => Ok(Healthcheck::Cmd(HealthcheckCommand {
             command: check.command,
             interval: time(flags, "interval")?,
@@ -60,8 +64,12 @@ pub(super) fn read(check: Check, flags: &Flags) -> Result<Healthcheck, Diagnosti
             start_interval: time(flags, "start-interval")?,
             retries: flags.text("retries").map(|word| retries(&word)).transpose()?,
         })),
-        _ => Err(Diagnostic::error(format!("HEALTHCHECK does not know `{}`", check.form.value), check.form.span)
-            .with_hint("write `HEALTHCHECK CMD COMMAND` or `HEALTHCHECK NONE`")),
+        _ => Err(Diagnostic::error(
+            Code::InvalidHealthcheck,
+            format!("HEALTHCHECK does not know `{}`", check.form.value),
+            check.form.span,
+        )
+        .with_hint("write `HEALTHCHECK CMD COMMAND` or `HEALTHCHECK NONE`")),
     }
 }
 
@@ -74,8 +82,10 @@ fn time(flags: &Flags, name: &str) -> Result<Option<i64>, Diagnostic> {
     match duration::parse(&word.value) {
         Some(0) => Ok(Some(0)),
         Some(nanoseconds) if nanoseconds >= MILLISECOND => Ok(Some(nanoseconds)),
-        Some(_) => Err(Diagnostic::error(format!("--{name} cannot be less than 1ms"), word.span)),
-        None => Err(Diagnostic::error(format!("`{}` is no duration", word.value), word.span)
+        Some(_) => {
+            Err(Diagnostic::error(Code::InvalidDuration, format!("--{name} cannot be less than 1ms"), word.span))
+        }
+        None => Err(Diagnostic::error(Code::InvalidDuration, format!("`{}` is no duration", word.value), word.span)
             .with_hint("write a number and a unit, such as `30s` or `1m30s`")),
     }
 }
@@ -83,8 +93,10 @@ fn time(flags: &Flags, name: &str) -> Result<Option<i64>, Diagnostic> {
 fn retries(word: &Word) -> Result<i64, Diagnostic> {
     match word.value.parse::<i32>() {
         Ok(retries) if retries >= 0 => Ok(i64::from(retries)),
-        Ok(_) | Err(_) => {
-            Err(Diagnostic::error(format!("--retries is a number from 0 up, not `{}`", word.value), word.span))
-        }
+        Ok(_) | Err(_) => Err(Diagnostic::error(
+            Code::InvalidRetries,
+            format!("--retries is a number from 0 up, not `{}`", word.value),
+            word.span,
+        )),
     }
 }

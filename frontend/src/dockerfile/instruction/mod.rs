@@ -28,7 +28,7 @@ use super::{
     flags::{FlagSpec, Flags},
     syntax::{Arguments, KEYWORDS, Statement},
 };
-use crate::diagnostic::{Diagnostic, Span, Spanned};
+use crate::diagnostic::{Code, Diagnostic, Span, Spanned};
 
 /// Text as written, not expanded.
 pub type Word = Spanned<String>;
@@ -126,7 +126,8 @@ pub(super) fn read(statement: Statement, source: &str) -> Result<Instruction, Di
     let Statement { keyword, flags, arguments, text, heredocs, span } = statement;
     let name = keyword.value.to_ascii_uppercase();
     let flags = Flags::check(&name, flags, flag_specs(&arguments, &keyword)?)?;
-    let missing = || Diagnostic::error(format!("{name} requires at least one argument"), keyword.span);
+    let missing =
+        || Diagnostic::error(Code::MissingArgument, format!("{name} requires at least one argument"), keyword.span);
     let kind = match arguments {
         Arguments::Add(list) => Kind::Add(transfer::add(list.words, heredocs, &flags, keyword.span)?),
         Arguments::Arg(declarations) => Kind::Arg(settings::some(declarations, missing)?),
@@ -205,7 +206,8 @@ fn flag_specs(arguments: &Arguments, keyword: &Word) -> Result<&'static [FlagSpe
 }
 
 fn unknown(keyword: &Word, meant: Option<&str>) -> Diagnostic {
-    let error = Diagnostic::error(format!("unknown instruction `{}`", keyword.value), keyword.span);
+    let error =
+        Diagnostic::error(Code::UnknownInstruction, format!("unknown instruction `{}`", keyword.value), keyword.span);
     match meant {
         Some(meant) => error.with_hint(format!("did you mean `{meant}`?")),
         None => error.with_hint(format!("the instructions are {}", KEYWORDS.join(", "))),

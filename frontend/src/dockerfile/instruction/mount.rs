@@ -4,7 +4,7 @@
 //! fields mean together depends on variables, and is the business of lowering.
 
 use super::Word;
-use crate::diagnostic::{Diagnostic, Span, nearest};
+use crate::diagnostic::{Code, Diagnostic, Span, nearest};
 
 /// One `--mount`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,8 +114,12 @@ pub(super) fn read(flag: &Word) -> Result<MountFlag, Diagnostic> {
         let known = NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         let Some(&(_, key)) = known else { return Err(unknown(name, flag.span)) };
         if value.is_none() && !key.is_switch() {
-            return Err(Diagnostic::error(format!("the field `{name}` of the mount needs a value"), flag.span)
-                .with_hint(format!("write `{name}=VALUE`")));
+            return Err(Diagnostic::error(
+                Code::MountFieldWithoutValue,
+                format!("the field `{name}` of the mount needs a value"),
+                flag.span,
+            )
+            .with_hint(format!("write `{name}=VALUE`")));
         }
         fields.push(MountField { key, value: value.map(|value| Word::new(value.to_owned(), flag.span)) });
     }
@@ -123,7 +127,7 @@ pub(super) fn read(flag: &Word) -> Result<MountFlag, Diagnostic> {
 }
 
 fn unknown(name: &str, span: Span) -> Diagnostic {
-    let error = Diagnostic::error(format!("a mount has no field `{name}`"), span);
+    let error = Diagnostic::error(Code::UnknownMountField, format!("a mount has no field `{name}`"), span);
     let names = NAMES.map(|(known, _)| known);
     match nearest(name, names) {
         Some(known) => error.with_hint(format!("did you mean `{known}`?")),

@@ -2,7 +2,7 @@
 
 use super::Instruction;
 use crate::{
-    diagnostic::Diagnostic,
+    diagnostic::{Code, Diagnostic},
     dockerfile::syntax::{Arguments, Statement},
 };
 
@@ -18,6 +18,7 @@ pub struct Onbuild {
 pub(super) fn read(statement: Statement, source: &str) -> Result<Onbuild, Diagnostic> {
     if matches!(statement.arguments, Arguments::From(_) | Arguments::Maintainer(_)) {
         return Err(Diagnostic::error(
+            Code::ForbiddenTrigger,
             format!("{} cannot be an ONBUILD instruction", statement.keyword.value.to_ascii_uppercase()),
             statement.keyword.span,
         ));

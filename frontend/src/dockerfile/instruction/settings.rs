@@ -1,7 +1,7 @@
 //! Instructions that are a list of words or pairs: `ARG`, `ENV`, `LABEL`, `EXPOSE`, `SHELL`, `VOLUME`.
 
 use super::{Command, Word};
-use crate::diagnostic::{Diagnostic, Spanned};
+use crate::diagnostic::{Code, Diagnostic, Spanned};
 
 /// One name of an `ARG`, with its default.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,8 +35,10 @@ pub(super) fn shell(command: Command, missing: impl Fn() -> Diagnostic) -> Resul
     match command {
         Command::Exec(words) => some(words, missing),
         Command::Shell(line) if line.value.is_empty() => Err(missing()),
-        Command::Shell(line) => Err(Diagnostic::error("SHELL requires its arguments in JSON form", line.span)
-            .with_hint("write `SHELL [\"/bin/bash\", \"-c\"]`, every word in double quotes")),
+        Command::Shell(line) => {
+            Err(Diagnostic::error(Code::ShellNotJson, "SHELL requires its arguments in JSON form", line.span)
+                .with_hint("write `SHELL [\"/bin/bash\", \"-c\"]`, every word in double quotes"))
+        }
     }
 }
 
@@ -45,7 +47,7 @@ pub(super) fn volumes(words: Vec<Word>, missing: impl Fn() -> Diagnostic) -> Res
     words
         .into_iter()
         .map(|word| match word.value.trim() {
-            "" => Err(Diagnostic::error("a volume needs a path", word.span)),
+            "" => Err(Diagnostic::error(Code::EmptyVolume, "a volume needs a path", word.span)),
             path => Ok(Spanned::new(path.to_owned(), word.span)),
         })
         .collect()

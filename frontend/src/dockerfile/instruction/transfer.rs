@@ -2,7 +2,7 @@
 
 use super::{Heredoc, Word};
 use crate::{
-    diagnostic::{Diagnostic, Span, Spanned},
+    diagnostic::{Code, Diagnostic, Span, Spanned},
     dockerfile::flags::{FlagSpec, Flags, Shape},
 };
 
@@ -122,16 +122,28 @@ fn sources_and_dest(
     let dest = match arguments.pop() {
         Some(Source::Path(dest)) => dest,
         Some(Source::Heredoc(heredoc)) => {
-            return Err(Diagnostic::error(format!("{name} cannot write to a heredoc"), heredoc.mark.span)
-                .with_hint("the last argument is the destination"));
+            return Err(Diagnostic::error(
+                Code::HeredocAsDestination,
+                format!("{name} cannot write to a heredoc"),
+                heredoc.mark.span,
+            )
+            .with_hint("the last argument is the destination"));
         }
         None => {
-            return Err(Diagnostic::error(format!("{name} requires a source and a destination"), keyword));
+            return Err(Diagnostic::error(
+                Code::MissingDestination,
+                format!("{name} requires a source and a destination"),
+                keyword,
+            ));
         }
     };
     if arguments.is_empty() {
-        return Err(Diagnostic::error(format!("{name} requires a source and a destination"), dest.span)
-            .with_label("only this is given"));
+        return Err(Diagnostic::error(
+            Code::MissingDestination,
+            format!("{name} requires a source and a destination"),
+            dest.span,
+        )
+        .with_label("only this is given"));
     }
     Ok((arguments, dest))
 }

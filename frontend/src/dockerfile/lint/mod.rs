@@ -22,7 +22,7 @@ mod config;
 mod findings;
 mod rule;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use config::{CheckOptionError, CheckOptions};
 pub use findings::Warning;
@@ -38,7 +38,7 @@ use super::{
     stage::{Stage, Stages},
 };
 use crate::{
-    diagnostic::{Diagnostic, Span},
+    diagnostic::{Code, Diagnostic, Span},
     graph::Graph,
     ignore::IgnoreRules,
     platform::Platform,
@@ -200,12 +200,17 @@ impl Dockerfile {
     fn check_options(&self, options: &Options) -> Result<CheckOptions, Diagnostic> {
         if let Some(text) = options.build_args.get(CHECK_ARG) {
             return CheckOptions::parse(text).map_err(|error| {
-                Diagnostic::error(format!("the build argument {CHECK_ARG} is malformed: {error}"), Span::default())
+                Diagnostic::error(
+                    Code::InvalidCheckOptions,
+                    format!("the build argument {CHECK_ARG} is malformed: {error}"),
+                    Span::default(),
+                )
             });
         }
         match &self.directives.check {
-            Some(word) => CheckOptions::parse_directive(&word.value)
-                .map_err(|error| Diagnostic::error(error.to_string(), word.span).with_hint(error.hint())),
+            Some(word) => CheckOptions::parse_directive(&word.value).map_err(|error| {
+                Diagnostic::error(Code::InvalidCheckOptions, error.to_string(), word.span).with_hint(error.hint())
+            }),
             None => Ok(CheckOptions::default()),
         }
     }
@@ -217,7 +222,9 @@ impl Dockerfile {
         let names: Vec<&str> = names.into_iter().collect();
         let message = format!("lint violation found for rules: {}", names.join(", "));
         let span = self.directives.check.as_ref().map_or(first, |check| check.span);
-        Some(Diagnostic::error(message, span).with_hint("`error=true` makes warnings fail the build"))
+        Some(
+            Diagnostic::error(Code::LintFailure, message, span).with_hint("`error=true` makes warnings fail the build"),
+        )
     }
 
     fn lint_lines(&self, findings: &mut Findings) {
@@ -236,14 +243,18 @@ impl Dockerfile {
         let target = options.targets()[0];
         // If the defaults cannot even be expanded, the build most likely says so too.
         let plain = Options { build_args: BTreeMap::new(), epoch: None, ..options.clone() };
-        let defaults = global_variables(&plain, target, &stages, escape).ok();
+        let (defaults, wrong) = global_variables(&plain, target, &stages, escape);
+        let defaults = wrong.is_empty().then_some(defaults);
         let file = WholeFile { stages: &stages, defaults: defaults.as_ref(), escape };
         for rule in RULES {
             if let Check::File(check) = rule.check {
                 check(&file, findings);
             }
         }
-        let globals = global_variables(options, target, &stages, escape).map_err(|error| vec![error])?;
+        let (globals, wrong) = global_variables(options, target, &stages, escape);
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
         let declared: HashSet<&str> = stages.global_args.iter().map(|arg| arg.name.value.as_str()).collect();
         for stage in &stages.list {
             let base = BaseName { stage: *stage, globals: &globals, declared: &declared, escape };

@@ -6,7 +6,7 @@
 
 use super::State;
 use crate::{
-    diagnostic::{Diagnostic, Span},
+    diagnostic::{Code, Diagnostic, Span},
     graph::{FileAction, Op},
 };
 
@@ -62,7 +62,7 @@ impl Budget {
 
 /// The error at the instruction that went too far.
 pub(super) fn too_large(span: Span) -> Diagnostic {
-    Diagnostic::error("the build becomes too large here", span).with_hint(format!(
+    Diagnostic::error(Code::TooLarge, "the build becomes too large here", span).with_hint(format!(
         "variables, history and files written in the Dockerfile may come to {} MiB, each counted as often as it is used",
         LIMIT >> 20
     ))

@@ -2,7 +2,7 @@
 
 use super::StageBuild;
 use crate::{
-    diagnostic::{Diagnostic, Span, Spanned},
+    diagnostic::{Code, Diagnostic, Span, Spanned},
     dockerfile::instruction::Word,
     graph::{CopySource, GitOp, HttpOp},
     remote::{GitAddress, Remote, file_name, git::checksum},
@@ -45,24 +45,32 @@ impl FetchFlags<'_> {
         if let (Some(flag), Some(asked)) = (self.keep_git_dir, address.keep_git_dir)
             && flag.value != asked
         {
-            return Err(Diagnostic::error("the flag and the address disagree about keep-git-dir", flag.span));
+            return Err(Diagnostic::error(
+                Code::ConflictingAddress,
+                "the flag and the address disagree about keep-git-dir",
+                flag.span,
+            ));
         }
         let keep_git_dir = address.keep_git_dir.or(self.keep_git_dir.map(|flag| flag.value)).unwrap_or(false);
         let checksum = match (flag, address.checksum) {
             (None, asked) => asked,
             (Some((text, span)), asked) => {
                 let flag = checksum(&text).map_err(|_| {
-                    Diagnostic::error(format!("`{text}` is no commit"), span)
+                    Diagnostic::error(Code::InvalidChecksum, format!("`{text}` is no commit"), span)
                         .with_hint("the checksum of a repository is its commit, or how that starts")
                 })?;
                 if asked.is_some_and(|asked| asked != flag) {
-                    return Err(Diagnostic::error("the flag and the address name different commits", span));
+                    return Err(Diagnostic::error(
+                        Code::ConflictingAddress,
+                        "the flag and the address name different commits",
+                        span,
+                    ));
                 }
                 Some(flag)
             }
         };
         if fetch_by_commit && checksum.is_none() {
-            return Err(Diagnostic::error("fetch-by-commit needs a checksum", span)
+            return Err(Diagnostic::error(Code::MissingChecksum, "fetch-by-commit needs a checksum", span)
                 .with_hint("add `--checksum=COMMIT` with all digits of the commit"));
         }
         let submodules = submodules.unwrap_or(true);
@@ -75,12 +83,18 @@ impl FetchFlags<'_> {
         let Some(checksum) = self.checksum else { return Ok(()) };
         match taken {
             [Taken::File(_) | Taken::Repository(..)] => Ok(()),
-            [Taken::Files(_)] | [] => {
-                Err(Diagnostic::error("only what comes from elsewhere has a checksum", checksum.span)
-                    .with_hint("the source is a path; --checksum is for URLs and repositories"))
-            }
-            _ => Err(Diagnostic::error("--checksum is of one source, and there are several", checksum.span)
-                .with_hint("write an ADD for each")),
+            [Taken::Files(_)] | [] => Err(Diagnostic::error(
+                Code::ChecksumOfNothing,
+                "only what comes from elsewhere has a checksum",
+                checksum.span,
+            )
+            .with_hint("the source is a path; --checksum is for URLs and repositories")),
+            _ => Err(Diagnostic::error(
+                Code::ChecksumOfNothing,
+                "--checksum is of one source, and there are several",
+                checksum.span,
+            )
+            .with_hint("write an ADD for each")),
         }
     }
 }
@@ -90,7 +104,7 @@ fn sha256(text: &str, span: Span) -> Result<String, Diagnostic> {
     let digits = text.strip_prefix("sha256:").filter(|digits| digits.len() == 64);
     match digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit())) {
         Some(_) => Ok(text.to_ascii_lowercase()),
-        None => Err(Diagnostic::error(format!("`{text}` is no checksum of a file"), span)
+        None => Err(Diagnostic::error(Code::InvalidChecksum, format!("`{text}` is no checksum of a file"), span)
             .with_hint("write `sha256:` and 64 hexadecimal digits, as `sha256sum` prints them")),
     }
 }

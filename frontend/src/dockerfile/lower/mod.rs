@@ -33,7 +33,7 @@ mod watch;
 pub(super) use watch::{Sight, Watch};
 
 use super::{
-    Dockerfile,
+    Dockerfile, Lost,
     inputs::{Inputs, Missing, Options},
     plan::{Origin, Plan, PlannedStage},
     scope::{Scope, epoch},
@@ -99,8 +99,33 @@ impl Dockerfile {
         graph: &'a mut Graph,
         watch: Option<&'a mut dyn Watch>,
     ) -> Result<Lowered, Vec<Diagnostic>> {
+        if !plan.missing.is_empty() {
+            return Ok(Lowered { output: None, missing: plan.missing.clone() });
+        }
         let (missing, budget) = (Vec::new(), Budget::default());
-        TargetBuild { file: self, options, inputs, target, graph, watch, missing, budget }.lower(plan)
+        let (surveys, fresh) = (false, false);
+        let mut build =
+            TargetBuild { file: self, options, inputs, target, graph, watch, surveys, missing, budget, fresh };
+        let (state, errors) = build.lower(plan);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Lowered { output: Some(build.output(state)), missing: build.missing })
+    }
+
+    /// What is wrong in the steps of a plan that may have errors, whose images may be unknown.
+    pub(super) fn survey_plan(
+        &self,
+        options: &Options,
+        inputs: &Inputs,
+        target: &Platform,
+        plan: &Plan<'_>,
+    ) -> Vec<Diagnostic> {
+        let (graph, missing, budget) = (&mut Graph::default(), Vec::new(), Budget::default());
+        let (surveys, fresh) = (true, false);
+        TargetBuild { file: self, options, inputs, target, graph, watch: None, surveys, missing, budget, fresh }
+            .lower(plan)
+            .1
     }
 }
 
@@ -123,6 +148,8 @@ struct State {
     has_system: bool,
     /// Whether there was a `WORKDIR`, here or in a stage that this one starts from.
     has_workdir: bool,
+    /// Whether there may be variables and settings that are not known, in a survey.
+    guessed: bool,
 }
 
 /// The build of one target platform.
@@ -133,9 +160,13 @@ struct TargetBuild<'a> {
     target: &'a Platform,
     graph: &'a mut Graph,
     watch: Option<&'a mut dyn Watch>,
+    /// Whether only errors are wanted, and of these no consequences of others.
+    surveys: bool,
     /// What was asked for and is not known yet.
     missing: Vec<Missing>,
     budget: Budget,
+    /// Whether what is being lowered is to be done again.
+    fresh: bool,
 }
 
 /// What the lowering of one target platform came to.
@@ -147,15 +178,13 @@ pub(super) struct Lowered {
 }
 
 impl TargetBuild<'_> {
-    /// Makes the output, unless images are missing.
-    fn lower(mut self, plan: &Plan<'_>) -> Result<Lowered, Vec<Diagnostic>> {
-        if !plan.missing.is_empty() {
-            return Ok(Lowered { output: None, missing: plan.missing.clone() });
-        }
-        let first_line = plan.stages[0].from.span;
-        self.graph.epoch = epoch(self.options, &plan.globals, first_line).map_err(|error| vec![error])?;
-
+    /// Lowers what the target needs; returns what the target is then, and what is wrong.
+    fn lower(&mut self, plan: &Plan<'_>) -> (State, Vec<Diagnostic>) {
         let mut errors = Vec::new();
+        match epoch(self.file, self.options, &plan.globals) {
+            Ok(epoch) => self.graph.epoch = epoch,
+            Err(error) => errors.push(error),
+        }
         let mut heirs = heirs(plan);
         let mut states: BTreeMap<usize, State> = BTreeMap::new();
         let mut roots: Vec<Option<NodeId>> = vec![None; plan.stages.len()];
@@ -163,6 +192,7 @@ impl TargetBuild<'_> {
         for (index, planned) in plan.stages.iter().enumerate().filter(|(_, planned)| planned.needed) {
             let label = if one_stage { None } else { Some(planned.label.clone()) };
             let mut progress = Progress::new(label, planned);
+            self.fresh = self.options.no_cache.covers(&planned.label);
             let state = match &planned.base {
                 Origin::Stage(base) => {
                     if let (2.., Some(state)) = (heirs[*base], states.get(base)) {
@@ -171,11 +201,15 @@ impl TargetBuild<'_> {
                     inherit(&mut states, &mut heirs, *base).without_triggers()
                 }
                 Origin::Scratch => self.empty_state(planned),
+                Origin::Unknown => self.unknown_state(planned),
+                Origin::Image(reference) if self.inputs.image(reference, &planned.platform).is_none() => {
+                    self.unknown_state(planned)
+                }
                 Origin::Image(_) => self.image_state(planned, &mut progress),
                 Origin::Files(files) => self.files_state(planned, files, &mut progress),
             };
             let mut build = StageBuild {
-                target: &mut self,
+                target: self,
                 globals: &plan.globals,
                 roots: &roots,
                 state,
@@ -189,12 +223,15 @@ impl TargetBuild<'_> {
                     let (shell, has_workdir) = (config.config.shell.as_slice(), *has_workdir);
                     watch.step(&Sight { plan, stage: index, step: at, scope, has_workdir, shell });
                 }
+                if build.target.surveys && build.depends_on_guesses(step) {
+                    continue;
+                }
                 if let Err(error) = build.lower(step) {
                     errors.push(error);
                 }
                 if build.target.budget.is_spent() {
                     errors.push(budget::too_large(step.span()));
-                    return Err(errors);
+                    return (build.state, errors);
                 }
             }
             let state = build.state;
@@ -204,11 +241,7 @@ impl TargetBuild<'_> {
             }
         }
         // The output is the last heir of its stage.
-        let state = inherit(&mut states, &mut heirs, plan.target);
-        if !errors.is_empty() {
-            return Err(errors);
-        }
-        Ok(Lowered { output: Some(self.output(state)), missing: self.missing })
+        (inherit(&mut states, &mut heirs, plan.target), errors)
     }
 
     fn add(&mut self, op: Op, inputs: Vec<NodeId>, name: String, at: Placement<'_>) -> NodeId {
@@ -221,6 +254,7 @@ impl TargetBuild<'_> {
             name,
             span: at.span,
             targets: BTreeSet::from([self.target.clone()]),
+            fresh: self.fresh,
         })
     }
 
@@ -250,7 +284,10 @@ impl TargetBuild<'_> {
         let Origin::Image(reference) = origin else {
             return (self.empty_tree(), ImageConfig::for_platform(platform));
         };
-        let image = self.inputs.image(reference, platform).expect("a plan without missing images knows them all");
+        let Some(image) = self.inputs.image(reference, platform) else {
+            assert!(self.surveys, "a plan without missing images knows them all");
+            return (self.empty_tree(), ImageConfig::for_platform(platform));
+        };
         let op = ImageOp { reference: image.reference.clone(), digest: image.digest.clone() };
         let name = progress.next(&format!("FROM {}", reference.familiar()));
         let at = Placement { platform: Some(platform), span: Some(span) };
@@ -261,7 +298,18 @@ impl TargetBuild<'_> {
     fn empty_state(&mut self, planned: &PlannedStage<'_>) -> State {
         let mut config = ImageConfig::for_platform(&planned.platform);
         "/".clone_into(&mut config.config.working_dir);
-        State::start(self.empty_tree(), planned.platform.clone(), config, None)
+        let mut state = State::start(self.empty_tree(), planned.platform.clone(), config, None);
+        state.guessed = self.file.lost != Lost::Nothing;
+        state
+    }
+
+    /// What a stage starts with whose base is not known.
+    fn unknown_state(&mut self, planned: &PlannedStage<'_>) -> State {
+        let mut state = self.empty_state(planned);
+        // Somewhere below the root, as nearly all images have it.
+        "/unknown".clone_into(&mut state.config.config.working_dir);
+        state.guessed = true;
+        state
     }
 
     /// A tree of the files of a context, as one layer.
@@ -294,7 +342,9 @@ impl TargetBuild<'_> {
         } else {
             None
         };
-        State::start(root, planned.platform.clone(), config, base)
+        let mut state = State::start(root, planned.platform.clone(), config, base);
+        state.guessed = self.file.lost != Lost::Nothing;
+        state
     }
 
     fn output(&self, state: State) -> Output {
@@ -324,8 +374,8 @@ impl State {
             scope.set_env("PATH", DEFAULT_PATH);
         }
         let has_system = base.is_some();
-        let (steps, has_workdir) = (Vec::new(), false);
-        Self { root, platform, config, steps, scope, base, has_system, has_workdir }.without_triggers()
+        let (steps, has_workdir, guessed) = (Vec::new(), false, false);
+        Self { root, platform, config, steps, scope, base, has_system, has_workdir, guessed }.without_triggers()
     }
 
     /// The state for a stage that starts from it: triggers are done there, once.

@@ -16,7 +16,7 @@
 
 use super::StageBuild;
 use crate::{
-    diagnostic::{Diagnostic, Span, nearest},
+    diagnostic::{Code, Diagnostic, Span, nearest},
     dockerfile::{
         instruction::{MountFlag, MountKey, Run},
         plan::{Origin, Step},
@@ -123,14 +123,18 @@ impl Fields {
         let span = flag.written.span;
         let name = values.get(&MountKey::Type).and_then(Option::as_deref).unwrap_or("bind").to_ascii_lowercase();
         let Some(&(_, kind)) = TYPES.iter().find(|(known, _)| *known == name) else {
-            let error = Diagnostic::error(format!("`{name}` is no type of mount"), span);
+            let error = Diagnostic::error(Code::UnknownMountType, format!("`{name}` is no type of mount"), span);
             return Err(match nearest(&name, TYPES.map(|(known, _)| known)) {
                 Some(known) => error.with_hint(format!("did you mean `{known}`?")),
                 None => error.with_hint("the types are bind, cache, tmpfs, secret and ssh"),
             });
         };
         if let Some(key) = values.keys().find(|key| !kind.takes(**key)) {
-            return Err(Diagnostic::error(format!("a mount of type {name} takes no `{}`", key.name()), span));
+            return Err(Diagnostic::error(
+                Code::MountFieldOfOtherType,
+                format!("a mount of type {name} takes no `{}`", key.name()),
+                span,
+            ));
         }
         Ok(Self { kind, values, span })
     }
@@ -147,7 +151,7 @@ impl Fields {
             Some("false" | "0") => Ok(Some(false)),
             Some(other) => {
                 let message = format!("`{}` of the mount is true or false, not `{other}`", key.name());
-                Err(Diagnostic::error(message, self.span))
+                Err(Diagnostic::error(Code::InvalidMountValue, message, self.span))
             }
         }
     }
@@ -155,23 +159,33 @@ impl Fields {
     fn number(&self, key: MountKey) -> Result<u32, Diagnostic> {
         let Some(text) = self.text(key) else { return Ok(0) };
         text.parse().map_err(|_| {
-            Diagnostic::error(format!("`{}` of the mount is a number, not `{text}`", key.name()), self.span)
+            Diagnostic::error(
+                Code::InvalidMountValue,
+                format!("`{}` of the mount is a number, not `{text}`", key.name()),
+                self.span,
+            )
         })
     }
 
     fn mode(&self, default: u32) -> Result<u32, Diagnostic> {
         let Some(text) = self.text(MountKey::Mode) else { return Ok(default) };
         u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777).ok_or_else(|| {
-            Diagnostic::error(format!("`mode` of the mount is octal digits such as 0755, not `{text}`"), self.span)
+            Diagnostic::error(
+                Code::InvalidMountValue,
+                format!("`mode` of the mount is octal digits such as 0755, not `{text}`"),
+                self.span,
+            )
         })
     }
 
     fn writable(&self, default: bool) -> Result<bool, Diagnostic> {
         let (writable, read_only) = (self.switch(MountKey::ReadWrite)?, self.switch(MountKey::ReadOnly)?);
         match (writable, read_only) {
-            (Some(true), Some(true)) => {
-                Err(Diagnostic::error("the mount cannot be `readonly` and `readwrite` at once", self.span))
-            }
+            (Some(true), Some(true)) => Err(Diagnostic::error(
+                Code::InvalidMountValue,
+                "the mount cannot be `readonly` and `readwrite` at once",
+                self.span,
+            )),
             (Some(writable), _) => Ok(writable),
             (None, Some(read_only)) => Ok(!read_only),
             (None, None) => Ok(default),
@@ -182,15 +196,17 @@ impl Fields {
         let Some(written) = self.text(MountKey::Target) else { return Ok(None) };
         let target = join(&stage.working_dir(), written);
         if target == "/" {
-            return Err(Diagnostic::error("nothing can be mounted over the root", self.span)
+            return Err(Diagnostic::error(Code::InvalidMountTarget, "nothing can be mounted over the root", self.span)
                 .with_hint("choose a folder as the target"));
         }
         Ok(Some(target))
     }
 
     fn target(&self, stage: &StageBuild<'_, '_>) -> Result<String, Diagnostic> {
-        self.optional_target(stage)?
-            .ok_or_else(|| Diagnostic::error("the mount needs a target", self.span).with_hint("add `target=/PATH`"))
+        self.optional_target(stage)?.ok_or_else(|| {
+            Diagnostic::error(Code::InvalidMountTarget, "the mount needs a target", self.span)
+                .with_hint("add `target=/PATH`")
+        })
     }
 
     /// The source as an absolute path inside of what it is taken from.
@@ -231,8 +247,12 @@ fn cache(
         Some("private") => Sharing::Private,
         Some("locked") => Sharing::Locked,
         Some(other) => {
-            return Err(Diagnostic::error(format!("`{other}` is no way to share a cache"), fields.span)
-                .with_hint("the ways are shared, private and locked"));
+            return Err(Diagnostic::error(
+                Code::InvalidMountValue,
+                format!("`{other}` is no way to share a cache"),
+                fields.span,
+            )
+            .with_hint("the ways are shared, private and locked"));
         }
     };
     let mut id = fields.text(MountKey::Id).unwrap_or(&target).to_owned();
@@ -257,19 +277,28 @@ fn secret(stage: &StageBuild<'_, '_>, fields: &Fields) -> Result<SecretMount, Di
     let env = fields.text(MountKey::Env).map(str::to_owned);
     let id = match (fields.text(MountKey::Id), fields.text(MountKey::Source)) {
         (Some(_), Some(_)) => {
-            return Err(Diagnostic::error("the secret has both an `id` and a `source`", fields.span)
-                .with_hint("they mean the same: leave one out"));
+            return Err(Diagnostic::error(
+                Code::InvalidSecret,
+                "the secret has both an `id` and a `source`",
+                fields.span,
+            )
+            .with_hint("they mean the same: leave one out"));
         }
         (Some(id), None) | (None, Some(id)) => id.to_owned(),
         (None, None) => match written.as_deref().and_then(|target| target.rsplit('/').next()) {
             Some(name) => name.to_owned(),
             None => {
-                return Err(Diagnostic::error("the secret has no name", fields.span).with_hint("add `id=NAME`"));
+                return Err(Diagnostic::error(Code::InvalidSecret, "the secret has no name", fields.span)
+                    .with_hint("add `id=NAME`"));
             }
         },
     };
     if let Some(name) = env.as_deref().filter(|name| name.contains('=')) {
-        return Err(Diagnostic::error(format!("`{name}` cannot be the name of a variable"), fields.span));
+        return Err(Diagnostic::error(
+            Code::InvalidSecret,
+            format!("`{name}` cannot be the name of a variable"),
+            fields.span,
+        ));
     }
     let target = match (written, &env) {
         (Some(target), _) => Some(target),
@@ -297,8 +326,12 @@ fn only(
     dest: &str,
 ) -> Result<NodeId, Diagnostic> {
     if has_wildcards(source) {
-        return Err(Diagnostic::error("the source of a mount is one path, not a pattern", fields.span)
-            .with_hint("mount the folder"));
+        return Err(Diagnostic::error(
+            Code::InvalidMountSource,
+            "the source of a mount is one path, not a pattern",
+            fields.span,
+        )
+        .with_hint("mount the folder"));
     }
     let copy = FileAction::Copy(CopyAction {
         from: 1,
@@ -342,6 +375,7 @@ fn size(text: &str, span: Span) -> Result<u64, Diagnostic> {
         _ => None,
     };
     shift.and_then(|shift| number.parse::<u64>().ok()?.checked_mul(1 << shift)).ok_or_else(|| {
-        Diagnostic::error(format!("`{text}` is no size"), span).with_hint("write a number of bytes, or one like 64m")
+        Diagnostic::error(Code::InvalidMountValue, format!("`{text}` is no size"), span)
+            .with_hint("write a number of bytes, or one like 64m")
     })
 }

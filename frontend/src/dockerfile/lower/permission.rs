@@ -1,7 +1,7 @@
 //! Owners and modes: `--chown`, `--chmod`, and the user that `WORKDIR` makes its folder for.
 
 use crate::{
-    diagnostic::{Diagnostic, Span},
+    diagnostic::{Code, Diagnostic, Span},
     graph::{Id, Mode, Owner},
 };
 
@@ -32,12 +32,12 @@ fn id(text: &str, span: Span) -> Result<Id, Diagnostic> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return match text.parse() {
             Ok(number) if number <= HIGHEST_ID => Ok(Id::Number(number)),
-            Ok(_) | Err(_) => Err(Diagnostic::error(format!("the id {text} is too high"), span)
+            Ok(_) | Err(_) => Err(Diagnostic::error(Code::InvalidOwner, format!("the id {text} is too high"), span)
                 .with_hint(format!("ids go up to {HIGHEST_ID}"))),
         };
     }
     if text.is_empty() || text.starts_with('-') || !text.chars().all(fits) {
-        return Err(Diagnostic::error(format!("`{text}` is no user or group"), span)
+        return Err(Diagnostic::error(Code::InvalidOwner, format!("`{text}` is no user or group"), span)
             .with_hint("write USER or USER:GROUP, each a name or a number"));
     }
     Ok(Id::Name(text.to_owned()))
@@ -51,7 +51,7 @@ pub(super) fn mode(text: &str, span: Span) -> Result<Mode, Diagnostic> {
         text.split(',').all(is_change).then(|| Mode::Symbolic(text.to_owned()))
     };
     mode.ok_or_else(|| {
-        Diagnostic::error(format!("`{text}` is no mode"), span)
+        Diagnostic::error(Code::InvalidMode, format!("`{text}` is no mode"), span)
             .with_hint("write an octal number up to 7777, or changes such as u=rwX,go=rX")
     })
 }

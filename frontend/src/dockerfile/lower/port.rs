@@ -2,7 +2,7 @@
 //!
 //! A host's part in front (`127.0.0.1:8080:80`) means nothing in an image. It is accepted, as by other builders, and dropped.
 
-use crate::diagnostic::{Diagnostic, Span};
+use crate::diagnostic::{Code, Diagnostic, Span};
 use std::ops::RangeInclusive;
 
 /// All ports that `text` means, each as `number/protocol`.
@@ -13,12 +13,12 @@ pub(super) fn ports(text: &str, span: Span) -> Result<Vec<String>, Diagnostic> {
         "" => "tcp".to_owned(),
         known @ ("tcp" | "udp" | "sctp") => known.to_owned(),
         _ => {
-            return Err(Diagnostic::error(format!("`{protocol}` is no protocol of ports"), span)
+            return Err(Diagnostic::error(Code::InvalidPort, format!("`{protocol}` is no protocol of ports"), span)
                 .with_hint("the protocols are tcp, udp and sctp"));
         }
     };
     let range = range(numbers).ok_or_else(|| {
-        Diagnostic::error(format!("`{text}` is no port"), span)
+        Diagnostic::error(Code::InvalidPort, format!("`{text}` is no port"), span)
             .with_hint("write a number from 0 to 65535, or a range such as 8000-8010")
     })?;
     Ok(range.map(|number| format!("{number}/{protocol}")).collect())

@@ -14,7 +14,7 @@
 
 use super::{StageBuild, command::with_shell, mount};
 use crate::{
-    diagnostic::Diagnostic,
+    diagnostic::{Code, Diagnostic},
     dockerfile::{
         instruction::{Command, Heredoc, Run, Word},
         plan::Step,
@@ -58,8 +58,10 @@ fn security(word: Option<&Word>) -> Result<Security, Diagnostic> {
     match word.map(|word| (word, word.value.as_str())) {
         None | Some((_, "sandbox")) => Ok(Security::Sandbox),
         Some((_, "insecure")) => Ok(Security::Insecure),
-        Some((word, other)) => Err(Diagnostic::error(format!("`{other}` is no security mode"), word.span)
-            .with_hint("the modes are sandbox and insecure")),
+        Some((word, other)) => {
+            Err(Diagnostic::error(Code::UnknownSecurity, format!("`{other}` is no security mode"), word.span)
+                .with_hint("the modes are sandbox and insecure"))
+        }
     }
 }
 
@@ -71,13 +73,13 @@ fn device(stage: &StageBuild<'_, '_>, word: &Word) -> Result<Device, Diagnostic>
         None | Some("required=false") => false,
         Some("required" | "required=true") => true,
         Some(other) => {
-            return Err(Diagnostic::error(format!("a device has no field `{other}`"), word.span)
+            return Err(Diagnostic::error(Code::InvalidDevice, format!("a device has no field `{other}`"), word.span)
                 .with_hint("write `NAME` or `NAME,required`"));
         }
     };
     let name = name.strip_prefix("name=").unwrap_or(name);
     if name.is_empty() {
-        return Err(Diagnostic::error("the device has no name", word.span));
+        return Err(Diagnostic::error(Code::InvalidDevice, "the device has no name", word.span));
     }
     Ok(Device { name: name.to_owned(), required })
 }
@@ -88,8 +90,10 @@ fn network(word: Option<&Word>, default: Network) -> Result<Network, Diagnostic>
         Some((_, "default")) => Ok(Network::Default),
         Some((_, "none")) => Ok(Network::None),
         Some((_, "host")) => Ok(Network::Host),
-        Some((word, other)) => Err(Diagnostic::error(format!("`{other}` is no network mode"), word.span)
-            .with_hint("the modes are default, none and host")),
+        Some((word, other)) => {
+            Err(Diagnostic::error(Code::UnknownNetwork, format!("`{other}` is no network mode"), word.span)
+                .with_hint("the modes are default, none and host"))
+        }
     }
 }
 
@@ -120,8 +124,12 @@ fn command_line(stage: &StageBuild<'_, '_>, run: &Run) -> Result<(Vec<String>, V
 pub(super) fn file_name(heredoc: &Heredoc) -> Result<&str, Diagnostic> {
     let name = heredoc.name.as_str();
     if name.contains(['/', '\0']) || matches!(name, "." | "..") {
-        return Err(Diagnostic::error(format!("`{name}` cannot be the name of a file"), heredoc.mark.span)
-            .with_hint("use a delimiter without slashes, such as EOF"));
+        return Err(Diagnostic::error(
+            Code::InvalidHeredocName,
+            format!("`{name}` cannot be the name of a file"),
+            heredoc.mark.span,
+        )
+        .with_hint("use a delimiter without slashes, such as EOF"));
     }
     Ok(name)
 }

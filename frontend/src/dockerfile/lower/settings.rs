@@ -3,7 +3,7 @@
 use super::{StageBuild, go, permission, port, signal};
 use crate::{
     config::Empty,
-    diagnostic::Diagnostic,
+    diagnostic::{Code, Diagnostic},
     dockerfile::{
         instruction::{Onbuild, Word},
         plan::Step,
@@ -62,7 +62,11 @@ pub(super) fn volume(stage: &mut StageBuild<'_, '_>, words: &[Word]) -> Result<(
     for word in words {
         let path = stage.expand(word)?;
         if path.is_empty() {
-            return Err(Diagnostic::error(format!("the volume `{}` is empty once expanded", word.value), word.span));
+            return Err(Diagnostic::error(
+                Code::EmptyVolume,
+                format!("the volume `{}` is empty once expanded", word.value),
+                word.span,
+            ));
         }
         paths.push(path);
     }
@@ -74,7 +78,7 @@ pub(super) fn volume(stage: &mut StageBuild<'_, '_>, words: &[Word]) -> Result<(
 pub(super) fn stopsignal(stage: &mut StageBuild<'_, '_>, word: &Word) -> Result<(), Diagnostic> {
     let signal = stage.expand(word)?;
     if !signal::is_known(&signal) {
-        return Err(Diagnostic::error(format!("`{signal}` is no signal"), word.span)
+        return Err(Diagnostic::error(Code::InvalidSignal, format!("`{signal}` is no signal"), word.span)
             .with_hint("write a name such as SIGTERM or SIGRTMIN+3, or a number"));
     }
     stage.record(format!("STOPSIGNAL {signal}"));

@@ -2,8 +2,9 @@
 
 use super::{Placement, Progress, State, TargetBuild, command, deps, environment, run, settings, transfer};
 use crate::{
-    diagnostic::{Diagnostic, Span},
+    diagnostic::{Code, Diagnostic, Span},
     dockerfile::{
+        expanded::{Expanded, words},
         instruction::{Kind, Word},
         plan::{Origin, Step},
         scope::Variables,
@@ -48,7 +49,8 @@ impl StageBuild<'_, '_> {
             Kind::Entrypoint(command) => command::entrypoint(self, command),
             Kind::Env(pairs) => environment::env(self, pairs)?,
             Kind::Expose(ports) => settings::expose(self, ports)?,
-            Kind::From(from) => return Err(Diagnostic::error("FROM cannot be part of a stage", from.base.span)),
+            // It begins a stage, and cannot be a trigger.
+            Kind::From(_) => {}
             Kind::Healthcheck(check) => command::healthcheck(self, check),
             Kind::Label(pairs) => environment::label(self, pairs)?,
             Kind::Maintainer(name) => settings::maintainer(self, name),
@@ -64,6 +66,17 @@ impl StageBuild<'_, '_> {
             Kind::Workdir(path) => settings::workdir(self, step, path)?,
         }
         Ok(())
+    }
+
+    /// Whether a step has words whose variables may come from what is not known.
+    pub(super) fn depends_on_guesses(&self, step: &Step<'_>) -> bool {
+        let known = &self.state.scope.visible;
+        self.state.guessed
+            && !words(&step.instruction.kind).into_iter().all(|expanded| match expanded {
+                Expanded::Word(word) => known.know(word, self.escape),
+                Expanded::Body(heredoc) => known.know_body(heredoc),
+                Expanded::Declared(_) => true,
+            })
     }
 
     /// `word` with the variables that the stage sees.
@@ -105,7 +118,7 @@ impl StageBuild<'_, '_> {
     pub(super) fn source(&mut self, from: Option<&Origin>, step: &Step<'_>) -> NodeId {
         match from {
             None => self.target.context(),
-            Some(Origin::Scratch) => self.target.empty_tree(),
+            Some(Origin::Scratch | Origin::Unknown) => self.target.empty_tree(),
             Some(Origin::Stage(index)) => self.roots[*index].expect("a stage is lowered before those that use it"),
             Some(Origin::Files(files)) => self.target.files(files),
             Some(origin @ Origin::Image(_)) => {
@@ -128,5 +141,5 @@ impl StageBuild<'_, '_> {
 
 /// The error of something that the language has, but this lowering has not.
 pub(super) fn not_yet(what: &str, span: Span, hint: &str) -> Diagnostic {
-    Diagnostic::error(format!("{what} is not supported yet"), span).with_hint(hint)
+    Diagnostic::error(Code::NotSupported, format!("{what} is not supported yet"), span).with_hint(hint)
 }

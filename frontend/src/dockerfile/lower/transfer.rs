@@ -14,7 +14,7 @@ use super::{
     run::file_name,
 };
 use crate::{
-    diagnostic::{Diagnostic, Span},
+    diagnostic::{Code, Diagnostic, Span},
     dockerfile::{
         instruction::{Add, Copy, Heredoc, Source, TransferFlags, Word},
         plan::Step,
@@ -156,7 +156,7 @@ impl Transfer<'_> {
         patterns
             .map(|word| match IgnoreRules::new([&word.value]) {
                 Ok(_) => Ok(word.value.clone()),
-                Err(error) => Err(Diagnostic::error(error.to_string(), word.span)
+                Err(error) => Err(Diagnostic::error(Code::InvalidPattern, error.to_string(), word.span)
                     .with_hint("--exclude takes the patterns of .dockerignore")),
             })
             .collect()
@@ -171,18 +171,24 @@ impl Transfer<'_> {
             };
             let path = stage.expand(word)?;
             show(&path);
-            let malformed = |error: &dyn std::fmt::Display| Diagnostic::error(error.to_string(), word.span);
-            let elsewhere = Remote::read(&path).map_err(|error| malformed(&error))?;
+            let elsewhere = Remote::read(&path)
+                .map_err(|error| Diagnostic::error(Code::InvalidAddress, error.to_string(), word.span))?;
             match (elsewhere, &self.fetch) {
                 (Some(remote), Some(flags)) => taken.push(flags.fetch(stage, remote, word.span)?),
                 (Some(_), None) => {
-                    return Err(Diagnostic::error(format!("COPY cannot take `{path}`: it is no file"), word.span)
-                        .with_hint("ADD takes files from elsewhere"));
+                    return Err(Diagnostic::error(
+                        Code::CopyFromElsewhere,
+                        format!("COPY cannot take `{path}`: it is no file"),
+                        word.span,
+                    )
+                    .with_hint("ADD takes files from elsewhere"));
                 }
                 (None, _) => {
                     if has_wildcards(&path) {
-                        Glob::for_copy(&path)
-                            .map_err(|reason| malformed(&format!("the pattern `{path}` is malformed: {reason}")))?;
+                        Glob::for_copy(&path).map_err(|reason| {
+                            let message = format!("the pattern `{path}` is malformed: {reason}");
+                            Diagnostic::error(Code::InvalidPattern, message, word.span)
+                        })?;
                     }
                     taken.push(Taken::Files(self.source(&path)));
                 }
@@ -266,7 +272,8 @@ impl Transfer<'_> {
         let is_dir = matches!(dest, "" | ".") || dest.ends_with('/') || dest.ends_with("/.");
         if !is_dir && self.sources.len() > 1 {
             let message = format!("{} of several sources needs a folder as its destination", self.keyword);
-            return Err(Diagnostic::error(message, self.dest.span).with_hint(format!("end it with a slash: `{dest}/`")));
+            return Err(Diagnostic::error(Code::DestinationNotFolder, message, self.dest.span)
+                .with_hint(format!("end it with a slash: `{dest}/`")));
         }
         Ok(is_dir)
     }

@@ -10,14 +10,14 @@ mod names;
 mod trigger;
 
 use super::{
-    Dockerfile,
+    Dockerfile, Lost,
     inputs::{Inputs, Missing, Options},
     instruction::{Instruction, Kind},
     scope::{Variables, global_variables},
     stage::Stages,
 };
 use crate::{
-    diagnostic::{Diagnostic, Span},
+    diagnostic::{Code, Diagnostic, Span},
     graph::LocalOp,
     platform::Platform,
     reference::Reference,
@@ -79,38 +79,50 @@ pub(super) enum Origin {
     Image(Reference),
     /// Files of a context that has a name.
     Files(LocalOp),
+    /// Something that cannot be told, because of an error that was found. There are none in a plan without errors.
+    Unknown,
 }
 
 impl<'a> Plan<'a> {
+    /// # Errors
+    /// With all that is wrong.
     pub(super) fn new(
         file: &'a Dockerfile,
         options: &Options,
         inputs: &Inputs,
         target: &Platform,
     ) -> Result<Self, Vec<Diagnostic>> {
-        let stages = Stages::of(file);
-        if stages.list.is_empty() {
-            return Err(vec![Diagnostic::error("no FROM: there is nothing to build", Span::default())]);
+        if !file.instructions.iter().any(|instruction| matches!(instruction.kind, Kind::From(_))) {
+            return Err(vec![Diagnostic::error(Code::NoStage, "no FROM: there is nothing to build", Span::default())]);
         }
+        let (plan, errors) = Self::survey(file, options, inputs, target);
+        if errors.is_empty() { Ok(plan) } else { Err(errors) }
+    }
+
+    /// The plan as far as it can be made, and all that is wrong. The file has a stage.
+    pub(super) fn survey(
+        file: &'a Dockerfile,
+        options: &Options,
+        inputs: &Inputs,
+        target: &Platform,
+    ) -> (Self, Vec<Diagnostic>) {
+        let stages = Stages::of(file);
         let escape = file.directives.escape;
-        let globals = global_variables(options, target, &stages, escape).map_err(|error| vec![error])?;
-        let names = Names { stages, globals, escape, target, options };
-        let mut planner = Planner { names, stages: Vec::new(), errors: Vec::new(), triggered: 0 };
+        let (globals, errors) = global_variables(options, target, &stages, escape);
+        let lacks_globals = file.lost != Lost::Nothing || !errors.is_empty();
+        let names = Names { stages, globals, escape, target, options, lacks_globals };
+        let mut planner = Planner { names, stages: Vec::new(), errors, triggered: 0 };
         for index in 0..planner.names.stages.list.len() {
             planner.plan_stage(index);
         }
         planner.refuse_downward();
+        let last = planner.stages.len() - 1;
         let root = planner.names.stages.target(options.target.as_deref());
-        let root = root.map_err(|error| planner.errors.push(error));
-        let (Ok(root), true) = (root, planner.errors.is_empty()) else {
-            return Err(planner.errors);
-        };
-        let roots = if options.whole_file { (0..planner.stages.len()).collect() } else { vec![root] };
+        let root = planner.or_note(root, last);
+        let roots = if options.whole_file { (0..=last).collect() } else { vec![root] };
         let missing = planner.mark_needed(roots, inputs);
-        if !planner.errors.is_empty() {
-            return Err(planner.errors);
-        }
-        Ok(Self { stages: planner.stages, target: root, globals: planner.names.globals, missing })
+        let plan = Self { stages: planner.stages, target: root, globals: planner.names.globals, missing };
+        (plan, planner.errors)
     }
 }
 
@@ -145,6 +157,13 @@ impl Step<'_> {
             written = copy.from.as_ref().map_or(written, |from| span(from.span));
         }
         self.from.iter().map(|origin| (origin, written)).collect()
+    }
+
+    /// Makes unknown what it takes from elsewhere.
+    fn forget_origins(&mut self) {
+        for origin in self.from.iter_mut().chain(self.mounts.iter_mut().flatten()) {
+            *origin = Origin::Unknown;
+        }
     }
 
     fn takes(&self) -> &'static str {
@@ -183,17 +202,19 @@ impl Planner<'_, '_> {
         let is_replaced = replaced.is_some();
         let base = match replaced {
             Some(context) => context,
-            None => self.or_note(self.names.base(index), Origin::Scratch),
+            None => self.or_note(self.names.base(index), Origin::Unknown),
         };
         // A stage on a stage has that one's platform, whatever it asks for.
         let platform = match &base {
             Origin::Stage(base) => self.stages[*base].platform.clone(),
-            Origin::Scratch | Origin::Image(_) | Origin::Files(_) => asked.unwrap_or_else(|| self.names.target.clone()),
+            Origin::Scratch | Origin::Image(_) | Origin::Files(_) | Origin::Unknown => {
+                asked.unwrap_or_else(|| self.names.target.clone())
+            }
         };
         let mut steps = Vec::with_capacity(stage.body.len());
         // A context in place of a stage is all of it.
         for instruction in stage.body.iter().filter(|_| !is_replaced) {
-            let from = self.or_note(self.names.origin(instruction, index), None);
+            let from = self.or_note(self.names.origin(instruction, index), Some(Origin::Unknown));
             let mounts = self.or_note(self.names.mounts(instruction, index), Vec::new());
             steps.push(Step { instruction: Cow::Borrowed(instruction), from, mounts, trigger: false, foreign: None });
         }
@@ -212,12 +233,19 @@ impl Planner<'_, '_> {
     /// Refuses what takes from its own stage or one below.
     fn refuse_downward(&mut self) {
         let mut found = Vec::new();
+        let mut refused = Vec::new();
         let needs = self.needs();
         for (index, stage) in self.stages.iter().enumerate() {
-            for step in &stage.steps {
+            for (at, step) in stage.steps.iter().enumerate() {
                 let needs = (found.len() < MAX_HINTS).then_some(needs.as_slice());
-                found.extend(self.check_upward(step, index, needs).err());
+                if let Err(error) = self.check_upward(step, index, needs) {
+                    found.push(error);
+                    refused.push((index, at));
+                }
             }
+        }
+        for (index, at) in refused {
+            self.stages[index].steps[at].forget_origins();
         }
         self.errors.extend(found);
     }
@@ -231,19 +259,23 @@ impl Planner<'_, '_> {
     fn check_upward(&self, step: &Step<'_>, index: usize, needs: Option<&[Vec<usize>]>) -> Result<(), Diagnostic> {
         step.origins().into_iter().try_for_each(|(origin, span)| match origin {
             Origin::Stage(used) if *used >= index => Err(self.downward(step.takes(), *used, index, needs, span)),
-            Origin::Stage(_) | Origin::Scratch | Origin::Image(_) | Origin::Files(_) => Ok(()),
+            Origin::Stage(_) | Origin::Scratch | Origin::Image(_) | Origin::Files(_) | Origin::Unknown => Ok(()),
         })
     }
 
     fn downward(&self, verb: &str, used: usize, index: usize, needs: Option<&[Vec<usize>]>, span: Span) -> Diagnostic {
         let (taker, giver) = (&self.stages[index].label, &self.stages[used].label);
         if index == used {
-            Diagnostic::error(format!("the stage `{taker}` {verb} itself"), span)
+            Diagnostic::error(Code::CopyFromItself, format!("the stage `{taker}` {verb} itself"), span)
                 .with_hint("its files are there already: use `RUN cp`")
         } else if needs.is_some_and(|needs| reaches(needs, used, index)) {
-            Diagnostic::error(format!("circular dependency: `{taker}` {verb} `{giver}`, which needs `{taker}`"), span)
+            Diagnostic::error(
+                Code::CircularDependency,
+                format!("circular dependency: `{taker}` {verb} `{giver}`, which needs `{taker}`"),
+                span,
+            )
         } else {
-            Diagnostic::error(format!("the stage `{giver}` is defined below its use"), span)
+            Diagnostic::error(Code::StageBelow, format!("the stage `{giver}` is defined below its use"), span)
                 .with_hint(format!("move `{giver}` above `{taker}`"))
         }
     }
@@ -262,7 +294,7 @@ impl Planner<'_, '_> {
             if self.triggered > MAX_TRIGGERS {
                 let span = self.names.stages.list[index].from.base.span;
                 self.errors.push(
-                    Diagnostic::error("too many ONBUILD triggers", span)
+                    Diagnostic::error(Code::TooManyTriggers, "too many ONBUILD triggers", span)
                         .with_hint(format!("all stages together may carry out {MAX_TRIGGERS}")),
                 );
                 break;
@@ -324,6 +356,6 @@ fn used_stages(stage: &PlannedStage<'_>) -> impl Iterator<Item = usize> {
         .chain(stage.steps.iter().flat_map(|step| step.from.iter().chain(step.mounts.iter().flatten())));
     origins.filter_map(|origin| match origin {
         Origin::Stage(index) => Some(*index),
-        Origin::Scratch | Origin::Image(_) | Origin::Files(_) => None,
+        Origin::Scratch | Origin::Image(_) | Origin::Files(_) | Origin::Unknown => None,
     })
 }

@@ -2,7 +2,7 @@
 
 use super::Origin;
 use crate::{
-    diagnostic::{Diagnostic, Span},
+    diagnostic::{Code, Diagnostic, Span},
     dockerfile::{
         inputs::{NamedContext, Options},
         instruction::{Instruction, Kind, MountFlag, MountKey, Word},
@@ -20,6 +20,8 @@ pub(super) struct Names<'a, 't> {
     pub(super) escape: char,
     pub(super) target: &'t Platform,
     pub(super) options: &'t Options,
+    /// Whether `globals` may lack some that lines which could not be read define.
+    pub(super) lacks_globals: bool,
 }
 
 impl Names<'_, '_> {
@@ -27,9 +29,16 @@ impl Names<'_, '_> {
     pub(super) fn base(&self, index: usize) -> Result<Origin, Diagnostic> {
         let word = &self.stages.list[index].from.base;
         let base = self.globals.expand(word, self.escape)?;
+        if base.is_empty() && self.lacks_globals {
+            return Ok(Origin::Unknown);
+        }
         if base.is_empty() {
-            return Err(Diagnostic::error(format!("the base `{}` is empty once expanded", word.value), word.span)
-                .with_hint("only ARGs before the first FROM count in FROM: give it a default there"));
+            return Err(Diagnostic::error(
+                Code::EmptyBase,
+                format!("the base `{}` is empty once expanded", word.value),
+                word.span,
+            )
+            .with_hint("only ARGs before the first FROM count in FROM: give it a default there"));
         }
         if let Some(stage) = self.stages.above(&base, index) {
             return Ok(Origin::Stage(stage));
@@ -55,7 +64,7 @@ impl Names<'_, '_> {
             return Ok(Origin::Scratch);
         }
         name.parse().map(Origin::Image).map_err(|reason| {
-            let error = Diagnostic::error(format!("`{name}` is no image: {reason}"), span);
+            let error = Diagnostic::error(Code::InvalidImageName, format!("`{name}` is no image: {reason}"), span);
             match self.stages.nearest(name, index) {
                 Some(stage) => error.with_hint(format!("did you mean the stage `{stage}`?")),
                 None => error,
@@ -69,11 +78,20 @@ impl Names<'_, '_> {
             return Ok(None);
         };
         let text = self.globals.expand(word, self.escape)?;
-        if text.is_empty() {
-            return Err(Diagnostic::error(format!("the platform `{}` is empty once expanded", word.value), word.span)
-                .with_hint("use TARGETPLATFORM or BUILDPLATFORM, or an ARG before the first FROM"));
+        if text.is_empty() && self.lacks_globals {
+            return Ok(None);
         }
-        text.parse().map(Some).map_err(|reason| Diagnostic::error(format!("{reason}"), word.span))
+        if text.is_empty() {
+            return Err(Diagnostic::error(
+                Code::EmptyPlatform,
+                format!("the platform `{}` is empty once expanded", word.value),
+                word.span,
+            )
+            .with_hint("use TARGETPLATFORM or BUILDPLATFORM, or an ARG before the first FROM"));
+        }
+        text.parse()
+            .map(Some)
+            .map_err(|reason| Diagnostic::error(Code::InvalidPlatform, format!("{reason}"), word.span))
     }
 
     /// What the `--from` of an instruction of stage `index` means, if it has one.
@@ -96,7 +114,7 @@ impl Names<'_, '_> {
     fn named(&self, word: &Word, index: usize) -> Result<Origin, Diagnostic> {
         let name = Variables::default().expand(word, self.escape)?;
         if name != word.value {
-            return Err(Diagnostic::error("--from cannot hold variables", word.span)
+            return Err(Diagnostic::error(Code::VariableInFrom, "--from cannot hold variables", word.span)
                 .with_hint("name a stage, and put the variable there: `FROM $IMAGE AS NAME`"));
         }
         if let Ok(number) = name.parse::<usize>() {
@@ -104,7 +122,7 @@ impl Names<'_, '_> {
             return if number < count {
                 Ok(Origin::Stage(number))
             } else {
-                Err(Diagnostic::error(format!("there is no stage {number}"), word.span)
+                Err(Diagnostic::error(Code::UnknownStageNumber, format!("there is no stage {number}"), word.span)
                     .with_hint(format!("stages are counted from 0, and this file has {count}")))
             };
         }

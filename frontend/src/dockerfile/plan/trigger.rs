@@ -5,7 +5,7 @@
 
 use super::{Origin, Planner, Step};
 use crate::{
-    diagnostic::{Diagnostic, Span},
+    diagnostic::{Code, Diagnostic, Span},
     dockerfile::{
         Dockerfile,
         inputs::Inputs,
@@ -19,7 +19,7 @@ impl<'a> Planner<'a, '_> {
     pub(super) fn triggers(&self, index: usize, inputs: &Inputs) -> Result<Vec<Step<'a>>, Diagnostic> {
         let stage = &self.stages[index];
         match &stage.base {
-            Origin::Scratch | Origin::Files(_) => Ok(Vec::new()),
+            Origin::Unknown | Origin::Scratch | Origin::Files(_) => Ok(Vec::new()),
             Origin::Stage(base) => {
                 let triggers = self.names.stages.list[*base].body.iter().filter_map(|instruction| {
                     if let Kind::Onbuild(onbuild) = &instruction.kind { Some(&onbuild.instruction) } else { None }
@@ -55,7 +55,11 @@ impl<'a> Planner<'a, '_> {
 fn read(text: &str, from: Span) -> Result<Instruction, Diagnostic> {
     let unreadable = |reason: &str| {
         let line = text.lines().next().unwrap_or_default();
-        Diagnostic::error(format!("the image's ONBUILD trigger `{line}` cannot be read: {reason}"), from)
+        Diagnostic::error(
+            Code::UnreadableTrigger,
+            format!("the image's ONBUILD trigger `{line}` cannot be read: {reason}"),
+            from,
+        )
     };
     let file = Dockerfile::parse(&format!("FROM scratch\nONBUILD {text}\n"))
         .map_err(|errors| unreadable(&errors.first().map_or_else(String::new, |error| error.message.clone())))?;

@@ -1,7 +1,9 @@
 //! Tests of the whole grammar, on data.
 
 mod cases;
+mod codes;
 mod corpus;
+pub(in crate::dockerfile) mod expect;
 mod hostile;
 mod print;
 mod round_trip;

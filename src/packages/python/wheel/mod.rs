@@ -23,6 +23,8 @@ use flashbuild_frontend::package::{Package, WheelLayout};
 use record::Record;
 use std::{collections::BTreeMap, fs::File, sync::Arc};
 
+pub(crate) use record::fields as csv_fields;
+
 /// Largest metadata file that is read whole, in bytes.
 const MAX_METADATA: u64 = 64 << 20;
 
@@ -124,10 +126,22 @@ impl<'a> Wheel<'a> {
         let Some(text) = self.archive.text(&format!("{}/entry_points.txt", self.info), MAX_METADATA)? else {
             return Ok(());
         };
-        for (name, launcher) in script::launchers(&text, &self.layout.interpreter)? {
+        let mut launchers = script::launchers(&text, &self.layout.interpreter)?;
+        if self.package.name == "pip"
+            && let Some(version) = self.python_version()
+        {
+            script::name_for_version(&mut launchers, version);
+        }
+        for (name, launcher) in launchers {
             self.make(&format!("{}/{name}", self.layout.scripts), launcher.into_bytes(), 0o755, written)?;
         }
         Ok(())
+    }
+
+    /// Version of the interpreter, such as `3.11`, as far as the paths in the image say it.
+    fn python_version(&self) -> Option<&'a str> {
+        let parts = self.layout.site.split('/').chain(self.layout.interpreter.split('/'));
+        parts.filter_map(|part| part.strip_prefix("python")).find(|version| version.starts_with("3."))
     }
 
     /// Adds a file that is made here.

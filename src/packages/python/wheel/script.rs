@@ -71,6 +71,16 @@ pub(super) fn launchers(text: &str, interpreter: &str) -> Result<Vec<(String, St
     Ok(launchers)
 }
 
+/// The scripts of pip itself: its wheel names those of the Python that built it, and every installer makes those of the
+/// Python that it installs for instead.
+pub(super) fn name_for_version(launchers: &mut Vec<(String, String)>, version: &str) {
+    let Some((_, launcher)) = launchers.iter().find(|(name, _)| name == "pip").cloned() else { return };
+    launchers.retain(|(name, _)| !name.starts_with("pip"));
+    for name in ["pip".to_owned(), "pip3".to_owned(), format!("pip{version}")] {
+        launchers.push((name, launcher.clone()));
+    }
+}
+
 /// Whether it is identifiers joined by dots.
 fn is_dotted(text: &str) -> bool {
     text.split('.').all(|part| {
@@ -92,6 +102,14 @@ mod tests {
         assert_eq!(launchers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a", "c"]);
         let expected = "#!/opt/venv/bin/python\nimport sys\n\nfrom pkg.cli import main\n\nif __name__ == \"__main__\":\n    sys.exit(main.run())\n";
         assert_eq!(launchers[0].1, expected);
+    }
+
+    #[test]
+    fn pip_is_named_for_the_python_that_it_is_for() {
+        let text = "[console_scripts]\npip = pip:main\npip3 = pip:main\npip3.9 = pip:main\n";
+        let mut launchers = launchers(text, "/p").unwrap();
+        name_for_version(&mut launchers, "3.11");
+        assert_eq!(launchers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["pip", "pip3", "pip3.11"]);
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Secrets in places that everybody can read.
 
 use super::Rule;
-use crate::dockerfile::{
-    instruction::Kind,
-    lint::{Check, Moment, findings::Findings},
-    lower::go::quoted,
+use crate::{
+    dockerfile::{
+        instruction::Kind,
+        lint::{Check, Moment, findings::Findings},
+        lower::go::quoted,
+    },
+    secret_name::sounds_secret,
 };
 
 pub(super) static SECRETS_USED_IN_ARG_OR_ENV: Rule = Rule {
@@ -14,13 +17,6 @@ pub(super) static SECRETS_USED_IN_ARG_OR_ENV: Rule = Rule {
     experimental: false,
     check: Check::Step(check),
 };
-
-/// Parts of names, between underscores, that tell of a secret.
-const SECRET: [&str; 10] =
-    ["apikey", "auth", "credential", "credentials", "key", "password", "pword", "passwd", "secret", "token"];
-
-/// Parts of names that tell of something about a secret that is none itself.
-const HARMLESS: [&str; 3] = ["public", "file", "version"];
 
 fn check(moment: &Moment<'_>, findings: &mut Findings) {
     let (keyword, names): (_, Vec<String>) = match &moment.step().instruction.kind {
@@ -50,25 +46,5 @@ fn check(moment: &Moment<'_>, findings: &mut Findings) {
     for name in names.iter().filter(|name| sounds_secret(name)) {
         let detail = format!("Do not use ARG or ENV instructions for sensitive data ({keyword} {})", quoted(name));
         findings.add(&SECRETS_USED_IN_ARG_OR_ENV, moment.place(), detail);
-    }
-}
-
-fn sounds_secret(name: &str) -> bool {
-    let has = |words: &[&str]| name.split('_').any(|part| words.iter().any(|word| word.eq_ignore_ascii_case(part)));
-    has(&SECRET) && !has(&HARMLESS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::sounds_secret;
-
-    #[test]
-    fn whole_words_tell() {
-        for name in ["API_KEY", "apikey", "DATABASE_PASSWORD", "secret_MESSAGE", "AUTH", "_token_"] {
-            assert!(sounds_secret(name), "{name}");
-        }
-        for name in ["KEYBOARD", "AUTHOR", "PUBLIC_KEY", "PASSWORD_FILE", "AUTH_MODULE_VERSION", "", "_"] {
-            assert!(!sounds_secret(name), "{name}");
-        }
     }
 }

@@ -10,6 +10,7 @@
 //! #: context-epoch 1700000000               what SOURCE_DATE_EPOCH=context means
 //! #: context NAME files | scratch | IMAGE    what a name means
 //! #: whole-file true
+//! #: nowhere NAME                            an image, or an ecosystem of packages, that cannot be found
 //! #: image-platform NAME linux/arm64         of the image, if it is not the one asked for
 //! #: image NAME {"Env": ["A=b"]}             the container configuration of an image; others have only a PATH
 //! ```
@@ -23,13 +24,14 @@ use crate::{
     platform::Platform,
     reference::Reference,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A case's wishes.
 pub(in crate::dockerfile) struct Asked {
     pub(in crate::dockerfile) options: Options,
     images: BTreeMap<String, ImageConfig>,
     platforms: BTreeMap<String, Platform>,
+    nowhere: BTreeSet<String>,
 }
 
 /// A graph, and the images that had to be looked at, in the order of the questions.
@@ -44,6 +46,7 @@ impl Asked {
         let mut options = Options { platforms: Vec::new(), ..Options::for_platform(build_platform) };
         let mut images = BTreeMap::new();
         let mut platforms = BTreeMap::new();
+        let mut nowhere = BTreeSet::new();
         for line in text.lines().filter_map(|line| line.strip_prefix("#: ")) {
             let (key, value) = line.split_once(' ').expect(line);
             let pair = || {
@@ -68,6 +71,7 @@ impl Asked {
                 }
                 "epoch" => options.epoch = Some(value.parse().unwrap()),
                 "whole-file" => options.whole_file = value == "true",
+                "nowhere" => drop(nowhere.insert(value.to_owned())),
                 "image-platform" => {
                     let (name, platform) = value.split_once(' ').expect(line);
                     let name: Reference = name.parse().unwrap();
@@ -82,7 +86,7 @@ impl Asked {
                 other => panic!("{other} is no wish"),
             }
         }
-        Self { options, images, platforms }
+        Self { options, images, platforms, nowhere }
     }
 
     /// Reads, asks until nothing is missing, and lowers.
@@ -90,6 +94,11 @@ impl Asked {
         let file = Dockerfile::parse(text)?;
         let (inputs, questions) = self.inputs(&file)?;
         Ok(Lowered { graph: file.lower(&self.options, &inputs)?, questions })
+    }
+
+    /// As [`Asked::lower`], with everything that is wrong if something is.
+    pub(in crate::dockerfile) fn build(&self, text: &str) -> Result<Lowered, Vec<Diagnostic>> {
+        self.lower(text).map_err(|found| Dockerfile::read(text).0.survey(&self.options, &Inputs::default(), found))
     }
 
     /// Asks until nothing is missing; returns the questions too.
@@ -100,6 +109,17 @@ impl Asked {
             let missing = file.missing(&self.options, &inputs)?;
             if missing.is_empty() {
                 return Ok((inputs, questions));
+            }
+            let unknown = |missing: &&Missing| match missing {
+                Missing::ImageConfig { reference, .. } => {
+                    self.nowhere.iter().any(|name| name.parse().as_ref() == Ok(reference))
+                }
+                Missing::Deps { request, .. } => self.nowhere.contains(request.ecosystem.name()),
+            };
+            let errors: Vec<_> =
+                missing.iter().filter(unknown).map(|missing| missing.failed("it is nowhere")).collect();
+            if !errors.is_empty() {
+                return Err(errors);
             }
             for missing in &missing {
                 match missing {

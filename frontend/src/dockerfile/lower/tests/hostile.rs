@@ -2,7 +2,7 @@
 
 use super::asked::{Asked, Lowered};
 use crate::{
-    diagnostic::render_all,
+    diagnostic::{MAX_DRAWN, MAX_FOUND, render_all},
     dockerfile::{Dockerfile, Inputs, call::check, lint::Extent},
 };
 use std::fmt::Write as _;
@@ -43,7 +43,7 @@ fn ten_thousand_stages_that_look_downwards() {
         write!(text, "FROM scratch\nCOPY --from={} / /\n", (index + 1) % 10_000).unwrap();
     }
     let errors = Asked::read(&text).lower(&text).err().unwrap();
-    assert_eq!(errors.len(), 9_999);
+    assert_eq!(errors.len(), MAX_FOUND);
     assert!(errors[0].message.starts_with("circular dependency: "));
 }
 
@@ -175,11 +175,20 @@ fn one_instruction_with_many_warnings() {
 
 #[test]
 fn thousands_of_errors_are_drawn_in_part() {
-    let text = format!("FROM scratch\n{}", "EXPOSE x\n".repeat(20_000));
-    let errors = Asked::read(&text).lower(&text).err().unwrap();
-    assert_eq!(errors.len(), 20_000);
-    let drawn = render_all(&errors, "Dockerfile", &text, false);
-    assert!(drawn.ends_with("\n\nand 19900 more errors"));
+    for (line, count, rest) in [
+        ("EXPOSE x\n", 50, ""),
+        ("EXPOSE x\n", 51, "\n\nand 1 more error"),
+        ("EXPOSE x\n", 60, "\n\nand 10 more errors"),
+        ("EXPOSE x\n", 20_000, "\n\nand at least 950 more errors"),
+        ("EXPOZE x\n", 200_000, "\n\nand at least 950 more errors"),
+    ] {
+        let text = format!("FROM scratch\n{}", line.repeat(count));
+        let errors = Asked::read(&text).build(&text).err().unwrap();
+        assert_eq!(errors.len(), count.min(MAX_FOUND));
+        let drawn = render_all(&errors, "Dockerfile", &text, false);
+        assert_eq!(drawn.matches("error: ").count(), MAX_DRAWN);
+        assert!(drawn.ends_with(rest), "{drawn}");
+    }
 }
 
 /// The message of the first error.

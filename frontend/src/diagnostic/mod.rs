@@ -1,6 +1,13 @@
 //! What is wrong with a text, where, and how to mend it.
 //!
-//! A [`Diagnostic`] is data; [`Diagnostic::render`] draws it as compilers do, with the source line and a hint.
+//! A [`Diagnostic`] is data: its [`Code`] says what it is about, and [`Diagnostic::render`] draws it as compilers do, with the
+//! source line and a hint.
+
+mod code;
+mod nearest;
+
+pub use code::Code;
+pub use nearest::nearest;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::{Deserialize, Serialize};
@@ -88,21 +95,12 @@ impl<T> Spanned<T> {
     }
 }
 
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Severity {
-    /// The text cannot be built.
-    Error,
-    /// The text builds, but probably not to what its author meant.
-    Warning,
-}
-
 /// One thing that is wrong with a source text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Diagnostic {
-    /// Error or warning.
-    pub severity: Severity,
+    /// What it is about, for programs.
+    pub code: Code,
     /// What is wrong, in one sentence without a full stop.
     pub message: String,
     /// Where.
@@ -115,13 +113,8 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// An error at `span`.
-    pub fn error(message: impl Into<String>, span: Span) -> Self {
-        Self { severity: Severity::Error, message: message.into(), span, label: None, hint: None }
-    }
-
-    /// A warning at `span`.
-    pub fn warning(message: impl Into<String>, span: Span) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(message, span) }
+    pub fn error(code: Code, message: impl Into<String>, span: Span) -> Self {
+        Self { code, message: message.into(), span, label: None, hint: None }
     }
 
     /// The same with a remark at the marked place.
@@ -140,10 +133,6 @@ impl Diagnostic {
 
     /// Draws the diagnostic with its source line. `path` is the name shown for `source`.
     pub fn render(&self, path: &str, source: &str, colour: bool) -> String {
-        let level = match self.severity {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARNING,
-        };
         let start = self.span.start.min(source.len());
         let end = self.span.end.clamp(start, source.len());
         // Only the lines that are shown are handed over: the text may be large, and its errors many.
@@ -155,7 +144,7 @@ impl Diagnostic {
             mark = mark.label(label.as_str());
         }
         let snippet = Snippet::source(source).line_start(line).path(path).annotation(mark);
-        let mut report: Vec<Group<'_>> = vec![level.primary_title(self.message.as_str()).element(snippet)];
+        let mut report: Vec<Group<'_>> = vec![Level::ERROR.primary_title(self.message.as_str()).element(snippet)];
         if let Some(hint) = &self.hint {
             report.push(Group::with_title(Level::HELP.secondary_title(hint.as_str())));
         }
@@ -164,57 +153,30 @@ impl Diagnostic {
     }
 }
 
-/// More than this many diagnostics are not drawn: nobody reads on.
-const MAX_DRAWN: usize = 100;
+/// No more errors than this are looked for in one text: it is something else than it should be.
+pub const MAX_FOUND: usize = 1_000;
 
-/// Draws diagnostics, one below the other, as [`Diagnostic::render`] does.
+/// No more errors than this are drawn: nobody reads on.
+pub const MAX_DRAWN: usize = 50;
+
+/// Draws diagnostics, one below the other, as [`Diagnostic::render`] does; of very many, the first.
 pub fn render_all(diagnostics: &[Diagnostic], path: &str, source: &str, colour: bool) -> String {
     let drawn = diagnostics.iter().take(MAX_DRAWN).map(|diagnostic| diagnostic.render(path, source, colour));
-    let more = diagnostics.len().checked_sub(MAX_DRAWN).filter(|more| *more > 0);
-    let drawn: Vec<String> = drawn.chain(more.map(|more| format!("and {more} more errors"))).collect();
-    drawn.join("\n\n")
+    let rest = match diagnostics.len().saturating_sub(MAX_DRAWN) {
+        0 => None,
+        1 => Some("and 1 more error".to_owned()),
+        more if diagnostics.len() < MAX_FOUND => Some(format!("and {more} more errors")),
+        more => Some(format!("and at least {more} more errors")),
+    };
+    drawn.chain(rest).collect::<Vec<_>>().join("\n\n")
 }
 
-/// The diagnostics in the order of the source, each once.
+/// The diagnostics in the order of the source, each once; of very many, the first.
 pub(crate) fn sorted(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     diagnostics.sort_by(|left, right| (left.span, &left.message).cmp(&(right.span, &right.message)));
     diagnostics.dedup();
+    diagnostics.truncate(MAX_FOUND);
     diagnostics
-}
-
-/// The candidate nearest to `word` by edit distance, if one is near enough to be what was meant.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word = word.to_lowercase();
-    let length = word.chars().count();
-    let limit = (length / 3).max(1);
-    candidates
-        .into_iter()
-        .filter(|candidate| candidate.chars().count().abs_diff(length) <= limit)
-        .map(|candidate| (edit_distance(&word, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein distance, with a swap of neighbours counted as one edit.
-fn edit_distance(left: &str, right: &str) -> usize {
-    let left: Vec<char> = left.chars().collect();
-    let right: Vec<char> = right.chars().collect();
-    let mut rows: Vec<Vec<usize>> = vec![(0..=right.len()).collect()];
-    for i in 1..=left.len() {
-        let mut row = vec![i];
-        for j in 1..=right.len() {
-            let change = usize::from(left[i - 1] != right[j - 1]);
-            let mut best = (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + change);
-            let swapped = i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1];
-            if swapped {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[left.len()][right.len()]
 }
 
 #[cfg(test)]
@@ -222,17 +184,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nearest_accepts_slips_and_refuses_strangers() {
-        let names = ["COPY", "RUN", "ENTRYPOINT"];
-        assert_eq!(nearest("CPOY", names), Some("COPY"));
-        assert_eq!(nearest("entrypont", names), Some("ENTRYPOINT"));
-        assert_eq!(nearest("DEPLOY", names), None);
-    }
-
-    #[test]
     fn a_rendered_error_shows_line_mark_and_hint() {
         let source = "FROM scratch\nCPOY a b\n";
-        let text = Diagnostic::error("unknown instruction CPOY", Span::new(13, 17))
+        let text = Diagnostic::error(Code::UnknownInstruction, "unknown instruction CPOY", Span::new(13, 17))
             .with_hint("did you mean COPY?")
             .render("Dockerfile", source, false);
         assert!(text.contains("Dockerfile:2:1"), "{text}");

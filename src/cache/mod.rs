@@ -1,0 +1,46 @@
+//! Caches that builds share: where records come from and where they go, besides the store.
+//!
+//! A cache is an OCI manifest: its configuration is a [`CacheDocument`], which says what steps came to, and its layers
+//! are the layers that it speaks of. So a registry keeps a cache as it keeps an image, and a folder is an OCI layout.
+//!
+//! 1. [`Imported::load`] reads the documents of all caches that a build names, and nothing else of them.
+//! 2. The build looks its keys up in the store first, and then in what was imported ([`Imported::definition`],
+//!    [`Imported::content`]).
+//! 3. A layer is fetched when somebody needs its bytes ([`Imported::fetch`]). What goes to a registry that has it is never
+//!    fetched.
+//! 4. [`export()`] adds to a cache what it lacks, and replaces its manifest.
+//!
+//! | cache | its place | file |
+//! |---|---|---|
+//! | `local` | a folder, as OCI layout | `local` |
+//! | `registry` | a tag of a repository | `registry` |
+//! | `inline` | the configuration of the image itself | `inline` |
+//!
+//! # What is believed
+//!
+//! Whoever can write to a cache decides what the builds that read it come to: a record cannot be checked without running
+//! its step. So who may write is the question, and the rest is made sure here:
+//!
+//! - Reading a cache never writes to it.
+//! - Nothing is used by its name. A document is used if it has the digest that its manifest says, a layer if its blob has
+//!   its digest *and* what it holds is the layer that the record speaks of. What does not fit is refused, said, and the
+//!   step runs.
+//! - What came from a cache, or rests on it, is marked with its origin in the store, and found only by builds that name
+//!   that origin. A build that reads an untrusted cache leaves nothing to builds that do not.
+//! - Documents have limits, and refer to their own layers only.
+
+mod document;
+mod error;
+mod export;
+mod import;
+mod inline;
+mod local;
+mod place;
+mod registry;
+
+pub use document::{CacheDocument, CachedLayer, CachedRecord};
+pub use error::CacheError;
+pub use export::{ExportOptions, ExportReport, Mode, Used, export};
+pub use import::{Found, Imported};
+pub use inline::inline;
+pub use place::{Backend, Place, Published};

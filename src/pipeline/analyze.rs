@@ -1,0 +1,42 @@
+//! What is in an image.
+
+use super::{BuildError, OpenImage};
+use crate::{
+    image::DiffId,
+    optimize::analyze::{Analysis, Subject},
+    store::Store,
+};
+use flashbuild_frontend::reference::Reference;
+
+/// Looks into an image that was opened with its files.
+pub fn analyze(store: &Store, name: &Reference, image: &OpenImage) -> Result<Analysis, BuildError> {
+    let subject = Subject {
+        name: &name.familiar(),
+        config: &image.config,
+        diff_ids: &image.layers,
+        compressed: &image.blobs.iter().map(|blob| blob.size).collect::<Vec<_>>(),
+        view: &image.files,
+        layers: &image.store,
+        base: base_of(store, &image.layers)?,
+    };
+    Analysis::of(subject).map_err(|error| BuildError::Environment(error.to_string()))
+}
+
+/// How many of these layers came with the image that this one was built on: as many as the largest image of the store that it
+/// begins with. If there is none, the lowest layer.
+pub(super) fn base_of(store: &Store, layers: &[DiffId]) -> Result<usize, BuildError> {
+    let mut base = layers.len().saturating_sub(1).min(1);
+    for row in store.images()? {
+        let Ok(reference) = row.name.parse::<Reference>() else { continue };
+        // An image that cannot be read is no base.
+        let Ok(Some(image)) = super::inspect(store, &reference) else { continue };
+        for image in image.images {
+            let known = &image.config.rootfs.diff_ids;
+            let begins = known.len() < layers.len() && known.iter().zip(layers).all(|(a, b)| *a == b.to_string());
+            if begins {
+                base = base.max(known.len());
+            }
+        }
+    }
+    Ok(base)
+}

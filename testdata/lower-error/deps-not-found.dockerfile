@@ -1,0 +1,3 @@
+#: nowhere python
+FROM debian
+DEPS python requirements.txt

@@ -1,0 +1,3 @@
+#: target tset
+FROM scratch AS test
+EXPOSE http
