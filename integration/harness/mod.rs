@@ -1,6 +1,7 @@
 //! What the tests have in common: a folder to work in, commands to run, peers to compare with.
 
 mod busybox;
+mod containerd;
 mod debian_archive;
 mod dockerd;
 mod events;
@@ -16,6 +17,7 @@ mod web;
 mod workspace;
 
 pub(crate) use busybox::BUSYBOX;
+pub(crate) use containerd::Containerd;
 pub(crate) use debian_archive::{DebianArchive, dpkg_unpack};
 pub(crate) use dockerd::Dockerd;
 pub(crate) use faulty::{Fault, FaultyRegistry};

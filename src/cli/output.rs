@@ -5,11 +5,16 @@ use crate::{
     export::{Annotation, ImageOptions},
     layer::Compression,
     pipeline::{Built, Destination, Target},
+    progress::workflow,
 };
 use clap::Args;
 use flashbuild_frontend::reference::Reference;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
@@ -17,7 +22,7 @@ pub(super) struct OutputArgs {
     /// Name of the image, optionally with a tag (repeatable)
     #[arg(short, long, value_name = "NAME")]
     tag: Vec<String>,
-    /// Where the image goes: type=registry|image|oci|docker|tar|local, dest=PATH, and more keys as buildx has them; a path
+    /// Where the image goes: type=registry|image|oci|docker|containerd|tar|local, dest=PATH, and more keys as buildx has them; a path
     /// alone is a folder for its files, - a tar of them on standard output (repeatable)
     #[arg(short, long, value_name = "SPEC")]
     output: Vec<String>,
@@ -97,16 +102,15 @@ impl OutputArgs {
         let write = |path: &PathBuf, text: String| {
             std::fs::write(path, text).map_err(|error| Failed::environment(format!("{}: {error}", path.display())))
         };
+        if let Some(path) = outputs_file() {
+            append(&path, &format!("digest={digest}\nimageid={}\n", config_digest(built).unwrap_or_default()))?;
+        }
         if let Some(path) = &self.iidfile {
             write(path, digest.clone())?;
         }
         if let Some(path) = &self.metadata_file {
-            let config = match built.image.images.as_slice() {
-                [only] if !built.image.is_index => Some(only.config.digest.to_string()),
-                _ => None,
-            };
             let metadata = Metadata {
-                config_digest: config,
+                config_digest: config_digest(built),
                 descriptor: &built.image.descriptor,
                 digest,
                 name: self.tag.join(","),
@@ -117,4 +121,24 @@ impl OutputArgs {
         }
         Ok(())
     }
+}
+
+/// The digest of the only image's configuration, which Docker calls its id.
+fn config_digest(built: &Built) -> Option<String> {
+    match built.image.images.as_slice() {
+        [only] if !built.image.is_index => Some(only.config.digest.to_string()),
+        _ => None,
+    }
+}
+
+/// Where GitHub's runner takes the outputs of a step from.
+fn outputs_file() -> Option<PathBuf> {
+    let path = std::env::var_os("GITHUB_OUTPUT").filter(|path| !path.is_empty())?;
+    workflow::is_read().then(|| path.into())
+}
+
+fn append(path: &Path, text: &str) -> Result<(), Failed> {
+    let file = fs::OpenOptions::new().append(true).create(true).open(path);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| Failed::environment(format!("{}: {error}", path.display())))
 }

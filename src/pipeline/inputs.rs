@@ -5,7 +5,7 @@ use crate::{
     context::Layouts,
     packages::{PackageError, Packages},
     registry::Client,
-    resolve::{self, Pinned, ResolveError, Source},
+    resolve::{Names, Pinned, ResolveError, Source},
     solver::event::Events,
     store::Store,
 };
@@ -91,6 +91,7 @@ pub(super) async fn resolve(
 ) -> Result<(Inputs, BTreeMap<String, Source>), Unknown> {
     let mut inputs = Inputs::default();
     let mut images = BTreeMap::new();
+    let names = &Names::default();
     loop {
         let mut missing = dockerfile.missing(&request.options, &inputs).map_err(Unknown::File)?;
         missing.retain(|missing| packages.is_some() || matches!(missing, Missing::ImageConfig { .. }));
@@ -99,7 +100,7 @@ pub(super) async fn resolve(
         }
         let ask = missing.into_iter().map(|missing| async move {
             let step = events.step(question(&missing));
-            let answer = answer(store, client, packages, request, layouts, &missing).await;
+            let answer = answer(store, (client, names), packages, request, layouts, &missing).await;
             match &answer {
                 Ok(_) => step.ran(),
                 Err(error) => step.failed(error.to_string()),
@@ -133,7 +134,7 @@ pub(super) async fn resolve(
 
 async fn answer(
     store: &Store,
-    client: &Client,
+    (client, names): (&Client, &Names),
     packages: Option<&Packages>,
     request: &Request,
     layouts: &Layouts,
@@ -143,7 +144,7 @@ async fn answer(
         (Missing::ImageConfig { reference, platform, .. }, _) => {
             let pinned = match layouts.resolve(store, reference, platform) {
                 Some(pinned) => pinned?,
-                None => resolve::resolve(store, client, reference, platform, request.pull).await?,
+                None => names.image(store, client, reference, platform, request.pull).await?,
             };
             Ok(Answer::Image(Box::new(pinned)))
         }
