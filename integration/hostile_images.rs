@@ -85,7 +85,7 @@ fn documents_that_contradict_each_other_are_refused() {
             "count different layers",
             &(|layout: &Layout| layout.image(&config(&[]), &[layout.blob(LAYER, &tar)])) as &dyn Fn(&Layout),
         ),
-        ("is not the layer", &|layout: &Layout| {
+        ("but the archive is", &|layout: &Layout| {
             let mut archive = tar::Builder::new(Vec::new());
             let mut header = tar::Header::new_ustar();
             header.set_size(1);
@@ -93,9 +93,9 @@ fn documents_that_contradict_each_other_are_refused() {
             layout
                 .image(&config(std::slice::from_ref(&diff_id)), &[layout.blob(LAYER, &archive.into_inner().unwrap())]);
         }),
-        ("has not the 9 bytes", &|layout: &Layout| {
+        ("has not the 2000 bytes", &|layout: &Layout| {
             let mut layer = layout.blob(LAYER, &tar);
-            layer["size"] = 9.into();
+            layer["size"] = 2000.into();
             layout.image(&config(&[Digest::of(&tar).to_string()]), &[layer]);
         }),
         ("an image manifest and an image index at once", &|layout: &Layout| {
@@ -122,7 +122,7 @@ fn documents_that_contradict_each_other_are_refused() {
             layout.top(&manifest);
         }),
     ] {
-        let dockerfile = if why == "is not the layer" { "FROM base\nRUN [\"/x\"]\n" } else { COPY };
+        let dockerfile = if why == "but the archive is" { "FROM base\nRUN [\"/x\"]\n" } else { COPY };
         let text = said(dockerfile, make);
         assert!(text.contains(why), "{why}: {text}");
     }

@@ -53,11 +53,8 @@ impl Failed {
         let mut err = Output::stderr();
         let prefix = if self.text.starts_with("error") { "" } else { "error: " };
         let text = format!("{prefix}{}", self.text);
-        let (text, notes) = if workflow::is_read() {
-            (workflow::inert(&text), workflow::annotations(&text))
-        } else {
-            (text, Vec::new())
-        };
+        let text = if workflow::is_read() { workflow::inert(&text) } else { text };
+        let notes = if workflow::is_read() { workflow::annotations(&text) } else { Vec::new() };
         // There is nobody left to tell if this fails.
         let _ =
             err.line(&text).and_then(|()| notes.iter().try_for_each(|note| err.line(note))).and_then(|()| err.finish());

@@ -143,12 +143,12 @@ impl Layout {
         let file = File::open(&path).map(|file| file.take(layer.size.saturating_add(1)));
         let copied = file.and_then(|mut file| io::copy(&mut file, &mut writer));
         let copied = copied.map_err(|error| self.broken(&format!("{}: {error}", path.display())))?;
+        writer.finish(Some(&layer.digest))?;
         if copied != layer.size {
             return Err(
                 self.broken(&format!("{} has not the {} bytes that it is said to have", layer.digest, layer.size))
             );
         }
-        writer.finish(Some(&layer.digest))?;
         Ok(())
     }
 
