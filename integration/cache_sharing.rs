@@ -365,6 +365,27 @@ fn reading_a_cache_does_not_write_to_it() {
 }
 
 #[test]
+fn what_an_image_is_told_comes_from_no_cache() {
+    let work = Workspace::new("");
+    work.file("app", "1");
+    let folder = work.path("cache").display().to_string();
+    let config = |told: &str, store, flag: &str, spec: String| {
+        work.file("Dockerfile", format!("FROM scratch\n{told}\nCOPY app /\n"));
+        let out = layout(&work, store);
+        let run = work.build(&["-o", &out, flag, &spec]).store(store).succeeds();
+        let digest = run.metadata()["containerimage.config.digest"].as_str().unwrap().to_owned();
+        let blob = work.path(store).join("blobs").join(digest.replace(':', "/"));
+        (run, fs::read_to_string(blob).unwrap())
+    };
+    let evil = "HEALTHCHECK CMD evil\nONBUILD RUN evil\nENTRYPOINT [\"evil\"]";
+    let (_, told) = config(evil, "out-one", "--cache-to", format!("type=local,dest={folder},mode=max"));
+    assert_eq!(told.matches("evil").count(), 6, "with what the history says: {told}");
+    let (run, told) = config("LABEL good=1", "out-two", "--cache-from", format!("type=local,src={folder}"));
+    all_cached(&run);
+    assert!(!told.contains("evil"), "{told}");
+}
+
+#[test]
 fn a_cache_that_cannot_be_had_is_no_reason_not_to_build() {
     let Some(work) = workspace("FROM busybox\nRUN echo 1 > /a\n") else { return };
     let nowhere = "localhost:1/cache";

@@ -31,6 +31,8 @@ pub(super) struct State {
     pub(super) base: Option<(String, String)>,
     /// Whether a system is in the tree: an image's, or packages of a distribution.
     pub(super) has_system: bool,
+    /// Names and versions of a distribution's packages in it; nothing while it is not known which they are.
+    pub(super) system: Option<Vec<(String, String)>>,
     /// Whether there was a `WORKDIR`, here or in a stage that this one starts from.
     pub(super) has_workdir: bool,
     /// Whether there may be variables and settings that are not known, in a survey.
@@ -46,7 +48,8 @@ impl State {
         }
         let has_system = base.is_some();
         let (steps, has_workdir, guessed) = (Vec::new(), false, false);
-        Self { root, platform, config, steps, scope, base, has_system, has_workdir, guessed }.without_triggers()
+        let system = Some(Vec::new());
+        Self { root, platform, config, steps, scope, base, has_system, system, has_workdir, guessed }.without_triggers()
     }
 
     /// The state for a stage that starts from it: triggers are done there, once.
@@ -78,23 +81,23 @@ impl States {
     }
 
     /// Keeps the state of a stage for its heirs.
-    pub(super) fn keep(&mut self, stage: usize, state: State) {
-        if self.heirs[stage] > 0 {
-            self.kept.insert(stage, state);
+    pub(super) fn keep(&mut self, index: usize, state: State) {
+        if self.heirs[index] > 0 {
+            self.kept.insert(index, state);
         }
     }
 
     /// The state of a stage, if the next heir gets a copy of it.
-    pub(super) fn to_be_copied(&self, stage: usize) -> Option<&State> {
-        self.kept.get(&stage).filter(|_| self.heirs[stage] > 1)
+    pub(super) fn to_be_copied(&self, index: usize) -> Option<&State> {
+        self.kept.get(&index).filter(|_| self.heirs[index] > 1)
     }
 
     /// The state of a stage for one of its heirs. The last one gets it without a copy: a chain of thousands of stages costs no
     /// more than one long stage.
-    pub(super) fn inherit(&mut self, stage: usize) -> State {
-        self.heirs[stage] -= 1;
-        let is_last = self.heirs[stage] == 0;
-        let inherited = if is_last { self.kept.remove(&stage) } else { self.kept.get(&stage).cloned() };
+    pub(super) fn inherit(&mut self, index: usize) -> State {
+        self.heirs[index] -= 1;
+        let is_last = self.heirs[index] == 0;
+        let inherited = if is_last { self.kept.remove(&index) } else { self.kept.get(&index).cloned() };
         inherited.expect("a stage is lowered before its heirs")
     }
 }
