@@ -3,6 +3,7 @@
 use super::BuildError;
 use crate::{
     cache::BuildNote,
+    layer::View,
     packages::{self, ContextFiles, LOCK_FILE_NAME, Lock, Packages},
     solver::event::Events,
     store::Store,
@@ -77,7 +78,7 @@ async fn warm_one(
             has_system: true,
             system: Vec::new(),
         };
-        let (plan, notes) = packages.plan(&request).await?;
+        let (plan, notes) = packages.plan(&request, &View::default()).await?;
         for note in notes {
             step.notice(note);
         }
