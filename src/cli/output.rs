@@ -1,15 +1,17 @@
 //! Where an image goes and what is written about it: `--tag`, `--output` and their kin.
 
-use super::{Failed, output_spec};
+use super::{Failed, output_spec, rewrite};
 use crate::{
     export::{Annotation, ImageOptions},
     layer::Compression,
-    pipeline::{Built, Destination, Target},
+    optimize::rewrite::split,
+    pipeline::{Built, Destination, Division, Target},
 };
 use clap::Args;
 use flashbuild_frontend::reference::Reference;
 use serde::Serialize;
-use std::path::PathBuf;
+use serde_json::value::RawValue;
+use std::{collections::BTreeMap, path::PathBuf};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
@@ -33,6 +35,13 @@ pub(super) struct OutputArgs {
     /// Compression of layers: gzip, zstd or uncompressed, with an optional :LEVEL
     #[arg(long, default_value = "gzip", value_name = "KIND")]
     compression: Compression,
+    /// From which size on layers that a RUN or COPY made are divided by package: bytes, or off [default: 32 MiB]
+    #[arg(long, value_name = "BYTES|off", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
+    split: Option<String>,
+    /// Leave out what the image does not need: names of passes (see flashbuild slim --help), proven, or all
+    #[arg(long, value_name = "PASSES", num_args = 0..=1, require_equals = true, value_delimiter = ',',
+          default_missing_value = "proven")]
+    slim: Vec<String>,
     /// Write what was built to a JSON file
     #[arg(long, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
@@ -55,6 +64,8 @@ struct Metadata<'a> {
     /// What the history calls the build.
     #[serde(rename = "flashbuild.build", skip_serializing_if = "Option::is_none")]
     build: Option<String>,
+    #[serde(flatten)]
+    provenance: BTreeMap<String, &'a RawValue>,
     #[serde(rename = "flashbuild.steps")]
     steps: &'a [crate::pipeline::StepOutcome],
 }
@@ -72,6 +83,20 @@ impl OutputArgs {
             annotations.extend(output_spec::annotation_flag(text)?);
         }
         Ok(ImageOptions { compression: self.compression, annotations, ..ImageOptions::default() })
+    }
+
+    /// What becomes of the layers that were built.
+    pub(super) fn division(&self) -> Result<Division, Failed> {
+        let split = match self.split.as_deref() {
+            Some("off") => None,
+            None | Some("on") => Some(split::Options { from: split::WORTHWHILE }),
+            Some(bytes) => {
+                let wrong = |_| Failed::usage(format!("--split={bytes}: expected a number of bytes, on or off"));
+                Some(split::Options { from: bytes.parse().map_err(wrong)? })
+            }
+        };
+        let slim = if self.slim.is_empty() { Vec::new() } else { rewrite::passes(&self.slim)? };
+        Ok(Division { split, slim })
     }
 
     /// The same as it was typed, for people.
@@ -112,7 +137,7 @@ impl OutputArgs {
         }
         if let Some(path) = &self.metadata_file {
             let config = match built.image.images.as_slice() {
-                [only] if !built.image.is_index => Some(only.config.digest.to_string()),
+                [only] => Some(only.config.digest.to_string()),
                 _ => None,
             };
             let metadata = Metadata {
@@ -121,11 +146,25 @@ impl OutputArgs {
                 digest,
                 name: self.tag.join(","),
                 build: id,
+                provenance: provenance(built),
                 steps: &built.steps,
             };
             let text = serde_json::to_string_pretty(&metadata).map_err(Failed::environment)?;
             write(path, format!("{text}\n"))?;
         }
         Ok(())
+    }
+}
+
+/// How the images came to be, by buildx's names; nothing if its variable says so.
+fn provenance(built: &Built) -> BTreeMap<String, &RawValue> {
+    let wanted = std::env::var("BUILDX_METADATA_PROVENANCE").unwrap_or_default();
+    if matches!(wanted.as_str(), "disabled" | "false" | "0") {
+        return BTreeMap::new();
+    }
+    let key = "buildx.build.provenance";
+    match built.provenance.as_slice() {
+        [(_, only)] => BTreeMap::from([(key.to_owned(), only.predicate())]),
+        several => several.iter().map(|(platform, it)| (format!("{key}/{platform}"), it.predicate())).collect(),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! 1. [`assemble()`] makes the documents: a configuration and a manifest for each platform, and an index if there are
 //!    several. What comes out is a value.
+//!    What is said of the images comes with them ([`Attestations`]).
 //! 2. As a [`Bundle`], it or any image of the store goes to its destinations:
 //!
 //! | destination | by | blobs that are not here |
@@ -18,6 +19,7 @@
 
 mod ahead;
 mod assemble;
+mod attestation;
 mod blob;
 mod bundle;
 mod engine;
@@ -33,6 +35,7 @@ mod tests;
 
 pub use ahead::{Ahead, Sent};
 pub use assemble::assemble;
+pub use attestation::{AttestationForm, Attestations, BuiltAttestation, Referrer, Statement};
 pub use bundle::Bundle;
 pub use engine::{engine_socket, load};
 pub use error::ExportError;
@@ -70,6 +73,8 @@ pub struct BuiltImage {
 pub struct BuiltIndex {
     /// The images, in the order in which they were asked for.
     pub images: Vec<BuiltImage>,
+    /// What is said of them.
+    pub attestations: Vec<BuiltAttestation>,
     /// What the image's name leads to: the index, or the manifest of the only image.
     pub descriptor: Descriptor,
     /// The bytes of that.

@@ -169,6 +169,14 @@ impl Packages {
     }
 }
 
+/// Whose lock the file of this name is.
+pub fn ecosystem_of(name: &str) -> Result<Ecosystem, PackageError> {
+    if node::is_lock(name) {
+        return Ok(Ecosystem::Node);
+    }
+    python::check_lock(name).map(|()| Ecosystem::Python)
+}
+
 /// Asks the ecosystem.
 async fn plan_of(packages: &Packages, request: &DepsRequest, below: &View) -> Result<Planned, PackageError> {
     match request.ecosystem {

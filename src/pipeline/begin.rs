@@ -39,6 +39,7 @@ pub(super) async fn begin(
         text: prepared.text.clone(),
         folder: prepared.folder.clone(),
         ignore: prepared.ignore.clone(),
+        fetched: prepared.fetched.clone(),
     };
     Ok(Begun { layers, web, prepared, source })
 }

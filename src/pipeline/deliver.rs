@@ -4,12 +4,13 @@ use super::BuildError;
 use crate::{
     exec::{Need, Sources},
     export::{self, BuiltIndex, Bundle, ImageOptions, Layout, Sent},
-    image::DiffId,
+    image::{DiffId, PREDICATE_TYPE},
     layer::Layers,
     registry::Client,
     solver::event::{Events, Step},
     store::Store,
 };
+use bytes::Bytes;
 use flashbuild_frontend::reference::Reference;
 use std::{
     fs,
@@ -206,6 +207,31 @@ impl Delivery<'_> {
             (folder, image.layers.iter().map(|(diff_id, _)| *diff_id).collect())
         });
         images.collect()
+    }
+
+    /// What is said of the images, as files beside theirs: `provenance.json`, `sbom.spdx.json`; with the platform in their
+    /// names where several have one folder.
+    fn statements(&self, split: Option<bool>) -> Vec<(PathBuf, &Bytes)> {
+        let splits = split.unwrap_or(self.image.images.len() > 1);
+        let mut files = Vec::new();
+        for image in &self.image.images {
+            let platform = image.platform.to_string().replace('/', "_");
+            let about = self.image.attestations.iter().find(|it| it.subject == image.manifest.digest);
+            for (blob, bytes) in about.into_iter().flat_map(|about| &about.blobs) {
+                let Some(predicate_type) = blob.annotations.get(PREDICATE_TYPE) else { continue };
+                let name = match predicate_type.as_str() {
+                    "https://spdx.dev/Document" => "sbom.spdx",
+                    "https://cyclonedx.org/bom" => "sbom.cdx",
+                    _ => "provenance",
+                };
+                files.push(match (splits, self.image.images.len()) {
+                    (true, _) => (Path::new(&platform).join(format!("{name}.json")), bytes),
+                    (false, 1) => (PathBuf::from(format!("{name}.json")), bytes),
+                    (false, _) => (PathBuf::from(format!("{name}.{platform}.json")), bytes),
+                });
+            }
+        }
+        files
     }
 
     async fn bring(&self, need: Need, step: &Step) -> Result<(), BuildError> {

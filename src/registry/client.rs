@@ -7,6 +7,7 @@ use super::place::{Asked, PlaceFiles, Places, Server};
 use super::retry::{Backoff, RetryPolicy};
 use super::traffic::{Counters, Traffic};
 use super::transport::{Request, Response, Transport};
+use crate::http::certificates;
 use flashbuild_frontend::reference::Reference;
 use reqwest::Url;
 use std::collections::HashMap;
@@ -128,6 +129,8 @@ impl Tried {
 impl Client {
     /// A client. Fails if a file of its options cannot be read.
     pub fn new(options: Options) -> Result<Self, RegistryError> {
+        // Servers have clients of their own, made when they are asked; a file that is missing is told at once.
+        certificates(&options.ca_certificates).map_err(RegistryError::SetUp)?;
         let places = Places::read(&options.places, &options.insecure)?;
         let credential_files = options.credential_files.clone().into();
         let (counters, hosts) = Default::default();
@@ -142,6 +145,11 @@ impl Client {
     /// What has gone over the wire.
     pub fn traffic(&self) -> Traffic {
         self.shared.counters.snapshot()
+    }
+
+    /// Whether the registry of `reference` is spoken to without TLS.
+    pub fn speaks_plain_http(&self, reference: &Reference) -> Result<bool, RegistryError> {
+        Ok(self.host(reference)?.base.scheme() == "http")
     }
 
     /// Whether nobody is asked.

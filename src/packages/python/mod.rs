@@ -36,6 +36,11 @@ use url::Url;
 
 pub(crate) use wheel::csv_fields;
 
+/// An error if no file of this name is a lock.
+pub(super) fn check_lock(name: &str) -> Result<(), PackageError> {
+    Format::of(name).map(drop)
+}
+
 /// Which wheels a lock file means.
 pub(super) async fn plan(packages: &Packages, request: &DepsRequest, below: &View) -> Result<Planned, PackageError> {
     let [file] = request.arguments.as_slice() else {
