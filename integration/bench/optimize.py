@@ -51,8 +51,8 @@ IMAGES = {
                         'COPY src /src\nRUN gcc -g -c -o /src/main.o /src/main.c && gcc -o /src/main /src/main.o\nCMD ["/src/main"]\n',
                         {"src/main.c": '#include <stdio.h>\nint main(void) { puts("hello"); return 0; }\n'}, "src/main.c"),
     "badly-ordered": ("python3 python3-pip libstdc++6 dash coreutils",
-                      # Without the time, pip would compile other byte code at every run.
-                      "ARG SOURCE_DATE_EPOCH\nCOPY . /app\nRUN cp /app/app.py /opt.py && python3 -m pip install --quiet --no-index --no-deps --no-cache-dir "
+                      # Byte code has the time of its source in it, and pip gives sources the time at which it runs.
+                      "COPY . /app\nRUN cp /app/app.py /opt.py && python3 -m pip install --quiet --no-compile --no-index --no-deps --no-cache-dir "
                       "--target /opt/site /app/wheels/*.whl && rm -rf /app/wheels && ls -R / > /var/log/listing\n"
                       'CMD ["python3", "/app/app.py"]\n',
                       {"app.py": "import numpy\nprint(numpy.zeros(3).sum())\n"}, "app.py"),
