@@ -214,3 +214,60 @@ fn a_layout_gets_the_layers_that_were_never_pulled() {
     work.build(&["-o", &output, "--build-arg", &format!("BASE={one}")]).succeeds();
     assert!(crate::harness::Layout::verified(&image).layers(native_platform().trim_start_matches("linux/")).len() >= 2);
 }
+
+#[test]
+fn a_link_that_is_a_source_is_what_it_leads_to_under_its_own_name() {
+    let work =
+        Workspace::new("FROM scratch\nCOPY link folder /one/\nCOPY l* /two/\nCOPY link /three\nCOPY tree /four/\n");
+    work.file("sub/target", "t\n").file("tree/file", "f\n");
+    for (link, to) in [("link", "sub/target"), ("folder", "sub"), ("tree/link", "file")] {
+        std::os::unix::fs::symlink(to, work.path("context").join(link)).unwrap();
+    }
+    work.build(&["-o", &format!("type=local,dest={}", work.path("out").display())]).succeeds();
+    let report = tree_report(&work.path("out"));
+    let words = report.iter().map(|line| line.split(' ').collect::<Vec<_>>());
+    let kinds: Vec<String> =
+        words.filter(|words| words[0] != "d").map(|words| format!("{} {}", words[0], words[3])).collect();
+    assert_eq!(kinds, ["f /four/file", "l /four/link", "f /one/link", "f /one/target", "f /three", "f /two/link"]);
+}
+
+#[test]
+fn a_file_that_a_pattern_finds_under_another_name_is_copied_anew() {
+    let work = Workspace::new("FROM scratch\nCOPY *.txt /texts/\n");
+    let output = format!("type=local,dest={},mode=delete", work.path("out").display());
+    work.file("a.txt", "same\n");
+    work.build(&["-o", &output]).succeeds();
+    std::fs::rename(work.path("context/a.txt"), work.path("context/b.txt")).unwrap();
+    let run = work.build(&["-o", &output]).succeeds();
+    assert_eq!(run.outcomes("COPY"), [&Outcome::Ran]);
+    assert!(work.path("out/texts/b.txt").exists() && !work.path("out/texts/a.txt").exists());
+}
+
+#[test]
+fn archives_are_unpacked_however_they_are_compressed() {
+    use std::io::Write as _;
+    let work = Workspace::new("FROM scratch\nADD a.tar.gz a.tar.bz2 a.tar.zst plain.tar text.gz /\n");
+    let archive = |name: &str| {
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_ustar();
+        header.set_size(1);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, &b"x"[..]).unwrap();
+        archive.into_inner().unwrap()
+    };
+    let gzip = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    bzip2.write_all(&archive("bzip2")).unwrap();
+    work.file("a.tar.gz", gzip(&archive("gzip"))).file("a.tar.bz2", bzip2.finish().unwrap());
+    work.file("a.tar.zst", zstd::encode_all(&archive("zstd")[..], 1).unwrap()).file("plain.tar", archive("plain"));
+    work.file("text.gz", gzip(b"no archive\n"));
+    work.build(&["-o", &format!("type=local,dest={}", work.path("out").display())]).succeeds();
+    let mut names: Vec<_> =
+        std::fs::read_dir(work.path("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["bzip2", "gzip", "plain", "text.gz", "zstd"]);
+}

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the top floor down.
-const ROOMS: [&str; 24] = [
-    "main", "cli", "init", "pipeline", "exec", "cache", "export", "serve", "context", "resolve", "optimize",
+const ROOMS: [&str; 25] = [
+    "main", "cli", "init", "pipeline", "attest", "exec", "cache", "export", "serve", "context", "resolve", "optimize",
     "packages", "registry", "http", "git", "layer", "progress", "history", "store", "solver", "image", "config",
     "secrets", "sandbox",
 ];

@@ -4,6 +4,7 @@
 //! main -> cli -> pipeline                       the only place that wires concrete types together
 //! pipeline -> context, resolve, solver, image, export, progress
 //! exec (one file per op) -> sandbox, layer, registry, packages, http, git, cache
+//! attest -> export, context, optimize, git, http
 //! export, cache -> registry, layer
 //! exec (one file per op) -> sandbox, layer, registry, packages, http, git
 //! context, http, git -> secrets                 what servers are shown of them
@@ -21,6 +22,7 @@
 //! | [`cli`] | what was typed, to the pipeline, to an exit code; one file a command |
 //! | [`init`] | a Dockerfile for a project that has none |
 //! | [`pipeline`] | the story of a build |
+//! | [`attest`] | what is said about images |
 //! | [`exec`] | how each operation runs: the solver's executor |
 //! | [`cache`] | where records come from and go to, besides the store |
 //! | [`export`] | where images go |
@@ -45,6 +47,7 @@
 //! Closed sets (instructions, operations, events) are enums that are matched exhaustively; open sets (exporters,
 //! ecosystems of packages, lint rules) are a small trait, a file each, and a row in a table.
 
+pub mod attest;
 pub mod cache;
 pub mod cli;
 pub mod config;

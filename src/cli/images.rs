@@ -4,9 +4,11 @@ use super::{Failed, StoreArgs};
 use crate::{
     pipeline,
     progress::{ByteSize, Output, Table},
+    store::Store,
 };
 use clap::{Args, ValueEnum};
-use flashbuild_frontend::reference::Reference;
+use flashbuild_frontend::{platform::Platform, reference::Reference};
+use serde_json::value::RawValue;
 use std::io::Write as _;
 
 #[derive(Debug, Args)]
@@ -18,6 +20,15 @@ pub(super) struct InspectArgs {
     /// How to print it
     #[arg(long, default_value = "json", value_name = "FORMAT")]
     format: InspectFormat,
+    /// Print what the image contains, as its SBOM says
+    #[arg(long, conflicts_with_all = ["provenance", "format"])]
+    sbom: bool,
+    /// Print how the image came to be
+    #[arg(long, conflicts_with = "format")]
+    provenance: bool,
+    /// Of which platform [default: this machine's, or the only one]
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<Platform>,
 }
 
 /// Ways to print an image.
@@ -50,6 +61,10 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<(), Failed> {
         .map_err(Failed::build)?
         .ok_or_else(|| Failed::build(format!("no image {} in the local store", reference.familiar())))?;
     let mut out = Output::stdout();
+    if args.sbom || args.provenance {
+        let said = said(args, &store, &image)?;
+        return out.line(said.get()).and_then(|()| out.finish()).map_err(Failed::environment);
+    }
     let printed = match args.format {
         InspectFormat::Table => out.line(platforms(&image).to_string().trim_end()),
         InspectFormat::Json => out.json(&image),
@@ -58,12 +73,40 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<(), Failed> {
     printed.and_then(|()| out.finish()).map_err(Failed::environment)
 }
 
+/// The document that was asked for.
+fn said(args: &InspectArgs, store: &Store, image: &pipeline::Inspected) -> Result<Box<RawValue>, Failed> {
+    let machine = args.platform.clone().unwrap_or_else(Platform::host).to_string();
+    let one = match image.images.as_slice() {
+        [only] if args.platform.is_none() => Some(only),
+        several => several.iter().find(|one| one.platform == machine),
+    };
+    let one = one.ok_or_else(|| Failed::build(format!("{} has no image for {machine}", image.name)))?;
+    let (what, predicates) = match args.sbom {
+        true => ("SBOM: build it with --sbom", &["https://spdx.dev/", "https://cyclonedx.org/"][..]),
+        false => ("provenance: build it with --provenance", &["https://slsa.dev/provenance/"][..]),
+    };
+    let said = pipeline::predicate(store, one, predicates)?;
+    said.ok_or_else(|| Failed::build(format!("{} for {machine} has no {what}", image.name)))
+}
+
 fn platforms(image: &pipeline::Inspected) -> Table {
-    let mut table = Table::new(["PLATFORM", "DIGEST", "LAYERS", "SIZE"]).right(2).right(3);
+    let mut table = Table::new(["PLATFORM", "DIGEST", "LAYERS", "SIZE", "ATTESTATIONS"]).right(2).right(3);
     for one in &image.images {
         let size: u64 = one.layers.iter().map(|layer| layer.size).sum();
         let cells = [one.platform.clone(), one.digest.to_string(), one.layers.len().to_string()];
-        table.row(cells.into_iter().chain([ByteSize(size).to_string()]));
+        let said: Vec<&str> = one.attestations.iter().map(|it| shown(&it.predicate_type)).collect();
+        table.row(cells.into_iter().chain([ByteSize(size).to_string(), said.join(", ")]));
     }
     table
+}
+
+/// A type of predicate, for people.
+fn shown(predicate_type: &str) -> &str {
+    match predicate_type {
+        "https://spdx.dev/Document" => "SBOM (SPDX)",
+        "https://cyclonedx.org/bom" => "SBOM (CycloneDX)",
+        "https://slsa.dev/provenance/v1" => "provenance (v1)",
+        "https://slsa.dev/provenance/v0.2" => "provenance (v0.2)",
+        other => other,
+    }
 }

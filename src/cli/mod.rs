@@ -3,17 +3,21 @@
 //! Exit codes: 0 done, 1 the build failed, 2 wrong usage, 3 the environment, 130 interrupted.
 
 mod analyze;
+mod attest;
 mod build;
 mod build_args;
 mod cache;
 mod cache_spec;
 mod cache_team;
+mod cache_warm;
 mod call;
 mod config;
 mod console;
+mod debug_shell;
 mod diff;
 mod explain;
 mod failed;
+mod gc;
 mod grants;
 mod history;
 mod images;
@@ -25,6 +29,7 @@ mod login;
 mod on_hand;
 mod output;
 mod output_spec;
+mod registries;
 mod registry;
 mod rewrite;
 mod run;
@@ -33,6 +38,7 @@ mod store;
 
 use crate::progress::Output;
 use analyze::AnalyzeArgs;
+use attest::AttestArgs;
 use build::BuildArgs;
 use cache::CacheCommand;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -47,6 +53,7 @@ use init::InitArgs;
 use interruption::interruption;
 use lock::LockArgs;
 use output::OutputArgs;
+use registries::RegistriesArgs;
 use registry::RegistryCommand;
 use std::process::ExitCode;
 use steps::StepArgs;
@@ -79,13 +86,13 @@ enum Command {
     Split(Box<rewrite::SplitArgs>),
     /// Compare two images, file by file and field by field; exit code 1 if they differ
     Diff(Box<DiffArgs>),
-    /// Run an image's command in the sandbox, for trying it out
-    Run(Box<run::RunArgs>),
     /// Say why the steps of the last build ran, or did not have to
     Explain(ExplainArgs),
     /// Look at the last builds
     #[command(subcommand)]
     History(HistoryCommand),
+    /// Run an image's command in the sandbox, for trying it out
+    Run(Box<run::RunArgs>),
     /// Look after the store
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -138,13 +145,13 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => {
             return diff::diff(&args).unwrap_or_else(|failed| failed.tell());
         }
+        Command::Explain(args) => explain::explain(&args),
+        Command::History(command) => history::history(&command),
         Command::Run(args) => {
             return run::run(&args).unwrap_or_else(|failed| failed.tell());
         }
         Command::Slim(args) => rewrite::slim(&args),
         Command::Split(args) => rewrite::split(&args),
-        Command::Explain(args) => explain::explain(&args),
-        Command::History(command) => history::history(&command),
         Command::Cache(command) => cache::cache(&command),
         Command::Config(args) => config::config(&args),
         Command::Init(args) => init::init(&args),

@@ -26,5 +26,5 @@ mod typed;
 pub use error::ContextError;
 pub use image_name::ImageName;
 pub use layout::Layouts;
-pub use prepare::{Folder, Prepared, Tools};
+pub use prepare::{Fetched, FetchedDigest, Folder, Prepared, Tools};
 pub use typed::{Given, Main, Named, NamedSource};

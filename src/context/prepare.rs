@@ -7,6 +7,7 @@ use super::{
 use crate::{
     git::{self, Repository},
     http::{Download, Web},
+    image::BlobDigest,
     layer::{Entry, EntryKind, Layers, is_archive},
     secrets::Secrets,
     solver::event::{Events, Hit},
@@ -56,10 +57,30 @@ pub struct Prepared {
     pub named: BTreeMap<String, NamedContext>,
     /// Images of OCI layouts among these.
     pub layouts: Layouts,
+    /// What came from elsewhere, by the same names; the Dockerfile, if it came alone, as [`Prepared::DOCKERFILE`].
+    pub fetched: BTreeMap<String, Fetched>,
     /// The time of the context, seconds since 1970: of a commit, of what was downloaded, or of the newest file in that.
     pub epoch: Option<i64>,
     /// Folders that are removed when nobody needs them any more.
     made: Vec<StageDir>,
+}
+
+/// What came from elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// Where it was, as it was typed.
+    pub address: String,
+    /// What it was.
+    pub digest: FetchedDigest,
+}
+
+/// What something from elsewhere was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FetchedDigest {
+    /// A commit, in hexadecimal digits.
+    Commit(String),
+    /// A file.
+    File(BlobDigest),
 }
 
 /// A folder with files to copy.
@@ -92,10 +113,11 @@ impl Given {
             folders: BTreeMap::new(),
             named: BTreeMap::new(),
             layouts: Layouts::default(),
+            fetched: BTreeMap::new(),
             epoch: None,
             made: Vec::new(),
         };
-        let elsewhere = self.file_elsewhere(tools).await?;
+        let elsewhere = self.file_elsewhere(tools, &mut prepared).await?;
         let place = self.main(tools, &mut prepared).await?;
         let found = match (elsewhere, place) {
             (Some(found), _) | (None, Place::Alone(found)) => found,
@@ -116,7 +138,7 @@ impl Given {
     }
 
     /// The Dockerfile, if `--file` names none of the context.
-    async fn file_elsewhere(&self, tools: Tools<'_>) -> Result<Option<Found>, ContextError> {
+    async fn file_elsewhere(&self, tools: Tools<'_>, prepared: &mut Prepared) -> Result<Option<Found>, ContextError> {
         let text = match self.file.as_deref() {
             Some("-") if self.main == Main::Stdin => {
                 let problem = "standard input cannot be both the context and the Dockerfile".to_owned();
@@ -125,6 +147,7 @@ impl Given {
             Some("-") => dockerfile::read(io::stdin(), "standard input")?,
             Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
                 let download = download(tools, url).await?;
+                prepared.put_fetched(Prepared::DOCKERFILE, url, &download);
                 let file = tools.store.open_blob(&download.blob)?.ok_or_else(|| gone(url))?;
                 dockerfile::read(file, url)?
             }
@@ -154,7 +177,7 @@ impl Given {
             }
             Main::Repository(address) => {
                 let keep = address.keep_git_dir.or(self.keep_git_dir).unwrap_or(false);
-                let folder = check_out(tools, prepared, address, keep).await?;
+                let folder = check_out(tools, prepared, Prepared::MAIN, address, keep).await?;
                 prepared.epoch = folder.commit_time;
                 let place = Place::Brought { folder: folder.path.clone(), what: shown(&address.remote) };
                 prepared.put_main(folder);
@@ -162,6 +185,7 @@ impl Given {
             }
             Main::Url(url) => {
                 let download = download(tools, url).await?;
+                prepared.put_fetched(Prepared::MAIN, url, &download);
                 let path = tools.store.blob_path(&download.blob)?.ok_or_else(|| gone(url))?;
                 let place = archive_or_dockerfile(tools, prepared, &path, &shown(url))?;
                 prepared.epoch = download.last_modified.or(prepared.epoch);
@@ -187,10 +211,11 @@ impl Given {
             NamedSource::Folder(path) if !path.is_dir() => return Err(ContextError::NoFolder(path.clone())),
             NamedSource::Folder(path) => Folder { path: path.clone(), commit_time: None },
             NamedSource::Repository(address) => {
-                check_out(tools, prepared, address, address.keep_git_dir.unwrap_or(false)).await?
+                check_out(tools, prepared, name, address, address.keep_git_dir.unwrap_or(false)).await?
             }
             NamedSource::Url(url) => {
                 let download = download(tools, url).await?;
+                prepared.put_fetched(name, url, &download);
                 let stage = tools.store.stage_dir()?;
                 let path = tools.store.blob_path(&download.blob)?.ok_or_else(|| gone(url))?;
                 let folder = Folder { path: stage.path().to_owned(), commit_time: None };
@@ -215,6 +240,13 @@ impl Given {
 impl Prepared {
     /// What the main context is called among [`Prepared::folders`].
     pub const MAIN: &str = "context";
+    /// What a Dockerfile is called among [`Prepared::fetched`].
+    pub const DOCKERFILE: &str = "dockerfile";
+
+    fn put_fetched(&mut self, name: &str, url: &str, download: &Download) {
+        let fetched = Fetched { address: url.to_owned(), digest: FetchedDigest::File(download.blob) };
+        self.fetched.insert(name.to_owned(), fetched);
+    }
 
     fn put_main(&mut self, folder: Folder) {
         self.folders.insert(Self::MAIN.to_owned(), folder);
@@ -225,6 +257,7 @@ impl Prepared {
 async fn check_out(
     tools: Tools<'_>,
     prepared: &mut Prepared,
+    name: &str,
     address: &GitAddress,
     keep_git_dir: bool,
 ) -> Result<Folder, ContextError> {
@@ -234,11 +267,14 @@ async fn check_out(
     let stage = tools.store.stage_dir()?;
     let checkout = stage.path().join("checkout");
     let made = async {
+        if tools.web.is_offline() {
+            return Err(git::GitError::Offline(repository.shown()));
+        }
         let commit = repository.resolve().await?;
         let time = repository.check_out(&commit, &checkout).await?;
-        Ok::<_, git::GitError>((git::folder_in(&checkout, address.subdir.as_deref().unwrap_or(""))?, time))
+        Ok::<_, git::GitError>((git::folder_in(&checkout, address.subdir.as_deref().unwrap_or(""))?, time, commit))
     };
-    let (path, time) = match made.await {
+    let (path, time, commit) = match made.await {
         Ok(made) => {
             step.ran();
             made
@@ -249,6 +285,14 @@ async fn check_out(
         }
     };
     prepared.made.push(stage);
+    let reference = address.reference.as_ref().map(|reference| format!("#{reference}")).unwrap_or_default();
+    let subdir = address.subdir.as_ref().map(|subdir| format!(":{subdir}")).unwrap_or_default();
+    let separator = if reference.is_empty() && !subdir.is_empty() { "#" } else { "" };
+    let fetched = Fetched {
+        address: format!("{}{reference}{separator}{subdir}", address.remote),
+        digest: FetchedDigest::Commit(commit.id),
+    };
+    prepared.fetched.insert(name.to_owned(), fetched);
     Ok(Folder { path, commit_time: Some(time) })
 }
 

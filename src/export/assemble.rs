@@ -1,6 +1,6 @@
 //! From layers and configurations to documents.
 
-use super::{AnnotationLevel, BuiltImage, BuiltIndex, ExportError, ImageOptions};
+use super::{AnnotationLevel, AttestationForm, Attestations, BuiltImage, BuiltIndex, ExportError, ImageOptions};
 use crate::{
     image::{Descriptor, DiffId, Index, Manifest, MediaType},
     layer::{Algorithm, Compression, LayerError, Layers},
@@ -24,39 +24,47 @@ const AT_ONCE: usize = 2;
 ///
 /// Empty layers are left out, and their entries in the history say so. The layers of base images, for which `is_base`
 /// holds, keep the blobs that their registries have, unless compression is forced. One image is its own result; several
-/// get an index, in the order given.
+/// get an index, in the order given, and so does one of which something is said there.
 pub fn assemble(
     layers: &Layers,
     images: Vec<(Platform, ImageConfig, Vec<DiffId>)>,
     options: &ImageOptions,
     is_base: impl Fn(&DiffId) -> bool + Sync,
+    attestations: Option<Attestations<'_>>,
 ) -> Result<BuiltIndex, ExportError> {
     let keeps = |diff_id: &DiffId| !options.force_compression && is_base(diff_id);
     let blobs = make_blobs(layers, images.iter().flat_map(|(_, _, diff_ids)| diff_ids), options.compression, keeps)?;
     let image = |(platform, config, diff_ids)| image(platform, config, diff_ids, &blobs, options);
     let images = images.into_iter().map(image).collect::<Result<Vec<_>, _>>()?;
+    let said = attestations.map(|says| images.iter().map(|image| says.about(image)).collect::<Result<Vec<_>, _>>());
+    let attestations: Vec<_> = said.transpose()?.into_iter().flatten().flatten().collect();
+    let entries: Vec<Descriptor> = attestations
+        .iter()
+        .filter(|attestation| attestation.form == AttestationForm::Index)
+        .map(|attestation| attestation.manifest.clone())
+        .collect();
     let top = |level| options.annotations(level, None);
     match images.as_slice() {
         [] => Err(ExportError::NoImage),
-        [image] => {
+        [image] if entries.is_empty() => {
             if !top(AnnotationLevel::Index).is_empty() || !top(AnnotationLevel::IndexDescriptor).is_empty() {
                 return Err(ExportError::NoIndex);
             }
             let (descriptor, bytes) = (image.manifest.clone(), image.manifest_bytes.clone());
-            Ok(BuiltIndex { images, descriptor, bytes, is_index: false })
+            Ok(BuiltIndex { images, attestations, descriptor, bytes, is_index: false })
         }
         several => {
             let index = Index {
                 schema_version: 2,
                 media_type: Some(options.index_type()),
-                manifests: several.iter().map(|image| image.manifest.clone()).collect(),
+                manifests: several.iter().map(|image| image.manifest.clone()).chain(entries).collect(),
                 annotations: top(AnnotationLevel::Index),
                 other: BTreeMap::new(),
             };
             let bytes = serde_json::to_vec(&index)?;
             let mut descriptor = Descriptor::of(options.index_type(), &bytes);
             descriptor.annotations = top(AnnotationLevel::IndexDescriptor);
-            Ok(BuiltIndex { images, descriptor, bytes, is_index: true })
+            Ok(BuiltIndex { images, attestations, descriptor, bytes, is_index: true })
         }
     }
 }

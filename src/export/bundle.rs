@@ -3,7 +3,7 @@
 //! Whoever sends an image somewhere takes a bundle, be the image one that was just built ([`BuiltIndex`]), or one that
 //! the store has under a name and that another tool may have made, with nested indexes and attestations.
 
-use super::{BuiltIndex, ExportError, assemble::describe};
+use super::{BuiltIndex, ExportError, Referrer, assemble::describe};
 use crate::{
     image::{BlobDigest, Descriptor, Document, DocumentKind},
     store::Store,
@@ -27,6 +27,8 @@ pub struct Bundle {
     pub documents: Vec<(Descriptor, Bytes)>,
     /// Configurations and layers; those that were just made with their bytes, the others are in the store.
     pub blobs: BTreeMap<BlobDigest, (Descriptor, Option<Bytes>)>,
+    /// Manifests that have a manifest of this bundle as their subject; nothing in it leads to them.
+    pub referrers: Vec<Referrer>,
 }
 
 impl BuiltIndex {
@@ -42,15 +44,19 @@ impl BuiltIndex {
                 documents.push((image.manifest.clone(), Bytes::from(image.manifest_bytes.clone())));
             }
         }
-        Bundle { top: self.descriptor.clone(), bytes: Bytes::from(self.bytes.clone()), documents, blobs }
+        let (top, bytes) = (self.descriptor.clone(), Bytes::from(self.bytes.clone()));
+        let mut bundle = Bundle { top, bytes, documents, blobs, referrers: Vec::new() };
+        self.attestations.iter().for_each(|attestation| attestation.add_to(&mut bundle));
+        bundle
     }
 }
 
 impl Bundle {
     /// The image that `top` describes, from the store. Its layers need not be there.
     pub fn load(store: &Store, top: &Descriptor) -> Result<Self, ExportError> {
-        let mut bundle = Self { top: top.clone(), bytes: Bytes::new(), documents: Vec::new(), blobs: BTreeMap::new() };
-        bundle.add(store, top, 0, &mut BTreeSet::new())?;
+        let (top, bytes) = (top.clone(), Bytes::new());
+        let mut bundle = Self { top, bytes, documents: Vec::new(), blobs: BTreeMap::new(), referrers: Vec::new() };
+        bundle.add(store, &bundle.top.clone(), 0, &mut BTreeSet::new())?;
         bundle.bytes = bundle.documents.pop().map(|(_, bytes)| bytes).ok_or(ExportError::NoImage)?;
         Ok(bundle)
     }
@@ -106,6 +112,7 @@ impl Bundle {
             }
         }
         let descriptor = serde_json::to_string(&self.top)?;
-        names.iter().try_for_each(|name| Ok(store.put_image(name, &descriptor)?))
+        names.iter().try_for_each(|name| store.put_image(name, &descriptor))?;
+        self.referrers.iter().try_for_each(|referrer| referrer.save(store, names))
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! 1. [`assemble()`] makes the documents: a configuration and a manifest for each platform, and an index if there are
 //!    several. What comes out is a value.
+//!    What is said of the images comes with them ([`Attestations`]).
 //! 2. As a [`Bundle`], it or any image of the store goes to its destinations:
 //!
 //! | destination | by | blobs that are not here |
@@ -9,6 +10,7 @@
 //! | the local store, by name | [`Bundle::save`] | stay where they are |
 //! | a layout of OCI or Docker, as archive or folder | [`write_archive`], [`write_folder`] | an error |
 //! | a container engine | such an archive, by [`load`] | an error |
+//! | containerd, for one of its namespaces | [`send_to_containerd`] (feature `containerd`) | an error |
 //! | a registry | [`push`] | fine if the registry has or can mount them, else an error |
 //! | plain files, as folder or tar | [`write_tree`], [`write_tarball`] | pulled layers have to be here |
 //!
@@ -18,8 +20,10 @@
 
 mod ahead;
 mod assemble;
+mod attestation;
 mod blob;
 mod bundle;
+mod containerd;
 mod engine;
 mod error;
 mod local;
@@ -33,7 +37,9 @@ mod tests;
 
 pub use ahead::{Ahead, Sent};
 pub use assemble::assemble;
+pub use attestation::{AttestationForm, Attestations, BuiltAttestation, Referrer, Statement};
 pub use bundle::Bundle;
+pub use containerd::{Containerd, send_to_containerd};
 pub use engine::{engine_socket, load};
 pub use error::ExportError;
 pub use local::{HardLinks, write_tree};
@@ -65,11 +71,21 @@ pub struct BuiltImage {
     pub layers: Vec<(DiffId, LayerBlob)>,
 }
 
+#[cfg(feature = "containerd")]
+impl BuiltImage {
+    /// What describes its layers, lowest first.
+    fn layer_descriptors(&self) -> Vec<Descriptor> {
+        self.layers.iter().map(|(_, blob)| assemble::describe(blob)).collect()
+    }
+}
+
 /// What a build results in: images by platform, or the only one.
 #[derive(Debug, Clone)]
 pub struct BuiltIndex {
     /// The images, in the order in which they were asked for.
     pub images: Vec<BuiltImage>,
+    /// What is said of them.
+    pub attestations: Vec<BuiltAttestation>,
     /// What the image's name leads to: the index, or the manifest of the only image.
     pub descriptor: Descriptor,
     /// The bytes of that.

@@ -11,7 +11,7 @@
 //! first got.
 
 use super::{
-    Bundle, ExportError, Sent,
+    Bundle, ExportError, Referrer, Sent,
     blob::{BlobPush, by_registry, reference},
 };
 use crate::{
@@ -38,6 +38,25 @@ pub struct PushReport {
     pub mounted: usize,
     /// Tags that led to the image already.
     pub unchanged_tags: usize,
+}
+
+impl PushReport {
+    fn count(&mut self, outcome: PushOutcome) {
+        match outcome {
+            PushOutcome::Existed => self.existed += 1,
+            PushOutcome::Mounted => self.mounted += 1,
+            PushOutcome::Uploaded { bytes } => self.uploaded_bytes += bytes,
+        }
+    }
+}
+
+impl std::ops::Add for PushReport {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        self += other;
+        self
+    }
 }
 
 impl std::ops::AddAssign for PushReport {
@@ -123,7 +142,7 @@ impl Repository<'_> {
             self.names.iter().zip(there).filter(|(_, there)| !there).map(|(name, _)| *name).collect();
         let mut report = PushReport { unchanged_tags: self.names.len() - missing.len(), ..PushReport::default() };
         if missing.is_empty() {
-            return Ok(report);
+            return Ok(report + self.send_referrers(before).await?);
         }
         if !is_known {
             report += self.send(before, self.sent).await?;
@@ -136,6 +155,23 @@ impl Repository<'_> {
         let digests: Vec<BlobDigest> = self.blobs.keys().copied().collect();
         let BlobPush { store, name, .. } = self.blob_push;
         store.note_places(name.host(), name.path(), &digests)?;
+        Ok(report + self.send_referrers(before).await?)
+    }
+
+    /// What speaks of the image and is not in it, unless the repository has it.
+    async fn send_referrers(&self, before: Option<&str>) -> Result<PushReport, ExportError> {
+        let mut report = PushReport::default();
+        for Referrer { subject, bundle } in &self.bundle.referrers {
+            let name = self.pinned(&bundle.top.digest)?;
+            if self.client().names(&name, &bundle.top.digest).await? {
+                continue;
+            }
+            for (blob, bytes) in bundle.blobs.values() {
+                let source = bytes.clone().map(BlobSource::Bytes);
+                report.count(self.blob_push.send(blob, source.as_ref(), before).await?);
+            }
+            self.client().push_referrer(&name, subject, &bundle.top, bundle.bytes.clone()).await?;
+        }
         Ok(report)
     }
 
@@ -147,11 +183,7 @@ impl Repository<'_> {
         let mut pushes: FuturesUnordered<_> = pushes.collect();
         let mut report = PushReport { existed: ahead.len(), ..PushReport::default() };
         while let Some(outcome) = pushes.try_next().await? {
-            match outcome {
-                PushOutcome::Existed => report.existed += 1,
-                PushOutcome::Mounted => report.mounted += 1,
-                PushOutcome::Uploaded { bytes } => report.uploaded_bytes += bytes,
-            }
+            report.count(outcome);
         }
         drop(pushes);
         // An index has to come after what it points at.

@@ -38,12 +38,7 @@ impl Clients {
     pub fn with_trust(trust: &Trust, connect_timeout: Duration) -> Result<Self, String> {
         // Fails if there is a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut certificates = Vec::new();
-        for file in &trust.authorities {
-            let failed = |cause: String| format!("CA certificates {}: {cause}", file.display());
-            let pem = fs::read(file).map_err(|error| failed(error.to_string()))?;
-            certificates.extend(Certificate::from_pem_bundle(&pem).map_err(|error| failed(innermost(&error)))?);
-        }
+        let certificates = certificates(&trust.authorities)?;
         let identity =
             trust.identity.as_ref().map(|(certificate, key)| identity(certificate, key.as_deref())).transpose()?;
         let builder = || {
@@ -68,6 +63,17 @@ impl Clients {
     pub fn of(&self, url: &Url) -> &reqwest::Client {
         if is_loopback(url) { &self.direct } else { &self.proxied }
     }
+}
+
+/// All certificates in PEM files. An error is what is wrong with one, in words.
+pub fn certificates(files: &[PathBuf]) -> Result<Vec<Certificate>, String> {
+    let mut all = Vec::new();
+    for file in files {
+        let failed = |cause: String| format!("CA certificates {}: {cause}", file.display());
+        let pem = fs::read(file).map_err(|error| failed(error.to_string()))?;
+        all.extend(Certificate::from_pem_bundle(&pem).map_err(|error| failed(innermost(&error)))?);
+    }
+    Ok(all)
 }
 
 fn identity(certificate: &Path, key: Option<&Path>) -> Result<Identity, String> {

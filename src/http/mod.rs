@@ -18,6 +18,6 @@ mod get;
 mod redirect;
 
 pub use address::{Origin, is_link_local, is_loopback, shown};
-pub use clients::{Clients, Trust, innermost};
+pub use clients::{Clients, Trust, certificates, innermost};
 pub use download::{Download, Web};
 pub use error::HttpError;

@@ -1,12 +1,12 @@
 //! The Dockerfile, quoted in errors.
 
 use super::BuildError;
-use crate::{exec::ExecError, git::GitError, http::HttpError};
+use crate::{context::Fetched, exec::ExecError, git::GitError, http::HttpError};
 use flashbuild_frontend::{
     diagnostic::{Code, Diagnostic, Span, render_all},
     ignore::IgnoreRules,
 };
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// The text of the build, and how to talk about it.
 pub(super) struct BuildFile {
@@ -16,6 +16,8 @@ pub(super) struct BuildFile {
     pub(super) folder: PathBuf,
     /// The patterns of files that the build does not see.
     pub(super) ignore: Vec<String>,
+    /// What of the build's files came from elsewhere, the file itself perhaps among it.
+    pub(super) fetched: BTreeMap<String, Fetched>,
 }
 
 impl BuildFile {
@@ -53,8 +55,11 @@ impl BuildFile {
             | ExecError::Export(_)
             | ExecError::Sandbox(_)
             | ExecError::NoEmulator { .. } => BuildError::Environment(rendered),
-            ExecError::Http(HttpError::Unreachable { .. } | HttpError::SetUp(_) | HttpError::Store(_))
-            | ExecError::Git(GitError::NoGit) => BuildError::Environment(rendered),
+            ExecError::Http(
+                HttpError::Unreachable { .. } | HttpError::Offline { .. } | HttpError::SetUp(_) | HttpError::Store(_),
+            )
+            | ExecError::Git(GitError::NoGit | GitError::Offline(_)) => BuildError::Environment(rendered),
+            ExecError::Registry(error) if error.is_environment() => BuildError::Environment(rendered),
             ExecError::Package(error) if error.is_environment() => BuildError::Environment(rendered),
             error if error.is_no_space() => BuildError::Environment(rendered),
             ExecError::Layer(_)

@@ -3,13 +3,14 @@
 use super::BuildError;
 use crate::{
     exec::{Need, Sources},
-    export::{self, BuiltIndex, Bundle, ImageOptions, Layout, Sent},
-    image::DiffId,
+    export::{self, BuiltIndex, Bundle, Containerd, ImageOptions, Layout, Sent},
+    image::{DiffId, PREDICATE_TYPE},
     layer::Layers,
     registry::Client,
     solver::event::{Events, Step},
     store::Store,
 };
+use bytes::Bytes;
 use flashbuild_frontend::reference::Reference;
 use std::{
     fs,
@@ -32,7 +33,17 @@ pub struct Destination {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// The local store, under its names.
-    Store,
+    Store {
+        /// Under each with the image's digest in place of its tag, too.
+        canonical: bool,
+    },
+    /// containerd.
+    Containerd {
+        /// Which, and how.
+        containerd: Containerd,
+        /// Under each name with the image's digest in place of its tag, too.
+        canonical: bool,
+    },
     /// The registries of its names.
     Registry {
         /// Without giving it tags.
@@ -86,14 +97,24 @@ impl Target {
     pub fn split_platforms(&mut self) {
         match self {
             Self::Tar { split, .. } | Self::Local { split, .. } => *split = Some(split.unwrap_or(true)),
-            Self::Store | Self::Registry { .. } | Self::Archive { .. } | Self::Folder { .. } | Self::Engine => {}
+            Self::Store { .. }
+            | Self::Containerd { .. }
+            | Self::Registry { .. }
+            | Self::Archive { .. }
+            | Self::Folder { .. }
+            | Self::Engine => {}
         }
     }
 
     /// Whether the image goes there as an image, and not as files.
     pub(super) fn takes_images(&self) -> bool {
         match self {
-            Self::Store | Self::Registry { .. } | Self::Archive { .. } | Self::Folder { .. } | Self::Engine => true,
+            Self::Store { .. }
+            | Self::Containerd { .. }
+            | Self::Registry { .. }
+            | Self::Archive { .. }
+            | Self::Folder { .. }
+            | Self::Engine => true,
             Self::Tar { .. } | Self::Local { .. } => false,
         }
     }
@@ -115,8 +136,9 @@ impl Delivery<'_> {
     pub(super) async fn to(&self, output: &Destination, tags: &[Reference], events: &Events) -> Result<(), BuildError> {
         let tags = output.names.as_deref().unwrap_or(tags);
         let step = match &output.target {
-            Target::Store if output.names.is_none() => return Ok(()),
-            Target::Store => events.step(format!("name {}", shown(tags))),
+            Target::Store { canonical: false } if output.names.is_none() => return Ok(()),
+            Target::Containerd { .. } => events.step(format!("load {} into containerd", shown(tags))),
+            Target::Store { .. } => events.step(format!("name {}", shown(tags))),
             Target::Registry { .. } => events.step(format!("push {}", shown(tags))),
             Target::Engine => events.step("load into the engine"),
             Target::Archive { dest, .. } | Target::Tar { dest, .. } => events.step(format!("write {}", dest.shown())),
@@ -139,10 +161,18 @@ impl Delivery<'_> {
     async fn deliver(&self, target: &Target, tags: &[Reference], step: &Step) -> Result<(), BuildError> {
         let bundle = self.image.bundle();
         let names: Vec<String> = tags.iter().map(ToString::to_string).collect();
+        let all_names = |canonical: bool| {
+            let pinned = tags.iter().filter(|_| canonical).map(|tag| Ok(pinned(tag, &bundle)?.to_string()));
+            names.iter().cloned().map(Ok).chain(pinned).collect::<Result<Vec<_>, BuildError>>()
+        };
         match target {
-            Target::Store => {
+            Target::Store { canonical } => {
                 self.bring(Need::Blobs, step).await?;
-                bundle.save(self.store, &names)?;
+                bundle.save(self.store, &all_names(*canonical)?)?;
+            }
+            Target::Containerd { containerd, canonical } => {
+                self.bring(Need::Blobs, step).await?;
+                export::send_to_containerd(containerd, self.store, self.image, &all_names(*canonical)?).await?;
             }
             Target::Registry { by_digest } => {
                 let moved = |item: &str, done: u64, total: u64| step.transfer(item, done, Some(total));
@@ -206,6 +236,31 @@ impl Delivery<'_> {
             (folder, image.layers.iter().map(|(diff_id, _)| *diff_id).collect())
         });
         images.collect()
+    }
+
+    /// What is said of the images, as files beside theirs: `provenance.json`, `sbom.spdx.json`; with the platform in their
+    /// names where several have one folder.
+    fn statements(&self, split: Option<bool>) -> Vec<(PathBuf, &Bytes)> {
+        let splits = split.unwrap_or(self.image.images.len() > 1);
+        let mut files = Vec::new();
+        for image in &self.image.images {
+            let platform = image.platform.to_string().replace('/', "_");
+            let about = self.image.attestations.iter().find(|it| it.subject == image.manifest.digest);
+            for (blob, bytes) in about.into_iter().flat_map(|about| &about.blobs) {
+                let Some(predicate_type) = blob.annotations.get(PREDICATE_TYPE) else { continue };
+                let name = match predicate_type.as_str() {
+                    "https://spdx.dev/Document" => "sbom.spdx",
+                    "https://cyclonedx.org/bom" => "sbom.cdx",
+                    _ => "provenance",
+                };
+                files.push(match (splits, self.image.images.len()) {
+                    (true, _) => (Path::new(&platform).join(format!("{name}.json")), bytes),
+                    (false, 1) => (PathBuf::from(format!("{name}.json")), bytes),
+                    (false, _) => (PathBuf::from(format!("{name}.{platform}.json")), bytes),
+                });
+            }
+        }
+        files
     }
 
     async fn bring(&self, need: Need, step: &Step) -> Result<(), BuildError> {

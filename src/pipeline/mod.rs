@@ -2,6 +2,7 @@
 
 mod ahead;
 mod analyze;
+mod attestations;
 mod begin;
 mod build_file;
 mod caches;
@@ -22,6 +23,7 @@ mod proof;
 mod request;
 mod rewrite;
 mod team;
+mod warm;
 
 pub use analyze::analyze;
 pub use caches::{CacheExport, CacheTo};
@@ -31,7 +33,7 @@ pub use deliver::{Dest, Destination, Target};
 pub use divided::Division;
 pub use entitlements::Entitlement;
 pub use error::BuildError;
-pub use inspect::{Inspected, InspectedImage, inspect};
+pub use inspect::{Inspected, InspectedImage, InspectedStatement, inspect, predicate};
 pub use lock::lock;
 pub use on_hand::{create_index, pull, push, remove, save, tag};
 pub use open::{OpenImage, open};
@@ -40,11 +42,13 @@ pub use proof::{Proof, Smoke};
 pub use request::Request;
 pub use rewrite::{How, RewriteReport, RewriteRequest, rewrite};
 pub use team::{TeamSelection, export_team, import_team};
+pub use warm::{WarmRequest, warm};
 
 use crate::{
+    attest::Provenance,
     context::Prepared,
     exec::{EmulatedSteps, Exec, Need, Sources, StepGroups, StepNetworks},
-    export::{self, BuiltIndex, ImageOptions, Sent},
+    export::{self, BuiltImage, BuiltIndex, ImageOptions, Sent},
     image::DiffId,
     packages::{self, ContextFiles, LOCK_FILE_NAME, Lock, Packages},
     registry::Client,
@@ -53,6 +57,7 @@ use crate::{
     store::Store,
 };
 use ahead::PushAhead;
+use attestations::Attesting;
 use begin::{Begun, begin};
 use build_file::BuildFile;
 use caches::Caches;
@@ -61,6 +66,7 @@ use flashbuild_frontend::{
     config::{History, ImageConfig},
     dockerfile::{Dockerfile, HISTORY_COMMENT, Inputs},
     graph::Output,
+    platform::Platform,
 };
 use std::sync::{Arc, Mutex};
 
@@ -71,13 +77,18 @@ pub struct Built {
     pub image: BuiltIndex,
     /// What became of each step.
     pub steps: Vec<StepOutcome>,
+    /// How the image of each platform came to be, if that was asked for.
+    pub provenance: Vec<(Platform, Provenance)>,
 }
 
 /// Builds, exports, and leaves a durable store, also when it fails.
 pub async fn build(store: &Store, client: &Client, request: Request, events: &Events) -> Result<Built, BuildError> {
+    let keeper = request.gc.as_ref().map(|policy| store.keep_within(policy));
     let lease = store.lease()?;
     let built = run(store, client, request, events).await;
     drop(lease);
+    // What it may have to collect is on the disk when others hear that the build is done.
+    tokio::task::block_in_place(|| drop(keeper));
     store.make_durable()?;
     built
 }
@@ -197,25 +208,38 @@ async fn attempt(
         })
         .collect();
     let images = divided::divide(exec, request, images, events).await?;
-    let assemble = |options: &ImageOptions| {
+    let trees: Vec<&[DiffId]> = images.iter().map(|(_, _, layers)| layers.as_slice()).collect();
+    let attesting = Attesting::gather(exec, request, source, &trees, events).await?;
+    let about = |built: &BuiltImage| attesting.about(built);
+    let assemble = |target: Option<&Target>, options: &ImageOptions| {
         let is_base = |diff_id: &DiffId| exec.sources.has(diff_id);
-        tokio::task::block_in_place(|| export::assemble(layers, images.clone(), options, is_base))
+        let (options, goes_along) = attesting.options(target, options);
+        let attestations = attesting.attestations(goes_along, &about);
+        tokio::task::block_in_place(|| export::assemble(layers, images.clone(), &options, is_base, attestations))
     };
-    let image = assemble(&first)?;
+    let first = (outputs.first().map(|output| &output.target), &first);
+    let like_first = attesting.options(first.0, first.1);
+    let image = assemble(first.0, first.1)?;
     let names: Vec<String> = request.tags.iter().map(ToString::to_string).collect();
     image.bundle().save(store, &names)?;
     step.ran();
     for output in outputs {
-        let other = if output.image == first { None } else { Some(assemble(&output.image)?) };
+        attesting.warn(&output.target, events);
+        let is_first = attesting.options(Some(&output.target), &output.image) == like_first;
+        let other = if is_first { None } else { Some(assemble(Some(&output.target), &output.image)?) };
         let image = other.as_ref().unwrap_or(&image);
         let delivery = Delivery { store, client, layers, sources: &exec.sources, image, sent: &sent };
         delivery.to(output, &request.tags, events).await?;
+        if let (Some(signer), Target::Registry { .. }) = (&request.signer, &output.target) {
+            let names = output.names.as_deref().unwrap_or(&request.tags);
+            attestations::sign(signer, client, names, &image.descriptor.digest, events).await?;
+        }
     }
     caches.export(&used).await?;
     let unnamed = [format!("untagged {}", image.descriptor.digest)];
     caches.note(&keys, if names.is_empty() { &unnamed } else { &names })?;
     exec.keep_imported().map_err(|error| source.failed(&error, None))?;
-    Ok(Built { image, steps })
+    Ok(Built { image, steps, provenance: attesting.into_provenance() })
 }
 
 async fn read(
@@ -241,8 +265,12 @@ fn packages(
     prepared: &Prepared,
     lock: Arc<Lock>,
 ) -> Result<Packages, BuildError> {
-    let ca_certificates = registries.ca_certificates().to_vec();
-    let client = packages::Client::new(&packages::Options { ca_certificates, ..packages::Options::default() })?;
+    let options = packages::Options {
+        ca_certificates: registries.ca_certificates().to_vec(),
+        offline: registries.is_offline(),
+        ..packages::Options::default()
+    };
+    let client = packages::Client::new(&options)?;
     let files = ContextFiles::new(&prepared.folders[Prepared::MAIN].path);
     Ok(Packages::new(store.clone(), client, files, lock, request.pull))
 }

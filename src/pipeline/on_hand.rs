@@ -119,22 +119,29 @@ async fn join(
         };
         for entry in entries(store, &top)? {
             // The one named last counts, as with `index append` of an image that was built again.
-            manifests.retain(|there| there.platform.is_none() || there.platform != entry.platform);
+            manifests.retain(|there| !takes_the_place_of(&entry, there));
             manifests.push(entry);
         }
     }
-    let index = Index {
-        schema_version: 2,
-        media_type: Some(MediaType::ImageIndex),
-        manifests,
-        annotations: BTreeMap::new(),
-        other: BTreeMap::new(),
-    };
+    // What is said of an image goes with it, behind all images.
+    let images: Vec<_> = manifests.iter().map(|entry| entry.digest).collect();
+    manifests.retain(|entry| entry.attested().is_none_or(|subject| images.contains(&subject)));
+    manifests.sort_by_key(Descriptor::is_attestation);
+    let index = Index { manifests, ..Index::empty() };
     let bytes = serde_json::to_vec(&index).map_err(|error| BuildError::Environment(error.to_string()))?;
     let top = Descriptor::of(MediaType::ImageIndex, &bytes);
     store.put_blob(&bytes)?;
     store.put_image(&name.to_string(), &text(&top)?)?;
     Ok(top)
+}
+
+/// Whether of two entries of an index only `new` can stay.
+fn takes_the_place_of(new: &Descriptor, old: &Descriptor) -> bool {
+    match (new.is_attestation(), old.is_attestation()) {
+        (true, true) => new.digest == old.digest,
+        (false, false) => old.platform.is_some() && new.platform == old.platform,
+        (true, false) | (false, true) => false,
+    }
 }
 
 /// What an image adds to an index: its own entries, or itself with its platform.

@@ -2,10 +2,12 @@
 
 use super::{CacheExport, Destination, Division, Entitlement};
 use crate::{
+    attest,
     cache::CacheSource,
     context::Given,
     exec::{Grants, StepOptions},
     export::ImageOptions,
+    store::GcPolicy,
 };
 use flashbuild_frontend::{dockerfile::Options, reference::Reference};
 
@@ -24,12 +26,18 @@ pub struct Request {
     pub image: ImageOptions,
     /// What becomes of the layers that were built.
     pub division: Division,
+    /// What is said of it.
+    pub attest: attest::Options,
+    /// Who signs what is pushed.
+    pub signer: Option<attest::Signer>,
     /// How processes run on this machine.
     pub steps: StepOptions,
     /// How many processes may run at once.
     pub jobs: usize,
     /// Whether people are told of every step why it ran.
     pub explains: bool,
+    /// What the store is kept within meanwhile, if it is.
+    pub gc: Option<GcPolicy>,
     /// Caches to look into.
     pub cache_from: Vec<CacheSource>,
     /// Caches to write.

@@ -196,8 +196,9 @@ fn assemble(
 ) -> Result<BuiltIndex, BuildError> {
     let images: Vec<(Platform, ImageConfig, Vec<DiffId>)> =
         images.into_iter().map(|(platform, done)| (platform, done.config, done.diff_ids)).collect();
-    let assembled =
-        tokio::task::block_in_place(|| export::assemble(layers, images, options, |diff_id| kept.contains(diff_id)));
+    let assembled = tokio::task::block_in_place(|| {
+        export::assemble(layers, images, options, |diff_id| kept.contains(diff_id), None)
+    });
     Ok(assembled?)
 }
 

@@ -13,8 +13,8 @@
 
 use super::board::{Board, Transfer};
 use super::ink::{Ink, Line};
-use super::turns::Turns;
-use super::{ByteSize, Elapsed, OutputLine, Screen, View, failure, printable, warnings};
+use super::turns::{Said, Turns};
+use super::{ByteSize, Elapsed, OutputLine, Screen, View, failure, path, printable, warnings};
 use crate::solver::event::{Event, EventKind, Outcome, StepId};
 use std::collections::HashMap;
 use std::io::{self, Write as _};
@@ -92,9 +92,12 @@ impl Plain {
 
     /// Writes what has its turn.
     fn settle(&mut self, now: Instant, board: &Board) -> io::Result<()> {
-        for line in self.turns.take(now, |step| board.step(step).map_or("", |step| step.title.as_str())) {
+        for said in self.turns.take(now, |step| board.step(step).map_or("", |step| step.title.as_str())) {
             self.wrote = Some(now);
-            self.screen.log(&line)?;
+            match said {
+                Said::Heading(line) => self.screen.heading(&line)?,
+                Said::Line(line) => self.screen.log(&line)?,
+            }
         }
         Ok(())
     }
@@ -153,13 +156,15 @@ impl View for Plain {
     fn close(&mut self, now: Instant, board: &Board) -> io::Result<()> {
         self.turns.hurry();
         self.settle(now, board)?;
+        self.screen.end_group()?;
         if board.progress().1 == 0 {
             return self.screen.out.flush();
         }
         let warnings = warnings::report(board.summary());
         let failed = board.summary().failed.iter().flat_map(failure::report);
         let last = Line::of(Ink::Bold, board.summary().to_string());
-        for line in std::iter::once(Line::default()).chain(warnings).chain(failed).chain([last]) {
+        let path = path::line(board.summary());
+        for line in std::iter::once(Line::default()).chain(warnings).chain(failed).chain([last]).chain(path) {
             self.screen.log(&line)?;
         }
         self.screen.out.flush()

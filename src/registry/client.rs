@@ -7,6 +7,7 @@ use super::place::{Asked, PlaceFiles, Places, Server};
 use super::retry::{Backoff, RetryPolicy};
 use super::traffic::{Counters, Traffic};
 use super::transport::{Request, Response, Transport};
+use crate::http::Clients;
 use flashbuild_frontend::reference::Reference;
 use reqwest::Url;
 use std::collections::HashMap;
@@ -70,6 +71,8 @@ struct Shared {
     options: Options,
     credential_files: Arc<[PathBuf]>,
     places: Places,
+    /// For servers that need no authorities of their own.
+    clients: Clients,
     counters: Arc<Counters>,
     hosts: Mutex<HashMap<Server, Arc<Host>>>,
 }
@@ -130,8 +133,9 @@ impl Client {
     pub fn new(options: Options) -> Result<Self, RegistryError> {
         let places = Places::read(&options.places, &options.insecure)?;
         let credential_files = options.credential_files.clone().into();
+        let clients = Clients::new(&options.ca_certificates, options.connect_timeout).map_err(RegistryError::SetUp)?;
         let (counters, hosts) = Default::default();
-        Ok(Self { shared: Arc::new(Shared { options, credential_files, places, counters, hosts }) })
+        Ok(Self { shared: Arc::new(Shared { options, credential_files, places, clients, counters, hosts }) })
     }
 
     /// PEM files of authorities that are trusted beside the system's.
@@ -142,6 +146,11 @@ impl Client {
     /// What has gone over the wire.
     pub fn traffic(&self) -> Traffic {
         self.shared.counters.snapshot()
+    }
+
+    /// Whether the registry of `reference` is spoken to without TLS.
+    pub fn speaks_plain_http(&self, reference: &Reference) -> Result<bool, RegistryError> {
+        Ok(self.host(reference)?.base.scheme() == "http")
     }
 
     /// Whether nobody is asked.
@@ -188,7 +197,7 @@ impl Client {
             transfers: Semaphore::new(options.transfers_per_host.max(1)),
             stands_for: server.stands_for.clone(),
             retry: RetryPolicy { attempts, ..options.retry.clone() },
-            transport: Transport::new(options, &server, Arc::clone(&self.shared.counters))?,
+            transport: Transport::new(options, &server, &self.shared.clients, Arc::clone(&self.shared.counters))?,
             authorizer: Authorizer::new(&server.name, &server.api, self.shared.credential_files.clone()),
         });
         hosts.insert(server, host.clone());

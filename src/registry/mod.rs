@@ -30,6 +30,7 @@ mod login;
 mod place;
 mod pull;
 mod push;
+mod referrers;
 mod retry;
 #[cfg(test)]
 mod testing;

@@ -92,6 +92,16 @@ impl Client {
         media_type: &MediaType,
         bytes: Bytes,
     ) -> Result<BlobDigest, RegistryError> {
+        Ok(self.put_manifest(reference, media_type, bytes).await?.digest)
+    }
+
+    /// The same; what the registry said of it.
+    pub(super) async fn put_manifest(
+        &self,
+        reference: &Reference,
+        media_type: &MediaType,
+        bytes: Bytes,
+    ) -> Result<Written, RegistryError> {
         let host = self.host(reference)?;
         let digest = BlobDigest(Digest::of(&bytes));
         let mismatch =
@@ -109,9 +119,16 @@ impl Client {
         let response = self.ask(&host, &access, &request, &[201, 200, 202], &reference.to_string()).await?;
         match response.header(CONTENT_DIGEST).map(str::parse::<BlobDigest>) {
             Some(Ok(actual)) if actual != digest => Err(mismatch(digest, actual)),
-            Some(_) | None => Ok(digest),
+            Some(_) | None => Ok(Written { digest, lists_referrers: response.header("oci-subject").is_some() }),
         }
     }
+}
+
+/// What became of a manifest.
+pub(super) struct Written {
+    digest: BlobDigest,
+    /// Whether the registry lists it for its subject (distribution-spec, "Pushing Manifests with Subject").
+    pub(super) lists_referrers: bool,
 }
 
 /// How the next upload of a blob sends it.

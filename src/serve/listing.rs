@@ -6,14 +6,14 @@ use super::{
     error::Refusal,
     route::{Repository, parameter},
 };
-use crate::image::{BlobDigest, Descriptor, Document, Index, MediaType};
+use crate::image::{BlobDigest, Descriptor, Document, Index, MediaType, referrers_tag};
 use flashbuild_frontend::reference::Reference;
 use hyper::{
     Response,
     header::{CONTENT_TYPE, HeaderName, LINK},
 };
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Names in one answer, if the client does not want fewer.
 const PAGE: usize = 1000;
@@ -67,7 +67,7 @@ impl Shared {
         let mut index = self.referrers_of(repository, digest)?;
         let wanted = parameter(query, "artifactType");
         if let Some(wanted) = &wanted {
-            index.manifests.retain(|entry| artifact_type(entry) == Some(wanted));
+            index.manifests.retain(|entry| entry.artifact_type() == Some(wanted));
         }
         let mut response = body::json(&index);
         body::set(&mut response, CONTENT_TYPE, MediaType::ImageIndex.as_ref());
@@ -87,36 +87,20 @@ impl Shared {
     ) -> Result<(), Refusal> {
         let _alone = self.store.lock(&format!("referrers {}", subject.hex()))?;
         let mut index = self.referrers_of(repository, subject)?;
-        index.manifests.retain(|entry| entry.digest != descriptor.digest);
-        let (annotations, config, other) = match document {
-            Document::Manifest(manifest) => {
-                (&manifest.annotations, Some(manifest.config.media_type.to_string()), &manifest.other)
-            }
-            Document::Index(index) => (&index.annotations, None, &index.other),
-        };
-        let mut entry = Descriptor { annotations: annotations.clone(), ..descriptor.clone() };
-        let stated = other.get("artifactType").cloned();
-        entry.other.extend(stated.or(config.map(Into::into)).map(|kind| ("artifactType".to_owned(), kind)));
-        index.manifests.push(entry);
+        index.refer(descriptor.as_referrer(document));
         let bytes = serde_json::to_vec(&index).map_err(|error| Refusal::Manifest(error.to_string()))?;
         self.store.put_blob(&bytes)?;
-        self.name(repository, &fallback_tag(subject), &Descriptor::of(MediaType::ImageIndex, &bytes))
+        self.name(repository, &referrers_tag(subject), &Descriptor::of(MediaType::ImageIndex, &bytes))
     }
 
     fn referrers_of(&self, repository: &Repository, digest: &BlobDigest) -> Result<Index, Refusal> {
-        let known = match self.tagged(repository, &fallback_tag(digest))? {
+        let known = match self.tagged(repository, &referrers_tag(digest))? {
             Some(found) => self.document(&found.digest)?.and_then(|(_, bytes)| Document::parse(&bytes, None).ok()),
             None => None,
         };
         Ok(match known {
             Some((_, Document::Index(index))) => index,
-            Some((_, Document::Manifest(_))) | None => Index {
-                schema_version: 2,
-                media_type: Some(MediaType::ImageIndex),
-                manifests: Vec::new(),
-                annotations: BTreeMap::new(),
-                other: BTreeMap::new(),
-            },
+            Some((_, Document::Manifest(_))) | None => Index::empty(),
         })
     }
 
@@ -124,15 +108,6 @@ impl Shared {
     fn references(&self) -> Result<Vec<Reference>, Refusal> {
         Ok(self.store.images()?.into_iter().filter_map(|image| image.name.parse().ok()).collect())
     }
-}
-
-fn artifact_type(entry: &Descriptor) -> Option<&str> {
-    entry.other.get("artifactType")?.as_str()
-}
-
-/// The tag under which registries without a list of referrers keep one (distribution-spec, "Referrers Tag Schema").
-fn fallback_tag(digest: &BlobDigest) -> String {
-    format!("sha256-{}", digest.hex())
 }
 
 /// The names after `last`, at most `n`; and the last of these, if there are more.

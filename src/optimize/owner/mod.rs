@@ -32,14 +32,15 @@ mod tree;
 pub(super) mod testing;
 
 pub(super) use elf::Elf;
+pub(crate) use purl::encode as encode_purl;
 pub use tree::ImageTree;
 
 use crate::layer::{EntryKind, LayerError};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::HashMap;
 
 /// Where a package came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ecosystem {
     /// dpkg: Debian, Ubuntu, distroless.
@@ -90,7 +91,7 @@ pub struct Package {
 }
 
 /// The distribution, from `os-release(5)`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Distribution {
     /// `ID`: `debian`.
     pub id: String,

@@ -40,7 +40,8 @@ impl Package {
         };
         purl.push('@');
         encode(&mut purl, version);
-        let distro = of_distribution.map(|it| format!("{}-{}", it.id, it.version));
+        // What is not released yet has no version.
+        let distro = of_distribution.filter(|it| !it.version.is_empty()).map(|it| format!("{}-{}", it.id, it.version));
         let qualifiers = [("arch", self.architecture.as_deref()), ("distro", distro.as_deref()), ("epoch", epoch)];
         for (index, (name, value)) in qualifiers.iter().filter_map(|(name, value)| Some((name, (*value)?))).enumerate()
         {
@@ -54,7 +55,7 @@ impl Package {
 }
 
 /// Everything but what may stand in each part as it is becomes `%XX`.
-fn encode(purl: &mut String, part: &str) {
+pub(crate) fn encode(purl: &mut String, part: &str) {
     for byte in part.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
             purl.push(char::from(byte));

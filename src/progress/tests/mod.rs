@@ -34,7 +34,19 @@ fn cases() {
     }
 }
 
-/// Shows the case on a clock of its own, as [`show`] does on the real one.
+#[test]
+fn a_ci_service_folds_blocks_and_obeys_no_step() {
+    let case = "0.000 vertex 1 k1 RUN 100% a,b\n0.100 out 1 ::error file=x::y\\n\n0.150 vertex 2 k2 ::warning::RUN\n\
+                0.200 ran 1\n0.300 ran 2\n";
+    let sink = Sink::default();
+    let text = run_on(&Case::parse(case).unwrap(), Mode::Plain, sink.clone(), Screen::grouped(sink));
+    let commands: Vec<&str> = text.lines().filter(|line| line.trim_start().starts_with("::")).collect();
+    let expected = ["::group::#1 RUN 100%25 a,b", "::endgroup::", "::group::#2 ::warning::RUN", "::endgroup::"];
+    assert_eq!(commands, expected, "{text}");
+    assert!(text.contains("#1 0.100 ::error file=x::y\n"), "{text}");
+}
+
+/// Shows the case in a mode.
 fn run(case: &Case, mode: Mode) -> String {
     let sink = Sink::default();
     let screen = match mode {
@@ -44,8 +56,13 @@ fn run(case: &Case, mode: Mode) -> String {
         }
         Mode::Auto | Mode::Plain | Mode::RawJson | Mode::Quiet => Screen::file(sink.clone()),
     };
+    run_on(case, mode, sink, screen)
+}
+
+/// Shows the case on a clock of its own, as [`show`] does on the real one.
+fn run_on(case: &Case, mode: Mode, sink: Sink, screen: Screen) -> String {
     let mut seen = String::new();
-    let mut show = Show::new(mode, screen);
+    let mut show = Show::new(mode, screen, None);
     let began = Instant::now();
     let mut tick = Duration::ZERO;
     for (at, what) in &case.happenings {
@@ -99,8 +116,8 @@ async fn a_build_is_shown_until_its_last_event() {
     let sink = Sink::default();
     let (events, receiver) = Events::channel();
     let shown = tokio::spawn(show(Mode::Auto, receiver, Screen::file(sink.clone())));
-    events.vertex("[1/2] FROM base", "a".to_owned()).cached(Hit::Definition);
-    let step = events.vertex("[2/2] RUN false", "b".to_owned());
+    events.vertex("[1/2] FROM base", "a".to_owned(), Vec::new()).cached(Hit::Definition);
+    let step = events.vertex("[2/2] RUN false", "b".to_owned(), Vec::new());
     step.output(Stream::Stderr, b"no\nluck");
     step.transfer("layer", 2_000_000, None);
     step.failed("exit code 1");
@@ -122,7 +139,7 @@ async fn a_build_goes_on_when_nobody_watches_any_more() {
     drop(reader);
     let (events, receiver) = Events::channel();
     for number in 0..100 {
-        events.vertex(format!("step {number}"), number.to_string()).ran();
+        events.vertex(format!("step {number}"), number.to_string(), Vec::new()).ran();
     }
     drop(events);
     assert_eq!(show(Mode::Plain, receiver, Screen::file(writer)).await.ran, 100);
@@ -132,7 +149,8 @@ async fn a_build_goes_on_when_nobody_watches_any_more() {
 fn the_cursor_comes_back_when_a_view_is_dropped() {
     let sink = Sink::default();
     let terminal = sink.clone();
-    let mut view = Show::new(Mode::Tty, Screen::terminal(sink.clone(), move || terminal.0.lock().unwrap().size()));
+    let mut view =
+        Show::new(Mode::Tty, Screen::terminal(sink.clone(), move || terminal.0.lock().unwrap().size()), None);
     let (events, mut receiver) = Events::channel();
     let _step = events.step("reading");
     view.event(&receiver.try_recv().unwrap());
