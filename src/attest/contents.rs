@@ -1,9 +1,9 @@
 //! The packages of an image, as both formats of SBOM need them.
 
 use crate::{
-    image::{Digest, DiffId},
-    optimize::owner::{Distribution, Ecosystem, ImageTree, Inventory, Package},
+    image::{DiffId, Digest},
     layer::LayerError,
+    optimize::owner::{Distribution, Ecosystem, ImageTree, Inventory, Package},
     store::{RecordKey, RecordKind, Store, StoreError},
 };
 use flashbuild_frontend::{
@@ -250,7 +250,11 @@ pub(super) mod tests {
         let store = Store::open(folder.path()).unwrap();
         let found = Contents {
             components: vec![component(Ecosystem::Deb, "bash", "5.2", "GPL-3+")],
-            distribution: Some(Distribution { id: "debian".to_owned(), version: "12".to_owned(), title: "D".to_owned() }),
+            distribution: Some(Distribution {
+                id: "debian".to_owned(),
+                version: "12".to_owned(),
+                title: "D".to_owned(),
+            }),
             notes: vec!["a note".to_owned()],
         };
         let (one, other) = (DiffId(Digest::of(b"1")), DiffId(Digest::of(b"2")));

@@ -11,6 +11,7 @@ const IMAGE: &str = "image";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are the format's")]
 pub(super) struct Bom {
     bom_format: &'static str,
     spec_version: &'static str,
@@ -88,9 +89,12 @@ struct Dependency {
 pub(super) fn document(subject: &Subject<'_>, contents: &Contents) -> Bom {
     let digest = subject.digest.to_string();
     let mut components: Vec<Part> = contents.components.iter().map(of_component).collect();
-    components.extend(contents.distribution.iter().map(|distribution| {
-        part("operating-system", "operating-system", &distribution.id, &distribution.version)
-    }));
+    components.extend(
+        contents
+            .distribution
+            .iter()
+            .map(|distribution| part("operating-system", "operating-system", &distribution.id, &distribution.version)),
+    );
     let name = subject.title().unwrap_or_else(|| digest.clone());
     let checksum = Hash { alg: "SHA-256", content: subject.digest.hex() };
     let purl = subject.purls().into_iter().next();

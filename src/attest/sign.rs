@@ -5,11 +5,7 @@
 
 use crate::image::BlobDigest;
 use flashbuild_frontend::reference::Reference;
-use std::{
-    env,
-    path::PathBuf,
-    process::Stdio,
-};
+use std::{env, path::PathBuf, process::Stdio};
 
 const COSIGN: &str = "cosign";
 

@@ -14,6 +14,7 @@ const IMAGE: &str = "SPDXRef-Image";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are the format's")]
 pub(super) struct Document {
     spdx_version: &'static str,
     data_license: &'static str,
@@ -69,6 +70,7 @@ struct Checksum {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are the format's")]
 struct ExternalRef {
     reference_category: &'static str,
     reference_type: &'static str,
@@ -85,6 +87,7 @@ struct ExtractedLicence {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are the format's")]
 struct Relationship {
     spdx_element_id: String,
     relationship_type: &'static str,
@@ -128,11 +131,7 @@ pub(super) fn document(subject: &Subject<'_>, contents: &Contents) -> Document {
 }
 
 fn relationship(from: &str, relationship_type: &'static str, to: &str) -> Relationship {
-    Relationship {
-        spdx_element_id: from.to_owned(),
-        relationship_type,
-        related_spdx_element: to.to_owned(),
-    }
+    Relationship { spdx_element_id: from.to_owned(), relationship_type, related_spdx_element: to.to_owned() }
 }
 
 fn package(name: &str, id: &str, version: &str, purpose: &'static str) -> Package {
@@ -226,9 +225,8 @@ mod tests {
     #[test]
     fn licences_that_spdx_does_not_know_are_referred_to() {
         let mut extracted = BTreeMap::new();
-        let mut read = |texts: &[&str]| {
-            declared(&texts.iter().map(ToString::to_string).collect::<Vec<_>>(), &mut extracted)
-        };
+        let mut read =
+            |texts: &[&str]| declared(&texts.iter().map(ToString::to_string).collect::<Vec<_>>(), &mut extracted);
         assert_eq!(read(&[]), "NOASSERTION");
         assert_eq!(read(&["(MIT OR Apache-2.0)"]), "MIT OR Apache-2.0");
         assert_eq!(read(&["MIT OR Apache-2.0", "Zlib"]), "(MIT OR Apache-2.0) AND Zlib");

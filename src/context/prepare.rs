@@ -138,11 +138,7 @@ impl Given {
     }
 
     /// The Dockerfile, if `--file` names none of the context.
-    async fn file_elsewhere(
-        &self,
-        tools: Tools<'_>,
-        prepared: &mut Prepared,
-    ) -> Result<Option<Found>, ContextError> {
+    async fn file_elsewhere(&self, tools: Tools<'_>, prepared: &mut Prepared) -> Result<Option<Found>, ContextError> {
         let text = match self.file.as_deref() {
             Some("-") if self.main == Main::Stdin => {
                 let problem = "standard input cannot be both the context and the Dockerfile".to_owned();

@@ -70,7 +70,8 @@ impl Scene {
             config.history = [false, true, false, false].map(entry).to_vec();
             (platform, config, self.diff_ids.clone())
         };
-        assemble(&self.layers, platforms.iter().map(image).collect(), &ImageOptions::default(), |_| false, None).unwrap()
+        assemble(&self.layers, platforms.iter().map(image).collect(), &ImageOptions::default(), |_| false, None)
+            .unwrap()
     }
 }
 

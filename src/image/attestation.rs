@@ -28,12 +28,8 @@ impl Descriptor {
     #[must_use]
     pub fn attesting(mut self, subject: &BlobDigest) -> Self {
         let unknown = || "unknown".to_owned();
-        self.platform = Some(DescriptorPlatform {
-            os: unknown(),
-            architecture: unknown(),
-            variant: None,
-            other: BTreeMap::new(),
-        });
+        self.platform =
+            Some(DescriptorPlatform { os: unknown(), architecture: unknown(), variant: None, other: BTreeMap::new() });
         self.annotations.insert(REFERENCE_TYPE.to_owned(), ATTESTS.to_owned());
         self.annotations.insert(REFERENCE_DIGEST.to_owned(), subject.to_string());
         self

@@ -92,8 +92,7 @@ impl Attesting {
         let Some((platform, sayings)) = self.said.iter().find(|(platform, _)| *platform == built.platform) else {
             return Ok(Vec::new());
         };
-        let subject =
-            Subject { digest: &built.manifest.digest, names: &self.names, platform, epoch: self.epoch };
+        let subject = Subject { digest: &built.manifest.digest, names: &self.names, platform, epoch: self.epoch };
         Ok(sayings.statements(&subject)?)
     }
 
@@ -189,9 +188,9 @@ pub(super) async fn sign(
     digest: &BlobDigest,
     events: &Events,
 ) -> Result<(), BuildError> {
-    let mut signed = BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for name in names {
-        if !signed.insert((name.host(), name.path())) {
+        if !seen.insert((name.host(), name.path())) {
             continue;
         }
         let step = events.step(format!("sign {}/{}@{digest}", name.host(), name.path()));

@@ -77,12 +77,7 @@ pub(super) fn of(graph: &Graph, nodes: &BTreeSet<NodeId>, redactor: &Redactor) -
 
 impl Source {
     /// The source of a file of this name and text.
-    pub(super) fn of(
-        graph: &Graph,
-        nodes: &BTreeSet<NodeId>,
-        (name, text): (&str, &str),
-        redactor: &Redactor,
-    ) -> Self {
+    pub(super) fn of(graph: &Graph, nodes: &BTreeSet<NodeId>, (name, text): (&str, &str), redactor: &Redactor) -> Self {
         let lines = LineIndex::new(text);
         let locations = ids(nodes).into_iter().filter_map(|(id, step)| {
             let covered = lines.covered(graph.node(id).span?);

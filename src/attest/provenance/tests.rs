@@ -1,6 +1,9 @@
 use super::*;
-use crate::{context::FetchedDigest, image::{BlobDigest, Digest}};
-use flashbuild_frontend::graph::{ExecOp, GitOp, HttpOp, ImageOp, LocalOp, Node, Security, SecretMount};
+use crate::{
+    context::FetchedDigest,
+    image::{BlobDigest, Digest},
+};
+use flashbuild_frontend::graph::{ExecOp, GitOp, HttpOp, ImageOp, LocalOp, Node, SecretMount, Security};
 use serde_json::{Value, json};
 
 const DOCKERFILE: &str = "FROM base\nARG NPM_TOKEN=hunter-2\nRUN make\n";
@@ -22,7 +25,8 @@ fn node(graph: &mut Graph, op: Op, inputs: Vec<NodeId>) -> NodeId {
 fn graph() -> (Graph, NodeId, BTreeMap<NodeId, Commit>) {
     let mut graph = Graph::new(None);
     let digest = format!("sha256:{}", "ab".repeat(32));
-    let base = node(&mut graph, Op::Image(ImageOp { reference: "docker.io/library/base:1".to_owned(), digest }), vec![]);
+    let base =
+        node(&mut graph, Op::Image(ImageOp { reference: "docker.io/library/base:1".to_owned(), digest }), vec![]);
     let remote = "https://me:hunter-2@h.example/r.git".to_owned();
     let git = GitOp {
         remote,
@@ -55,6 +59,7 @@ fn graph() -> (Graph, NodeId, BTreeMap<NodeId, Commit>) {
         devices: vec![],
         mounts: vec![Mount::Secret(secret)],
         files: vec![],
+        hostname: None,
     };
     let root = node(&mut graph, Op::Exec(Box::new(exec)), vec![base, git, http, local]);
     let commit = Commit { id: "cd".repeat(20), reference: None };
@@ -145,7 +150,8 @@ fn version_0_2_tells_the_same_in_its_own_words() {
     let fetched = BTreeMap::from([("context".to_owned(), context), ("dockerfile".to_owned(), file)]);
     let (told, _) = read(&options, &fetched);
     assert_eq!(told["builder"], json!({"id": "https://ci.example/7"}));
-    let config = json!({"uri": "https://h.example/a.git#main", "digest": {"sha1": "ef".repeat(20)}, "entryPoint": "Dockerfile"});
+    let config =
+        json!({"uri": "https://h.example/a.git#main", "digest": {"sha1": "ef".repeat(20)}, "entryPoint": "Dockerfile"});
     assert_eq!(told["invocation"]["configSource"], config);
     assert_eq!(told["materials"].as_array().unwrap().len(), 5);
     assert_eq!(told["metadata"]["completeness"], json!({"parameters": false, "environment": true, "materials": true}));
