@@ -365,6 +365,11 @@ fn referrers_leave_the_image_as_it_is() {
     // Its own store has it, too.
     let sbom = work.flashbuild("inspect", &[&name, "--sbom"]).succeeds().stdout;
     assert_eq!(serde_json::from_str::<Value>(&sbom).unwrap()["name"], built.digest());
+    // A later push takes it along.
+    let later = served.name("later:1");
+    work.flashbuild("push", &[&name, &later]).succeeds();
+    let list = format!("http://127.0.0.1:{}/v2/later/referrers/{}", served.port(), built.digest());
+    assert_eq!(referrers(&list), found);
 
     let Some(registry) = Registry::start() else { return };
     let name = registry.name("app:1");

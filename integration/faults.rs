@@ -44,7 +44,7 @@ fn scene() -> Scene {
         (ImageConfig::for_platform(&platform), diff_ids.clone(), platform)
     });
     let images = images.into_iter().map(|(config, diff_ids, platform)| (platform, config, diff_ids)).collect();
-    let built = export::assemble(&layers, images, &ImageOptions::default(), |_| false).unwrap();
+    let built = export::assemble(&layers, images, &ImageOptions::default(), |_| false, None).unwrap();
     Scene { folder, store, built }
 }
 

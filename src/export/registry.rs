@@ -166,8 +166,7 @@ impl Repository<'_> {
             if self.client().names(&name, &bundle.top.digest).await? {
                 continue;
             }
-            for (blob, bytes) in bundle.blobs.values() {
-                let source = bytes.clone().map(BlobSource::Bytes);
+            for (blob, source) in blobs(self.blob_push.store, bundle)?.values() {
                 report.count(self.blob_push.send(blob, source.as_ref(), before).await?);
             }
             self.client().push_referrer(&name, subject, &bundle.top, bundle.bytes.clone()).await?;
