@@ -14,7 +14,7 @@ help: ## show this list
 build: ## the release binary
 	$(CARGO) build --locked --release
 
-demo: build setup ## build a small application for two platforms, twice, and show what was done
+demo: build setup ## two services for three platforms from packages alone: built, pushed, run, changed
 	examples/demo/run $(BINARY)
 
 test: setup ## all tests, with real registries and image tools where they are installed

@@ -2,7 +2,7 @@
 
 use crate::harness::{BUSYBOX, Run, Workspace, native_platform, peer};
 use flashbuild::solver::event::{Hit, Outcome};
-use std::fs;
+use std::{fs, thread, time::Duration};
 
 const BY_DEFINITION: &Outcome = &Outcome::Cached(Hit::Definition);
 const BY_CONTENT: &Outcome = &Outcome::Cached(Hit::Content);
@@ -126,6 +126,29 @@ fn a_step_whose_inputs_changed_runs() {
     let run = build(&work);
     assert_eq!(run.outcomes("RUN head"), [&Outcome::Ran]);
     assert_eq!(run.outcomes("RUN cat"), [&Outcome::Ran]);
+}
+
+/// Keys are made of what files held at the start; what a step would copy later may be something else.
+#[test]
+fn a_file_that_changes_while_a_build_runs_is_noticed_and_never_a_stale_hit() {
+    let dockerfile = format!("{BUSYBOX}FROM busybox\nRUN echo started && sleep 1\nCOPY input /input\nRUN cat /input\n");
+    let Some(work) = Workspace::with_busybox(&[native_platform()], &dockerfile) else { return };
+    work.file("input", "first\n");
+    let run = thread::scope(|scope| {
+        let building = scope.spawn(|| work.build(&[]).exits_with(1));
+        while !work.flashbuild("history", &["logs", "RUN echo"]).run().stdout.contains("started") {
+            thread::sleep(Duration::from_millis(10));
+        }
+        work.file("input", "other\n");
+        building.join().unwrap()
+    });
+    assert!(run.stderr.contains("input") && run.stderr.contains("changed"), "{}", run.stderr);
+    for content in ["first\n", "other\n"] {
+        work.file("input", content);
+        let out = format!("type=local,dest={}", work.path("out").display());
+        work.build(&["-o", &out]).succeeds();
+        assert_eq!(work.read("out/input"), content);
+    }
 }
 
 #[test]

@@ -137,8 +137,9 @@ fn an_image_is_the_cache_of_its_own_steps() {
     let (Some(work), Some(registry)) = (workspace(TWELVE), Registry::start()) else { return };
     let app = registry.name("app:1");
     let first = work.build(&["-t", &app, "--push", "--cache-to", "type=inline"]).store("one").succeeds();
+    let inline = ["--build-arg", "BUILDKIT_INLINE_CACHE=1"];
     let second =
-        work.build(&["-t", &app, "--push", "--cache-to", "type=inline", "--cache-from", &app]).store("two").succeeds();
+        work.build(&[&["-t", &app, "--push", "--cache-from", &app][..], &inline].concat()).store("two").succeeds();
     all_cached(&second);
     assert_eq!(second.digest(), first.digest());
 }
@@ -361,6 +362,27 @@ fn reading_a_cache_does_not_write_to_it() {
     assert_eq!(run.outcomes("RUN cat"), [BY_DEFINITION, BY_DEFINITION]);
     assert_eq!(registry.manifest("cache", "main"), trusted);
     assert_ne!(registry.manifest("cache", "pull-1"), trusted);
+}
+
+#[test]
+fn what_an_image_is_told_comes_from_no_cache() {
+    let work = Workspace::new("");
+    work.file("app", "1");
+    let folder = work.path("cache").display().to_string();
+    let config = |told: &str, store, flag: &str, spec: String| {
+        work.file("Dockerfile", format!("FROM scratch\n{told}\nCOPY app /\n"));
+        let out = layout(&work, store);
+        let run = work.build(&["-o", &out, flag, &spec]).store(store).succeeds();
+        let digest = run.metadata()["containerimage.config.digest"].as_str().unwrap().to_owned();
+        let blob = work.path(store).join("blobs").join(digest.replace(':', "/"));
+        (run, fs::read_to_string(blob).unwrap())
+    };
+    let evil = "HEALTHCHECK CMD evil\nONBUILD RUN evil\nENTRYPOINT [\"evil\"]";
+    let (_, told) = config(evil, "out-one", "--cache-to", format!("type=local,dest={folder},mode=max"));
+    assert_eq!(told.matches("evil").count(), 6, "with what the history says: {told}");
+    let (run, told) = config("LABEL good=1", "out-two", "--cache-from", format!("type=local,src={folder}"));
+    all_cached(&run);
+    assert!(!told.contains("evil"), "{told}");
 }
 
 #[test]

@@ -95,6 +95,26 @@ fn a_newcomer_builds_two_projects_from_one_file_without_a_network() {
 }
 
 #[test]
+fn packages_are_fetched_before_a_build_needs_them() {
+    let packages = Packages::new();
+    let warm = |lock: &str| {
+        let arguments = ["warm", "--python", "3.11", "--platform", "linux/amd64,linux/arm64", lock];
+        packages.work.flashbuild("cache", &arguments).variable("PIP_INDEX_URL", packages.index.url("/simple"))
+    };
+    assert_eq!(warm("requirements.txt").succeeds().stdout, "1 packages are here\n");
+    let file = "/files/pure-1.0-py3-none-any.whl";
+    assert_eq!(packages.index.statuses(file), [200]);
+    packages.index.answer(file, 500, &[], "");
+    packages.build("store").succeeds();
+    assert_eq!(packages.index.statuses(file), [200]);
+    let team = packages.work.path("team").display().to_string();
+    let said = packages.work.flashbuild("cache", &["export", &team]).succeeds().stdout;
+    assert!(said.contains("1 packages"), "{said}");
+    let refused = warm("Cargo.lock").exits_with(3);
+    assert!(refused.stderr.contains("DEPS python reads uv.lock"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_file_may_hold_what_one_image_needs() {
     let Some(work) =
         Workspace::with_busybox(&[native_platform()], &format!("{BUSYBOX}FROM busybox\nRUN echo 1 > /a\n"))

@@ -214,3 +214,31 @@ fn a_layout_gets_the_layers_that_were_never_pulled() {
     work.build(&["-o", &output, "--build-arg", &format!("BASE={one}")]).succeeds();
     assert!(crate::harness::Layout::verified(&image).layers(native_platform().trim_start_matches("linux/")).len() >= 2);
 }
+
+#[test]
+fn a_link_that_is_a_source_is_what_it_leads_to_under_its_own_name() {
+    let work =
+        Workspace::new("FROM scratch\nCOPY link folder /one/\nCOPY l* /two/\nCOPY link /three\nCOPY tree /four/\n");
+    work.file("sub/target", "t\n").file("tree/file", "f\n");
+    for (link, to) in [("link", "sub/target"), ("folder", "sub"), ("tree/link", "file")] {
+        std::os::unix::fs::symlink(to, work.path("context").join(link)).unwrap();
+    }
+    work.build(&["-o", &format!("type=local,dest={}", work.path("out").display())]).succeeds();
+    let report = tree_report(&work.path("out"));
+    let words = report.iter().map(|line| line.split(' ').collect::<Vec<_>>());
+    let kinds: Vec<String> =
+        words.filter(|words| words[0] != "d").map(|words| format!("{} {}", words[0], words[3])).collect();
+    assert_eq!(kinds, ["f /four/file", "l /four/link", "f /one/link", "f /one/target", "f /three", "f /two/link"]);
+}
+
+#[test]
+fn a_file_that_a_pattern_finds_under_another_name_is_copied_anew() {
+    let work = Workspace::new("FROM scratch\nCOPY *.txt /texts/\n");
+    let output = format!("type=local,dest={},mode=delete", work.path("out").display());
+    work.file("a.txt", "same\n");
+    work.build(&["-o", &output]).succeeds();
+    std::fs::rename(work.path("context/a.txt"), work.path("context/b.txt")).unwrap();
+    let run = work.build(&["-o", &output]).succeeds();
+    assert_eq!(run.outcomes("COPY"), [&Outcome::Ran]);
+    assert!(work.path("out/texts/b.txt").exists() && !work.path("out/texts/a.txt").exists());
+}

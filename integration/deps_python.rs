@@ -22,7 +22,9 @@ pub(crate) fn wheel(name: &str, version: &str, answer: &str) -> Vec<u8> {
         (format!("{info}/RECORD"), format!("{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")),
     ];
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    for (path, content) in files {
+    let own = files.into_iter().filter(|(path, _)| more.iter().all(|(other, _)| other != path));
+    let more = more.iter().map(|(path, content)| ((*path).to_owned(), (*content).to_owned()));
+    for (path, content) in own.chain(more) {
         zip.start_file(path, SimpleFileOptions::default()).unwrap();
         zip.write_all(content.as_bytes()).unwrap();
     }
@@ -173,6 +175,29 @@ fn another_artifact_than_the_locked_one_is_refused() {
 }
 
 #[test]
+fn a_hostile_wheel_is_refused_by_name_and_nothing_is_written() {
+    for (path, content, problem) in [
+        ("../../../../../etc/cron.d/x", "* * * * * root id", "is no path inside of a package"),
+        ("/etc/cron.d/x", "* * * * * root id", "is no path inside of a package"),
+        ("pure-1.0.dist-info/entry_points.txt", "[console_scripts]\n../../x = pure:main\n", "is no name of a script"),
+        (
+            "pure-1.0.dist-info/RECORD",
+            "pure.py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0\n",
+            "pure.py: it is not what RECORD says",
+        ),
+    ] {
+        let work = Workspace::new(DOCKERFILE);
+        let bytes = wheel_with("pure", "1.0", "x", &[(path, content)]);
+        work.file("requirements.txt", format!("pure==1.0 --hash=sha256:{}\n", sha256(&bytes)));
+        work.file("wheels/pure-1.0-py3-none-any.whl", bytes);
+        let refused = work.build(&["-o", "type=local,dest=../out"]).exits_with(1);
+        assert!(refused.stderr.contains(problem), "{problem}: {}", refused.stderr);
+        assert!(refused.stderr.contains("pure"), "{}", refused.stderr);
+        assert!(!work.path("out/opt").exists());
+    }
+}
+
+#[test]
 fn a_lock_that_leads_into_this_machine_is_refused() {
     let work =
         Workspace::new(&DOCKERFILE.replace("requirements.txt", "pylock.toml").replace(" --find-links=wheels", ""));
@@ -190,4 +215,44 @@ fn a_lock_that_leads_into_this_machine_is_refused() {
     work.file("requirements.txt", "--index-url http://169.254.169.254/simple\npure==1.0\n");
     let refused = work.build(&[]).exits_with(1);
     assert!(refused.stderr.contains("it leads into a private network"), "{}", refused.stderr);
+}
+
+/// An image of the files at these paths, as an OCI layout beside the context.
+fn image_of(work: &Workspace, name: &str, paths: &[&str]) {
+    let folder = work.path(name);
+    for path in paths {
+        fs::create_dir_all(folder.join(path).parent().unwrap()).unwrap();
+        fs::write(folder.join(path), "").unwrap();
+    }
+    fs::write(folder.join("Dockerfile"), "FROM scratch\nCOPY . /\n").unwrap();
+    let output = format!("type=oci,tar=false,dest={}", work.path(format!("{name}-layout")).display());
+    work.flashbuild("build", &["-o", &output, folder.to_str().unwrap()]).store("elsewhere").succeeds();
+}
+
+#[test]
+fn the_interpreter_and_the_library_of_the_image_decide() {
+    let mut project = Project::new("FROM base\nDEPS python --find-links=wheels requirements.txt\n");
+    for tags in ["cp312-cp312-musllinux_1_2_x86_64", "cp39-cp39-manylinux_2_31_x86_64"] {
+        project.wheel("native", "1.0", tags);
+    }
+    let work = &project.work;
+    image_of(work, "alpine", &["lib/ld-musl-x86_64.so.1", "usr/bin/python3.12"]);
+    image_of(work, "debian", &["lib/x86_64-linux-gnu/libc-2.31.so", "usr/bin/python3.9", "usr/bin/python3.9-config"]);
+    image_of(work, "bare", &["bin/sh"]);
+    let build = |name: &str| {
+        let context = format!("base=oci-layout://{}", work.path(format!("{name}-layout")).display());
+        let out = format!("type=local,dest={}", work.path(format!("out-{name}")).display());
+        work.build(&["--platform", "linux/amd64", "--build-context", &context, "-o", &out]).run()
+    };
+    for (name, version, wheel) in [("alpine", "3.12", "musllinux"), ("debian", "3.9", "manylinux_2_31")] {
+        let run = build(name);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        let venv = work.path(format!("out-{name}/opt/venv"));
+        let python = fs::read_link(venv.join("bin/python")).unwrap();
+        assert_eq!(python, Path::new(&format!("/usr/bin/python{version}")));
+        let module = fs::read_to_string(venv.join(format!("lib/python{version}/site-packages/native.py"))).unwrap();
+        assert!(module.contains(wheel), "{module}");
+    }
+    let run = build("bare");
+    assert!(run.code == Some(1) && run.stderr.contains("there is no Python below"), "{}", run.stderr);
 }

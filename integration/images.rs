@@ -30,7 +30,7 @@ fn what_differs_is_named() {
     assert!(lines[0].starts_with("~ config.Env: ") && lines[0].contains("A=1") && lines[0].contains("A=2"));
     assert!(lines[1].starts_with("~ /app   mode: 0644 -> 0755; owner: 0:0 -> 1:2; content: "), "{}", lines[1]);
     assert_eq!(&lines[2..4], ["- /gone", "+ /new"]);
-    assert!(lines[4].starts_with("the images differ: 3 files, 1 fields of the configuration (not compared: "));
+    assert!(lines[4].starts_with("the images differ: 3 files, 1 field of the configuration (not compared: "));
 
     let json = work.flashbuild("diff", &["--format", "json", "one", "two"]).exits_with(1).stdout;
     let report: serde_json::Value = serde_json::from_str(&json).unwrap();

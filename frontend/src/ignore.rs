@@ -65,6 +65,11 @@ impl IgnoreRules {
                 Some(rest) => format!("!{}", from_the_root(rest.trim())),
                 None => from_the_root(pattern),
             };
+            // White space may lie bare once the path is clean.
+            let pattern = pattern.trim().to_owned();
+            if pattern.is_empty() {
+                continue;
+            }
             compile(&pattern).map_err(|reason| IgnoreError {
                 pattern: pattern.clone(),
                 reason,
@@ -198,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_file_is_read_line_by_line() {
-        let text = "\u{feff}# comment\r\n\n  /a//b/../c/ \r\n #not a comment\n! /keep/\n/\n.\n../x\n";
+        let text = "\u{feff}# comment\r\n\n  /a//b/../c/ \r\n #not a comment\n! /keep/\n/\n/ /\n.\n../x\n";
         assert_eq!(IgnoreRules::parse(text).unwrap(), ["a/c", "#not a comment", "!keep", "/", ".", "../x"]);
     }
 
@@ -207,6 +212,8 @@ mod tests {
         for (text, expected) in [
             ("a\n!\n", "invalid ignore pattern \"!\": '!' needs a pattern behind it"),
             ("a\n[\n", "invalid ignore pattern \"[\": a '[' needs characters and a ']' behind it"),
+            ("a\n!/  /\n", "invalid ignore pattern \"!\": '!' needs a pattern behind it"),
+            ("a\n// !\n", "invalid ignore pattern \"!\": '!' needs a pattern behind it"),
             ("a\nb\\\n", "invalid ignore pattern \"b\\\\\": a '\\' at the end escapes nothing"),
         ] {
             let error = IgnoreRules::parse(text).unwrap_err();

@@ -50,6 +50,8 @@ pub struct DepsRequest {
     pub base: Option<(String, String)>,
     /// Whether a system is below: an image, or the packages of a distribution that came before.
     pub has_system: bool,
+    /// Names and versions of a distribution's packages that came before, for requests that leave open what they are for.
+    pub system: Vec<(String, String)>,
 }
 
 impl DepsRequest {

@@ -1,5 +1,6 @@
 //! What the tests have in common: a folder to work in, commands to run, peers to compare with.
 
+mod actions_cache;
 mod busybox;
 mod debian_archive;
 mod dockerd;
@@ -8,6 +9,7 @@ mod faulty;
 mod invocation;
 mod layout;
 mod leaks;
+mod moto;
 mod peer;
 mod registry;
 mod repository;
@@ -16,6 +18,7 @@ mod tree;
 mod web;
 mod workspace;
 
+pub(crate) use actions_cache::{ActionsCache, TOKEN as ACTIONS_TOKEN};
 pub(crate) use busybox::BUSYBOX;
 pub(crate) use debian_archive::{DebianArchive, dpkg_unpack};
 pub(crate) use dockerd::Dockerd;
@@ -23,6 +26,7 @@ pub(crate) use faulty::{Fault, FaultyRegistry};
 pub(crate) use invocation::{Invocation, Run};
 pub(crate) use layout::Layout;
 pub(crate) use leaks::files_with;
+pub(crate) use moto::Moto;
 pub(crate) use peer::{is_root, peer, skip};
 pub(crate) use registry::Registry;
 pub(crate) use repository::GitServer;

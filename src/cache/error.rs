@@ -26,6 +26,14 @@ pub enum CacheError {
         /// What is wrong with it.
         problem: String,
     },
+    /// No connection, or it broke.
+    #[error("cannot reach the cache {origin}: {cause}")]
+    Unreachable {
+        /// The cache.
+        origin: String,
+        /// The innermost cause.
+        cause: String,
+    },
     /// A blob that the cache names is not there.
     #[error("{origin} has lost the blob {digest}: export it again")]
     Lost {

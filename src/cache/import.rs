@@ -139,6 +139,11 @@ impl Imported {
         all.iter().find(|found| found.layers.iter().all(can_be_had)).cloned()
     }
 
+    /// Bytes of the blob that a cache has of the layer.
+    pub fn size(&self, diff_id: &DiffId) -> Option<u64> {
+        self.places.get(diff_id)?.first().map(|(_, blob)| blob.size)
+    }
+
     /// Whether a cache has the layer, as far as we know.
     pub fn has(&self, diff_id: &DiffId) -> bool {
         self.places.contains_key(diff_id) && !self.state().refused.contains(diff_id)

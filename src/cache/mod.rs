@@ -15,6 +15,8 @@
 //! | `local` | a folder, as OCI layout | `local` |
 //! | `registry` | a tag of a repository | `registry` |
 //! | `inline` | the configuration of the image itself | `inline` |
+//! | `s3` | objects of a bucket | `s3` |
+//! | `gha` | entries of GitHub's cache service | `gha` |
 //!
 //! Caches of steps (`RUN --mount=type=cache`) travel along if both sides ask for them: `mounts`, `chunks`.
 //!
@@ -37,19 +39,24 @@ mod chunks;
 mod document;
 mod error;
 mod export;
+mod gha;
 mod import;
 mod inline;
 mod local;
 mod mounts;
+mod objects;
 mod place;
 mod registry;
+mod s3;
 mod team;
 
 pub use document::{CacheDocument, CachedLayer, CachedRecord};
 pub use error::CacheError;
 pub use export::{ExportOptions, ExportReport, Mode, Used, export};
+pub use gha::{GhaPlace, GhaToken};
 pub use import::{Found, Imported};
 pub use inline::inline;
 pub use mounts::{CachedMount, MountIds};
 pub use place::{Backend, CacheSource, Place, Published};
+pub use s3::{S3Credentials, S3Place};
 pub use team::{BuildNote, TeamReport, export_team, import_team};

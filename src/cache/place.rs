@@ -1,6 +1,8 @@
 //! Where a cache is, and what can be done there.
 
-use super::{CacheError, MountIds, local::LocalCache, registry::RegistryCache};
+use super::{
+    CacheError, GhaPlace, MountIds, S3Place, gha::GhaCache, local::LocalCache, registry::RegistryCache, s3::S3Cache,
+};
 use crate::{
     image::{BlobDigest, Descriptor, Manifest},
     registry::{BlobSource, Client, Progress},
@@ -28,6 +30,10 @@ pub enum Place {
         /// The repository and the tag.
         reference: Reference,
     },
+    /// A bucket.
+    S3(Box<S3Place>),
+    /// GitHub's cache service.
+    Gha(GhaPlace),
 }
 
 impl Place {
@@ -36,6 +42,8 @@ impl Place {
         Ok(match self {
             Self::Local { folder, tag, digest } => Arc::new(LocalCache::new(folder, tag, *digest)?),
             Self::Registry { reference } => Arc::new(RegistryCache::new(client.clone(), reference.clone())),
+            Self::S3(place) => Arc::new(S3Cache::new(place, client.ca_certificates())?),
+            Self::Gha(place) => Arc::new(GhaCache::new(place, client.ca_certificates())?),
         })
     }
 }

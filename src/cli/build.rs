@@ -5,16 +5,18 @@ use super::{
     build_args::ForBuilder,
     cache_spec,
     call::{Call, CallArgs},
-    config, interruption,
+    config,
+    debug_shell::Shell,
+    gc, interruption,
 };
 use crate::{
     attest,
     config::Config,
     context::{Given, Main, Named},
-    exec::{Grants, StepOptions},
+    exec::{DebugShell, Grants, StepOptions},
     export::ImageOptions,
     history::{Asked, Bounds, Ended, Recorder},
-    pipeline::{self, Answer, Built, Request, Target},
+    pipeline::{self, Answer, Built, Division, Request, Target},
     progress::{self, Mode, Screen},
     registry::{self, Client},
     sandbox::{Isolation, Privilege},
@@ -29,7 +31,13 @@ use flashbuild_frontend::{
     reference::Reference,
     remote::shown,
 };
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
@@ -54,6 +62,9 @@ pub(super) struct BuildArgs {
     /// How progress is shown: auto, tty, plain, rawjson or quiet [default: auto]
     #[arg(long, value_name = "MODE")]
     progress: Option<Mode>,
+    /// Write what took how long to FILE, for chrome://tracing or Perfetto
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
     /// Registry that may speak plain HTTP or has an unknown certificate (repeatable)
     #[arg(long, value_name = "HOST")]
     insecure_registry: Vec<String>,
@@ -93,20 +104,29 @@ pub(super) struct DefinitionArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Steps")]
 struct RunArgs {
+    /// Open a shell in the sandbox of a step that fails; it sees what the step left, and its mounts
+    #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, default_missing_value = "/bin/sh")]
+    debug_shell: Option<String>,
     /// How many steps may run at once [default: the number of cores, at least 4]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
+}
+
+impl RunArgs {
+    fn debug_shell(&self) -> Option<Arc<dyn DebugShell>> {
+        self.debug_shell.clone().map(|program| -> Arc<dyn DebugShell> { Arc::new(Shell { program }) })
+    }
 }
 
 /// What need not be done again.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cache")]
 struct CacheArgs {
-    /// A cache of other builds to look into: type=registry|local, ref=NAME or src=DIR; a name alone is that of an image or
+    /// A cache of other builds to look into: type=registry|local|s3|gha, ref=NAME or src=DIR; a name alone is that of an image or
     /// a cache in a registry (repeatable)
     #[arg(long, value_name = "SPEC")]
     cache_from: Vec<String>,
-    /// Where other builds find what this one did: type=registry|local|inline, ref=NAME or dest=DIR, mode=min|max, and more
+    /// Where other builds find what this one did: type=registry|local|inline|s3|gha, ref=NAME or dest=DIR, mode=min|max, and more
     /// keys as buildx has them (repeatable)
     #[arg(long, value_name = "SPEC")]
     cache_to: Vec<String>,
@@ -137,14 +157,20 @@ impl CacheArgs {
 pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
     let (privilege, isolation) = args.steps.enter()?;
     let config = config::load()?;
-    let request = request(args, &config, privilege, isolation)?;
-    let progress = config::progress_mode(args.progress, &config)?;
+    let mut request = request(args, &config, privilege, isolation)?;
+    let progress = match config::progress_mode(args.progress, &config)? {
+        // Lines that are rewritten, and a shell in between, would be in each other's way.
+        Mode::Auto | Mode::Tty if args.run.debug_shell.is_some() => Mode::Plain,
+        other @ (Mode::Auto | Mode::Tty | Mode::Plain | Mode::RawJson | Mode::Quiet) => other,
+    };
     let store = args.store.open()?;
+    request.gc = gc::policy(&config, store.disk_total())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
     let options = registry::Options {
         ca_certificates: args.grants.ca_certificates(&config).to_vec(),
         ..config::registry_options(&config, &args.insecure_registry)
     };
+    let trace = args.trace.as_deref().map(trace_file).transpose()?;
     let done = runtime.block_on(async {
         let client = Client::new(options).map_err(Failed::environment)?;
         let (events, receiver) = Events::channel();
@@ -153,7 +179,7 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
             Some(recorder) => recorder.listen(receiver),
             None => receiver,
         };
-        let shown = tokio::spawn(progress::show(progress, receiver, Screen::stderr()));
+        let shown = tokio::spawn(progress::show_and_trace(progress, receiver, Screen::stderr(), trace));
         StepArgs::warn(isolation, &events);
         if matches!(privilege, Privilege::OneId) {
             events.notice("no subordinate ids for this user: every file belongs to root in the image's eyes");
@@ -174,6 +200,11 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
         (Done::Built(built), id) => args.output.write_results(&built, id),
         (Done::Asked(call, answer), _) => call.tell(answer),
     }
+}
+
+fn trace_file(path: &Path) -> Result<Box<dyn Write + Send>, Failed> {
+    let file = File::create(path).map_err(|error| Failed::usage(format!("--trace {}: {error}", path.display())))?;
+    Ok(Box::new(BufWriter::new(file)))
 }
 
 /// Writes the build down, if it is one.
@@ -296,11 +327,13 @@ impl DefinitionArgs {
             tags: Vec::new(),
             outputs: Vec::new(),
             image: ImageOptions::default(),
+            division: Division::default(),
             attest: attest::Options::default(),
             signer: None,
             steps: StepOptions::default(),
             jobs: 1,
             explains: false,
+            gc: None,
             cache_from: Vec::new(),
             cache_to: Vec::new(),
             pull: false,
@@ -314,7 +347,10 @@ impl DefinitionArgs {
 fn request(args: &BuildArgs, config: &Config, privilege: Privilege, isolation: Isolation) -> Result<Request, Failed> {
     let definition = &args.definition;
     let mut outputs = args.output.destinations()?;
-    if definition.for_builder()?.multi_platform == Some(true) {
+    let said = definition.for_builder()?;
+    let inline_cache = (said.inline_cache == Some(true)).then_some("type=inline");
+    let caches = args.cache.cache_to.iter().map(String::as_str).chain(inline_cache);
+    if said.multi_platform == Some(true) {
         for output in &mut outputs {
             output.target.split_platforms();
         }
@@ -329,11 +365,13 @@ fn request(args: &BuildArgs, config: &Config, privilege: Privilege, isolation: I
         tags: args.output.tags()?,
         outputs,
         image: args.output.image()?,
-        steps: args.steps.options(isolation)?,
+        division: args.output.division()?,
+        steps: StepOptions { debug_shell: args.run.debug_shell(), ..args.steps.options(isolation)? },
         jobs: args.run.jobs.or(config.jobs.value.map(usize::from)).unwrap_or(cores.max(4)),
         explains: args.cache.explain,
+        gc: None,
         cache_from: cache_spec::sources(&args.cache.cache_from)?,
-        cache_to: args.cache.cache_to.iter().map(|spec| cache_spec::target(spec)).collect::<Result<_, _>>()?,
+        cache_to: caches.map(cache_spec::target).collect::<Result<_, _>>()?,
         pull: args.cache.pull,
         allow: args.grants.allowed(),
         grants: args.grants.grants(config)?,

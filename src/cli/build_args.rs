@@ -6,6 +6,7 @@
 //! | `BUILDKIT_CACHE_MOUNT_NS` | cache mounts of builds with other values are others (`frontend`, lowering of mounts) |
 //! | `BUILDKIT_CONTEXT_KEEP_GIT_DIR` | a repository that is the context keeps its `.git` |
 //! | `BUILDKIT_DOCKERFILE_CHECK` | lint rules, in place of `# check=` (`frontend`, lint) |
+//! | `BUILDKIT_INLINE_CACHE` | true: `--cache-to type=inline` |
 //! | `BUILDKIT_MULTI_PLATFORM` | true: files go to a folder for each platform, even of one; false: there is only one |
 //! | `BUILDKIT_SANDBOX_HOSTNAME` | the name of the host that steps see |
 //! | `BUILDKIT_SYNTAX` | the language of the file, whatever its `# syntax=` says: there is one |
@@ -27,6 +28,7 @@ const LONGEST_HOSTNAME: usize = 64;
 /// What the arguments say to the builder; `None` where they say nothing.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ForBuilder {
+    pub(super) inline_cache: Option<bool>,
     pub(super) keep_git_dir: Option<bool>,
     pub(super) multi_platform: Option<bool>,
     pub(super) hostname: Option<String>,
@@ -56,6 +58,7 @@ impl ForBuilder {
             }
         };
         Ok(Self {
+            inline_cache: switch("BUILDKIT_INLINE_CACHE")?,
             keep_git_dir: switch("BUILDKIT_CONTEXT_KEEP_GIT_DIR")?,
             multi_platform: switch("BUILDKIT_MULTI_PLATFORM")?,
             hostname: hostname.map(str::to_owned),

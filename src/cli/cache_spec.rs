@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | `registry` | a tag of a repository | `ref` |
 //! | `local` | a folder | `src` or `dest`, `tag`, `digest` (to read) |
+//! | `s3` | objects of a bucket | `bucket`, `region`, `endpoint_url`, `use_path_style`, `name`, `prefix`, `blobs_prefix`, `manifests_prefix`, `access_key_id`, `secret_access_key`, `session_token`, `upload_parallelism` |
+//! | `gha` | GitHub's cache service | `scope`, `url_v2` or `url`, `token` |
 //! | `inline` | the image's own configuration (to write; read it as `registry`) | |
 //!
 //! Both have `mounts`, the ids of caches of steps that go along (several in quotes: `"mounts=a,b"`; `*` is all).
@@ -13,10 +15,12 @@
 
 use super::{Failed, keys::Keys};
 use crate::{
-    cache::{CacheSource, ExportOptions, Mode, MountIds, Place},
+    cache::{CacheSource, ExportOptions, GhaPlace, GhaToken, Mode, MountIds, Place, S3Credentials, S3Place},
     layer::Compression,
     pipeline::{CacheExport, CacheTo},
 };
+
+use url::Url;
 
 const DEFAULT_TAG: &str = "latest";
 
@@ -48,8 +52,10 @@ fn source(spec: &str) -> Result<CacheSource, Failed> {
             let digest = digest.map_err(|error: crate::image::DigestError| keys.wrong(&error.to_string()))?;
             Place::Local { folder, tag: keys.text("tag").unwrap_or_else(|| DEFAULT_TAG.to_owned()), digest }
         }
+        "s3" => Place::S3(Box::new(s3(&mut keys)?)),
+        "gha" => Place::Gha(gha(&mut keys)?),
         "inline" => return Err(keys.wrong("name the image itself: type=registry,ref=NAME")),
-        other => return Err(keys.wrong(&format!("unknown type {other:?}: expected registry or local"))),
+        other => return Err(keys.wrong(&format!("unknown type {other:?}: expected registry, local, s3 or gha"))),
     };
     let mounts = mounts(&mut keys);
     keys.end()?;
@@ -74,7 +80,11 @@ pub(super) fn target(spec: &str) -> Result<CacheExport, Failed> {
             let tag = keys.text("tag").unwrap_or_else(|| DEFAULT_TAG.to_owned());
             Some(Place::Local { folder, tag, digest: None })
         }
-        other => return Err(keys.wrong(&format!("unknown type {other:?}: expected registry, local or inline"))),
+        "s3" => Some(Place::S3(Box::new(s3(&mut keys)?))),
+        "gha" => Some(Place::Gha(gha(&mut keys)?)),
+        other => {
+            return Err(keys.wrong(&format!("unknown type {other:?}: expected registry, local, inline, s3 or gha")));
+        }
     };
     let mode = match keys.text("mode").as_deref() {
         None | Some("min") => Mode::Min,
@@ -97,6 +107,58 @@ pub(super) fn target(spec: &str) -> Result<CacheExport, Failed> {
     keys.end()?;
     let to = place.map_or(CacheTo::Inline, |place| CacheTo::Place { place, options });
     Ok(CacheExport { to, ignore_error })
+}
+
+/// A key, or else one of these variables.
+fn given(keys: &mut Keys<'_>, key: &str, variables: &[&str]) -> Option<String> {
+    let set = |name: &&str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    keys.text(key).or_else(|| variables.iter().find_map(set))
+}
+
+fn s3(keys: &mut Keys<'_>) -> Result<S3Place, Failed> {
+    let region = given(keys, "region", &["AWS_REGION", "AWS_DEFAULT_REGION"]);
+    let region = region.ok_or_else(|| keys.wrong("it needs region=, or AWS_REGION"))?;
+    let bucket = given(keys, "bucket", &["AWS_BUCKET"]).ok_or_else(|| keys.wrong("it needs bucket="))?;
+    let endpoint = given(keys, "endpoint_url", &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])
+        .unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
+    let endpoint = Url::parse(&endpoint).map_err(|error| keys.wrong(&format!("endpoint_url={endpoint}: {error}")))?;
+    let id = given(keys, "access_key_id", &["AWS_ACCESS_KEY_ID"]);
+    let secret = given(keys, "secret_access_key", &["AWS_SECRET_ACCESS_KEY"]);
+    let session_token = given(keys, "session_token", &["AWS_SESSION_TOKEN"]);
+    let credentials = match (id, secret) {
+        (Some(access_key_id), Some(secret_access_key)) => {
+            Some(S3Credentials { access_key_id, secret_access_key, session_token })
+        }
+        (None, None) => None,
+        _ => return Err(keys.wrong("access_key_id and secret_access_key belong together")),
+    };
+    let parallelism = match keys.text("upload_parallelism") {
+        None => 4,
+        Some(text) => text.parse().map_err(|_| keys.wrong(&format!("upload_parallelism={text}: expected a number")))?,
+    };
+    Ok(S3Place {
+        bucket,
+        region,
+        endpoint,
+        path_style: keys.flag("use_path_style")?.unwrap_or(false),
+        credentials,
+        prefix: keys.text("prefix").unwrap_or_default(),
+        blobs_prefix: keys.text("blobs_prefix").unwrap_or_else(|| "blobs/".to_owned()),
+        manifests_prefix: keys.text("manifests_prefix").unwrap_or_else(|| "manifests/".to_owned()),
+        name: keys.text("name").unwrap_or_else(|| "flashbuild".to_owned()),
+        parallelism,
+    })
+}
+
+fn gha(keys: &mut Keys<'_>) -> Result<GhaPlace, Failed> {
+    let url = keys.text("url_v2").or_else(|| given(keys, "url", &["ACTIONS_RESULTS_URL"]));
+    let url =
+        url.ok_or_else(|| keys.wrong("it needs url=, or ACTIONS_RESULTS_URL: is this a job of GitHub Actions?"))?;
+    let with_slash = if url.ends_with('/') { url.clone() } else { format!("{url}/") };
+    let url = Url::parse(&with_slash).map_err(|error| keys.wrong(&format!("url={url}: {error}")))?;
+    let token = given(keys, "token", &["ACTIONS_RUNTIME_TOKEN"]);
+    let token = GhaToken(token.ok_or_else(|| keys.wrong("it needs token=, or ACTIONS_RUNTIME_TOKEN"))?);
+    Ok(GhaPlace { url, token, scope: keys.text("scope").unwrap_or_else(|| "flashbuild".to_owned()) })
 }
 
 fn registry(keys: &mut Keys<'_>) -> Result<Place, Failed> {
@@ -136,7 +198,10 @@ mod tests {
             ),
             ("type=registry", r#"--cache-from "type=registry": it needs ref="#.to_owned()),
             ("type=inline", r#"--cache-from "type=inline": name the image itself: type=registry,ref=NAME"#.to_owned()),
-            ("type=ftp", r#"--cache-from "type=ftp": unknown type "ftp": expected registry or local"#.to_owned()),
+            (
+                "type=ftp",
+                r#"--cache-from "type=ftp": unknown type "ftp": expected registry, local, s3 or gha"#.to_owned(),
+            ),
         ] {
             assert_eq!(read(spec), expected, "{spec}");
         }

@@ -1,6 +1,6 @@
 //! `config`, and what other commands take from the configuration where nobody typed a flag.
 
-use super::Failed;
+use super::{Failed, gc};
 use crate::{
     config::Config,
     progress::{Mode, Output, Table},
@@ -27,7 +27,9 @@ struct Row {
 /// Shows every setting and where it came from.
 pub(super) fn config(args: &ConfigArgs) -> Result<(), Failed> {
     let config = load()?;
+    // What only other commands look into is checked here, too.
     progress_mode(None, &config)?;
+    gc::policy(&config, 0)?;
     let mut out = Output::stdout();
     let told = if args.format == "json" {
         let rows = config.shown().into_iter();

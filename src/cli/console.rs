@@ -7,7 +7,7 @@ use super::{Failed, interruption};
 use crate::{
     pipeline::{Container, TrialEnd},
     progress::Output,
-    sandbox::{self, Connection, Input, Request, SandboxError, Stream, TerminalSize},
+    sandbox::{self, Connection, Input, Request, SandboxError, Spec, Stream, TerminalSize},
 };
 use nix::sys::signal::Signal;
 use rustix::termios::{OptionalActions, Termios};
@@ -45,35 +45,6 @@ const PASSED_ON: [(SignalKind, Signal); 6] = [
     (SignalKind::user_defined2(), Signal::SIGUSR2),
 ];
 
-/// Why there is no exit code.
-#[derive(Debug)]
-pub(super) enum Error {
-    /// The container could not run.
-    Sandbox(SandboxError),
-    /// It could not be connected.
-    Input(io::Error),
-    /// Something before that.
-    Failed(Failed),
-}
-
-impl From<SandboxError> for Error {
-    fn from(error: SandboxError) -> Self {
-        Self::Sandbox(error)
-    }
-}
-
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Self {
-        Self::Input(error)
-    }
-}
-
-impl From<Failed> for Error {
-    fn from(failed: Failed) -> Self {
-        Self::Failed(failed)
-    }
-}
-
 /// The size of the terminal that a container gets: with `always`, one even where there is none to take the size of.
 /// `None` if it gets no terminal.
 pub(super) fn terminal_size(always: bool) -> Option<TerminalSize> {
@@ -86,29 +57,29 @@ fn own_size() -> Option<TerminalSize> {
     (size.ws_row > 0 && size.ws_col > 0).then_some(TerminalSize { rows: size.ws_row, columns: size.ws_col })
 }
 
-/// Runs a container to its end, or until its time is over; its exit code.
-pub(super) async fn attend(container: Container, input: Input, limit: Option<Duration>) -> Result<i32, Error> {
+/// Runs a sandbox to its end, or until its time is over; its exit code.
+pub(super) async fn attend(spec: &Spec, limit: Option<Duration>) -> Result<i32, SandboxError> {
     let over = async {
         match limit {
             Some(limit) => tokio::time::sleep(limit).await,
             None => std::future::pending().await,
         }
     };
-    match input {
-        Input::Terminal(_) => at_terminal(container, over).await,
-        Input::Given | Input::Nothing => over_pipes(container, over).await,
+    match spec.input {
+        Input::Terminal(_) => at_terminal(spec, over).await,
+        Input::Given | Input::Nothing => over_pipes(spec, over).await,
     }
 }
 
 /// Starts a container, and ends it when its health check succeeds; the exit code says whether it did.
-pub(super) async fn check(container: Container, limit: Duration) -> Result<i32, Error> {
+pub(super) async fn check(container: Container, limit: Duration) -> Result<(), Failed> {
     let mut written = Written::new();
     let end = tokio::select! {
-        end = container.watch(limit, |stream, bytes| _ = written.write(stream, bytes)) => end?,
-        () = interruption() => return Err(Failed::interrupted().into()),
+        end = container.watch(limit, |stream, bytes| _ = written.write(stream, bytes)) => end.map_err(Failed::environment)?,
+        () = interruption() => return Err(Failed::interrupted()),
     };
     let problem = match end {
-        TrialEnd::Healthy => return Ok(0),
+        TrialEnd::Healthy => return Ok(()),
         TrialEnd::Exited(code) => format!("it ended with exit code {code} before its health check succeeded"),
         TrialEnd::Unhealthy(Some(code)) => {
             format!("not healthy after {} s: its check ended with exit code {code}", limit.as_secs())
@@ -117,7 +88,7 @@ pub(super) async fn check(container: Container, limit: Duration) -> Result<i32, 
             format!("not healthy after {} s: its check did not end", limit.as_secs())
         }
     };
-    Err(Failed::build(problem).into())
+    Err(Failed::build(problem))
 }
 
 /// What a container writes, written on.
@@ -141,7 +112,7 @@ impl Written {
     }
 }
 
-async fn over_pipes(container: Container, over: impl Future<Output = ()>) -> Result<i32, Error> {
+async fn over_pipes(spec: &Spec, over: impl Future<Output = ()>) -> Result<i32, SandboxError> {
     let (theirs, ours) = io::pipe()?;
     pump("input", io::stdin(), File::from(OwnedFd::from(ours)))?;
     let reader_left = Notify::new();
@@ -159,18 +130,18 @@ async fn over_pipes(container: Container, over: impl Future<Output = ()>) -> Res
         }
     };
     let connection = Connection { input: Some(theirs.into()), requests: Some(signals()?) };
-    match container.run(connection, write, enough).await {
+    match sandbox::run_connected(spec, connection, write, enough).await {
         Err(SandboxError::Cancelled) => Ok(code),
         other => Ok(other?.status.code()),
     }
 }
 
-async fn at_terminal(container: Container, over: impl Future<Output = ()>) -> Result<i32, Error> {
+async fn at_terminal(spec: &Spec, over: impl Future<Output = ()>) -> Result<i32, SandboxError> {
     let (ours, theirs) = UnixStream::pair()?;
     let connection = Connection { input: Some(theirs.into()), requests: Some(signals()?) };
     let relayed = tokio::task::spawn_blocking(move || relay(&ours));
     // What comes this way was written before there was a terminal.
-    let exit = container.run(connection, |_, _| (), over).await;
+    let exit = sandbox::run_connected(spec, connection, |_, _| (), over).await;
     let relayed = relayed.await.map_err(io::Error::other)?;
     relayed?;
     match exit {

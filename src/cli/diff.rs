@@ -92,12 +92,9 @@ fn table(out: &mut Output, report: &Report, rules: Rules) -> std::io::Result<()>
         }
     }
     let verdict = if report.is_empty() { "the images hold the same" } else { "the images differ" };
-    let count = report.files.len();
-    out.line(format!(
-        "{verdict}: {count} files, {} fields of the configuration (not compared: {})",
-        report.config.len(),
-        rules.ignored()
-    ))
+    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let (files, fields) = (counted(report.files.len(), "file"), counted(report.config.len(), "field"));
+    out.line(format!("{verdict}: {files}, {fields} of the configuration (not compared: {})", rules.ignored()))
 }
 
 fn field(change: &FieldChange) -> String {

@@ -9,12 +9,15 @@ mod build_args;
 mod cache;
 mod cache_spec;
 mod cache_team;
+mod cache_warm;
 mod call;
 mod config;
 mod console;
+mod debug_shell;
 mod diff;
 mod explain;
 mod failed;
+mod gc;
 mod grants;
 mod history;
 mod images;
@@ -27,6 +30,7 @@ mod on_hand;
 mod output;
 mod output_spec;
 mod registry;
+mod rewrite;
 mod run;
 mod steps;
 mod store;
@@ -74,15 +78,19 @@ enum Command {
     Inspect(InspectArgs),
     /// Show what is in an image and what of it is wasted
     Analyze(Box<AnalyzeArgs>),
+    /// Make an image smaller by what it does not need, and prove that it still works
+    Slim(Box<rewrite::SlimArgs>),
+    /// Divide large layers of an image by package, so that changes are small
+    Split(Box<rewrite::SplitArgs>),
     /// Compare two images, file by file and field by field; exit code 1 if they differ
     Diff(Box<DiffArgs>),
-    /// Run an image's command in the sandbox, for trying it out
-    Run(Box<run::RunArgs>),
     /// Say why the steps of the last build ran, or did not have to
     Explain(ExplainArgs),
     /// Look at the last builds
     #[command(subcommand)]
     History(HistoryCommand),
+    /// Run an image's command in the sandbox, for trying it out
+    Run(Box<run::RunArgs>),
     /// Look after the store
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -135,11 +143,13 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => {
             return diff::diff(&args).unwrap_or_else(|failed| failed.tell());
         }
+        Command::Explain(args) => explain::explain(&args),
+        Command::History(command) => history::history(&command),
         Command::Run(args) => {
             return run::run(&args).unwrap_or_else(|failed| failed.tell());
         }
-        Command::Explain(args) => explain::explain(&args),
-        Command::History(command) => history::history(&command),
+        Command::Slim(args) => rewrite::slim(&args),
+        Command::Split(args) => rewrite::split(&args),
         Command::Cache(command) => cache::cache(&command),
         Command::Config(args) => config::config(&args),
         Command::Init(args) => init::init(&args),

@@ -171,7 +171,7 @@ pub(super) fn index(command: &IndexCommand) -> Result<(), Failed> {
 
 impl ClientArgs {
     /// Runs `work` with what it needs, and shows how it goes.
-    fn run(
+    pub(super) fn run(
         &self,
         work: impl AsyncFnOnce(Store, Client, Events) -> Result<(), pipeline::BuildError>,
     ) -> Result<(), Failed> {

@@ -1,10 +1,11 @@
 //! Where an image goes and what is written about it: `--tag`, `--output` and their kin.
 
-use super::{Failed, output_spec};
+use super::{Failed, output_spec, rewrite};
 use crate::{
     export::{Annotation, ImageOptions},
     layer::Compression,
-    pipeline::{Built, Destination, Target},
+    optimize::rewrite::split,
+    pipeline::{Built, Destination, Division, Target},
 };
 use clap::Args;
 use flashbuild_frontend::reference::Reference;
@@ -34,6 +35,13 @@ pub(super) struct OutputArgs {
     /// Compression of layers: gzip, zstd or uncompressed, with an optional :LEVEL
     #[arg(long, default_value = "gzip", value_name = "KIND")]
     compression: Compression,
+    /// From which size on layers that a RUN or COPY made are divided by package: bytes, or off [default: 32 MiB]
+    #[arg(long, value_name = "BYTES|off", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
+    split: Option<String>,
+    /// Leave out what the image does not need: names of passes (see flashbuild slim --help), proven, or all
+    #[arg(long, value_name = "PASSES", num_args = 0..=1, require_equals = true, value_delimiter = ',',
+          default_missing_value = "proven")]
+    slim: Vec<String>,
     /// Write what was built to a JSON file
     #[arg(long, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
@@ -75,6 +83,20 @@ impl OutputArgs {
             annotations.extend(output_spec::annotation_flag(text)?);
         }
         Ok(ImageOptions { compression: self.compression, annotations, ..ImageOptions::default() })
+    }
+
+    /// What becomes of the layers that were built.
+    pub(super) fn division(&self) -> Result<Division, Failed> {
+        let split = match self.split.as_deref() {
+            Some("off") => None,
+            None | Some("on") => Some(split::Options { from: split::WORTHWHILE }),
+            Some(bytes) => {
+                let wrong = |_| Failed::usage(format!("--split={bytes}: expected a number of bytes, on or off"));
+                Some(split::Options { from: bytes.parse().map_err(wrong)? })
+            }
+        };
+        let slim = if self.slim.is_empty() { Vec::new() } else { rewrite::passes(&self.slim)? };
+        Ok(Division { split, slim })
     }
 
     /// The same as it was typed, for people.

@@ -139,27 +139,31 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failed> {
         let container = args.container(&store, &image, &options).await?;
         store.make_durable().map_err(Failed::environment)?;
         if !args.health {
-            return console::attend(container, options.input, args.timeout).await;
+            return exit_code(console::attend(container.spec(), args.timeout).await);
         }
         if !container.has_health_check() {
-            return Err(Failed::usage(format!("image {image} has no HEALTHCHECK to run")).into());
+            return Err(Failed::usage(format!("image {image} has no HEALTHCHECK to run")));
         }
-        console::check(container, args.timeout.unwrap_or(HEALTH_TIMEOUT)).await
+        console::check(container, args.timeout.unwrap_or(HEALTH_TIMEOUT)).await.map(|()| ExitCode::SUCCESS)
     });
     // Somebody may still wait for what will never be typed.
     runtime.shutdown_background();
-    match code {
-        Ok(code) => Ok(ExitCode::from(u8::try_from(code).unwrap_or(1))),
-        Err(console::Error::Input(error)) => Err(Failed::environment(error)),
-        Err(console::Error::Failed(failed)) => Err(failed),
-        Err(console::Error::Sandbox(SandboxError::Program { message, code })) => {
+    code
+}
+
+/// A program that is not there or cannot be executed has the exit code that a shell gives it.
+fn exit_code(ended: Result<i32, SandboxError>) -> Result<ExitCode, Failed> {
+    let code = match ended {
+        Ok(code) => code,
+        Err(SandboxError::Program { message, code }) => {
             let mut out = Output::stderr();
-            out.line(format!("error: {}", progress::printable(&message))).map_err(Failed::environment)?;
-            out.finish().map_err(Failed::environment)?;
-            Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
+            let said = out.line(format!("error: {}", progress::printable(&message)));
+            said.and_then(|()| out.finish()).map_err(Failed::environment)?;
+            code
         }
-        Err(console::Error::Sandbox(error)) => Err(Failed::environment(error)),
-    }
+        Err(error) => return Err(Failed::environment(error)),
+    };
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)))
 }
 
 impl RunArgs {

@@ -135,6 +135,7 @@ impl StepArgs {
             hosts: self.add_host.clone(),
             emulator,
             isolation,
+            debug_shell: None,
             runtime: self.oci_runtime.clone(),
             no_new_privileges: !self.security_opt.is_empty(),
         })

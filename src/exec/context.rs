@@ -13,7 +13,7 @@ use crate::{
 };
 use flashbuild_frontend::ignore::IgnoreRules;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fs::{self, File},
     os::{
         fd::OwnedFd,
@@ -23,7 +23,7 @@ use std::{
         },
     },
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
 
@@ -36,6 +36,8 @@ pub struct Context {
     pub root: Arc<OwnedFd>,
     path: PathBuf,
     stamps: BTreeMap<Vec<u8>, FileStamp>,
+    /// What files held when they were first looked into: keys are made of it, so layers have to be, too.
+    seen: Mutex<HashMap<Vec<u8>, ContentDigest>>,
     /// Keeps the folder, where it was made for this listing.
     _stage: Option<StageDir>,
 }
@@ -99,7 +101,8 @@ impl Context {
         }
         add_parents(&mut entries);
         let toc = Toc::new(entries).map_err(|error| ExecError::Path(error.to_string()))?;
-        Ok(Self { toc: Arc::new(toc), root: Arc::new(root), path: path.to_owned(), stamps, _stage: None })
+        let (path, seen) = (path.to_owned(), Mutex::default());
+        Ok(Self { toc: Arc::new(toc), root: Arc::new(root), path, stamps, seen, _stage: None })
     }
 
     /// A listing of `entries`, whose files lie in `stage`.
@@ -113,7 +116,8 @@ impl Context {
             stamps.insert(entry.path.clone(), FileStamp::of(&metadata));
         }
         let toc = Toc::new(entries).map_err(|error| ExecError::Path(error.to_string()))?;
-        Ok(Self { toc: Arc::new(toc), root: Arc::new(root), path, stamps, _stage: Some(stage) })
+        let seen = Mutex::default();
+        Ok(Self { toc: Arc::new(toc), root: Arc::new(root), path, stamps, seen, _stage: Some(stage) })
     }
 
     /// The same, whose files are gone when this is.
@@ -155,8 +159,18 @@ impl Context {
         })
     }
 
-    /// Digests of the bytes of listed files: from the stat cache where it knows them, else by reading, on all cores.
+    /// Digests of the bytes of listed files, as they were when somebody first asked: a file that changes after that fails
+    /// the build when it is copied.
     pub fn digests(&self, store: &Store, paths: &[&[u8]]) -> Result<Vec<ContentDigest>, ExecError> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let new: Vec<&[u8]> = paths.iter().copied().filter(|path| !seen.contains_key(*path)).collect();
+        let digests = self.look_into(store, &new)?;
+        seen.extend(new.into_iter().map(<[u8]>::to_vec).zip(digests));
+        Ok(paths.iter().map(|path| seen[*path]).collect())
+    }
+
+    /// Digests of files: from the stat cache where it knows them, else by reading, on all cores.
+    fn look_into(&self, store: &Store, paths: &[&[u8]]) -> Result<Vec<ContentDigest>, ExecError> {
         let began = SystemTime::now();
         let stamps: Vec<FileStamp> = paths.iter().filter_map(|path| self.stamps.get(*path).copied()).collect();
         if stamps.len() != paths.len() {

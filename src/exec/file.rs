@@ -134,11 +134,7 @@ impl Plan {
                 self.unpacked_archives.push(archive);
                 continue;
             }
-            let path = match (source_file.relative.is_empty(), into) {
-                (true, true) => join(&dest, file_name(&hit.entry.path)),
-                (true, false) => dest.clone(),
-                (false, _) => join(&dest, &source_file.relative),
-            };
+            let path = if source_file.alone && !into { dest.clone() } else { join(&dest, &source_file.relative) };
             let mut entry = with_digest(hit.entry, &known);
             entry.path.clone_from(&path);
             let content = match (&entry.kind, source) {
@@ -326,10 +322,6 @@ fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
         (_, true) => folder.to_vec(),
         (false, false) => [folder, b"/", name].concat(),
     }
-}
-
-fn file_name(path: &[u8]) -> &[u8] {
-    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
 }
 
 /// The folders above `path`, outermost first.

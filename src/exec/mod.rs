@@ -15,6 +15,7 @@ mod agent;
 mod cache_mount;
 mod certificates;
 pub mod context;
+mod debug_shell;
 mod devices;
 mod emulated;
 mod error;
@@ -38,6 +39,7 @@ mod users;
 
 pub use agent::{AgentSource, Agents};
 pub use certificates::Certificates;
+pub use debug_shell::DebugShell;
 pub use emulated::{EmulatedRun, EmulatedSteps, ForeignPrograms};
 pub use error::ExecError;
 pub use grants::Grants;

@@ -63,7 +63,9 @@ pub(super) fn facts(exec: &Exec, op: &ExecOp, inputs: &[Product]) -> Result<Vec<
 }
 
 fn layers(tree: &Product) -> Vec<u8> {
-    let names: Vec<String> = tree.layers().iter().map(ToString::to_string).collect();
+    // A step that changed nothing leaves the tree as it was.
+    let some = tree.layers().iter().filter(|layer| **layer != DiffId::empty());
+    let names: Vec<String> = some.map(ToString::to_string).collect();
     names.join(" ").into_bytes()
 }
 

@@ -1,7 +1,8 @@
 //! How a build's steps run on this machine: what was asked for on the command line and is in no key.
 
+use super::DebugShell;
 use crate::sandbox::{GroupLimits, HostEntry, Isolation, Limits};
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 /// How a build's steps run on this machine.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +17,8 @@ pub struct StepOptions {
     pub emulator: Option<PathBuf>,
     /// An OCI runtime that runs steps in place of our own code.
     pub runtime: Option<PathBuf>,
+    /// Who is let into the sandboxes of steps that failed.
+    pub debug_shell: Option<Arc<dyn DebugShell>>,
     /// What keeps steps apart from this machine.
     pub isolation: Isolation,
     /// Whether no program may give a step more than it has.

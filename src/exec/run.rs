@@ -1,11 +1,14 @@
 //! `Exec`: a process on an overlay of the tree's layers; what it changed is the layer.
 
-use super::{EmulatedRun, Exec, ExecError, ForeignPrograms, Product, certificates, mounts, redact::Redacted, users};
+use super::{
+    EmulatedRun, Exec, ExecError, ForeignPrograms, Measured, Product, certificates, debug_shell, mounts,
+    redact::Redacted, users,
+};
 use crate::{
     export::{HardLinks, write_tree},
     image::DiffId,
     layer::{Owners, UpperDir},
-    sandbox::{self, Hardening, Input, Isolation, Limits, Security, ShownFile, Spec, Stream},
+    sandbox::{self, Exit, Hardening, Input, Isolation, Limits, SandboxError, Security, ShownFile, Spec, Stream},
     secrets::SecretValue,
     solver::event::{self, Step},
 };
@@ -102,23 +105,32 @@ pub(super) async fn run(
     for (stream, redacted) in &mut streams {
         step.output(*stream, &redacted.finish());
     }
+    let problem = problem(&exit, op, &measured);
+    debug_shell::open_after(exec, &spec, problem.as_ref(), &exit).await?;
     drop(ready);
     let exit = exit?;
     if foreign.emulated {
         let (took, cpu_time) = (started.elapsed(), exit.usage.cpu_time);
         exec.emulated.add(id, EmulatedRun { arch: platform.arch.clone(), took, cpu_time });
     }
-    if !exit.status.success() {
-        if let Some(limit) = measured.out_of_memory(exit.status) {
-            return Err(ExecError::OutOfMemory { command: op.args.join(" "), limit });
-        }
-        return Err(ExecError::Exit { command: op.args.join(" "), code: exit.status.code() });
+    if let Some(problem) = problem {
+        return Err(problem);
     }
     tokio::task::block_in_place(|| {
         if exec.options.isolation == Isolation::Chroot {
             exec.layers.mark_deletions(&upper, &exec.view(base)?, &absent)?;
         }
         keep(exec, base, &spec, &exit.stubs, step)
+    })
+}
+
+/// What the process, which ran, did not do; an error of the sandbox is none of its own.
+fn problem(exit: &Result<Exit, SandboxError>, op: &ExecOp, measured: &Measured) -> Option<ExecError> {
+    let exit = exit.as_ref().ok().filter(|exit| !exit.status.success())?;
+    let command = op.args.join(" ");
+    Some(match measured.out_of_memory(exit.status) {
+        Some(limit) => ExecError::OutOfMemory { command, limit },
+        None => ExecError::Exit { command, code: exit.status.code() },
     })
 }
 

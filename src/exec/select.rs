@@ -2,7 +2,7 @@
 //!
 //! | source | found | placed |
 //! |---|---|---|
-//! | a file | itself | under its name, or as the destination |
+//! | a file, or a link to one | the file | under the name that was asked for, or as the destination |
 //! | a folder | what is in it | without the folder itself |
 //! | `--parents`, a pattern below a pivot | what it matches, and all below that | with the folders from the pivot on |
 //!
@@ -23,8 +23,11 @@ use std::collections::BTreeSet;
 
 /// Something to copy.
 pub(super) struct Found<'a> {
-    /// Its path below the destination; empty for a single file, which gets its name there or the destination's.
+    /// Its path below the destination. For a file that is a source itself, its name there: the one that was asked for, also if
+    /// that is a link which leads to a file of another name.
     pub(super) relative: Vec<u8>,
+    /// Whether it is a source itself, and no folder: then it can become the destination.
+    pub(super) alone: bool,
     /// What it is.
     pub(super) hit: Hit<'a>,
     /// Whether it is a folder that only comes along for what is in it.
@@ -52,7 +55,12 @@ pub(super) fn select<'a>(view: &'a View, copy: &CopyAction, place: &'static str)
                         Some(hit) if !hit.entry.is_dir() => {
                             let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
                             if !exclude.matches(&String::from_utf8_lossy(name)) {
-                                selection.found.push(Found { relative: Vec::new(), hit, implied: false });
+                                selection.found.push(Found {
+                                    relative: name.to_vec(),
+                                    alone: true,
+                                    hit,
+                                    implied: false,
+                                });
                             }
                         }
                         _ => {
@@ -95,13 +103,13 @@ fn below<'a>(view: &'a View, root: &[u8], wanted: impl Fn(&str) -> bool, found: 
             if made.insert(folder)
                 && let Some(hit) = view.lookup(&hit.entry.path[..skip + end])
             {
-                found.push(Found { relative: folder.to_vec(), hit, implied: true });
+                found.push(Found { relative: folder.to_vec(), alone: false, hit, implied: true });
             }
         }
         if hit.entry.is_dir() {
             made.insert(path);
         }
-        found.push(Found { relative: path.to_vec(), hit, implied: false });
+        found.push(Found { relative: path.to_vec(), alone: false, hit, implied: false });
     }
 }
 
@@ -202,7 +210,7 @@ mod tests {
                         let mark = if found.implied { "+" } else { "" };
                         let path = String::from_utf8_lossy(&found.relative);
                         let own = found.hit.entry.display_path();
-                        if path.is_empty() { format!("{mark}= {own}") } else { format!("{mark}{path}") }
+                        if found.alone { format!("{mark}{path} = {own}") } else { format!("{mark}{path}") }
                     })
                     .collect(),
                 Err(error) => vec![format!("error: {error}")],

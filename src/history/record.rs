@@ -119,7 +119,7 @@ impl Writing {
     fn event(&mut self, event: &Event) {
         let at = milliseconds(self.began, event.at);
         match &event.kind {
-            EventKind::Started { step, name, key } => {
+            EventKind::Started { step, name, key, .. } => {
                 self.line(&Line::Started { step: step.0, at, name: name.clone(), key: key.clone() });
             }
             EventKind::Output { step, bytes, .. } => self.log(*step, bytes),

@@ -19,12 +19,12 @@ fn record(store: &Store, name: &str, output: &[u8], bounds: Bounds) -> Recorder 
     let mut recorder = Recorder::begin(store, asked(name), bounds).unwrap();
     let (events, receiver) = Events::channel();
     let mut shown = recorder.listen(receiver);
-    let step = events.vertex("[1/2] RUN make", "key".to_owned());
+    let step = events.vertex("[1/2] RUN make", "key".to_owned(), Vec::new());
     step.explained(Why::only(Reason::New));
     step.output(Stream::Stdout, output);
     step.output(Stream::Stderr, b"end\n");
     step.ran();
-    events.vertex("[2/2] RUN test", "other".to_owned()).cached(Hit::Content);
+    events.vertex("[2/2] RUN test", "other".to_owned(), vec!["key".to_owned()]).cached(Hit::Content);
     drop(events);
     let mut count = 0;
     while shown.blocking_recv().is_some() {

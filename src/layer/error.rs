@@ -40,7 +40,7 @@ pub enum LayerError {
         path: PathBuf,
     },
     /// A file does not hold what was said of it.
-    #[error("{path} was expected to hold {expected}, but holds {actual}")]
+    #[error("{path} was expected to hold {expected}, but holds {actual}: if it changed meanwhile, build again")]
     Content {
         /// The file.
         path: PathBuf,

@@ -262,7 +262,16 @@ impl Layers {
 
     /// Whether some blob of the layer is here. The empty layer needs none.
     pub fn has_blob(&self, diff_id: &DiffId) -> Result<bool, LayerError> {
-        Ok(*diff_id == DiffId::empty() || !self.blobs_here(diff_id)?.is_empty())
+        if *diff_id == DiffId::empty() {
+            return Ok(true);
+        }
+        for blob in self.blobs_here(diff_id)? {
+            // Asked for by its digest it counts as used, so it stays until it is.
+            if self.store.blob_size(&blob.digest)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The layer's contents.

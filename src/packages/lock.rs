@@ -166,6 +166,7 @@ mod tests {
             environment: Vec::new(),
             base: None,
             has_system: false,
+            system: Vec::new(),
         }
     }
 

@@ -37,7 +37,7 @@ pub(crate) use python::csv_fields;
 
 use crate::{
     image::BlobDigest,
-    layer::{Item, Layers},
+    layer::{Item, Layers, View},
     solver::event::Step,
     store::{RecordKey, Store},
 };
@@ -62,6 +62,17 @@ pub struct Packages {
     answers: Arc<tokio::sync::Mutex<HashMap<RecordKey, String>>>,
     /// Records that spare questions.
     noted: Arc<Mutex<BTreeSet<RecordKey>>>,
+}
+
+/// How much of an image somebody has to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Below {
+    /// None of it.
+    Nothing,
+    /// Its lowest layer, which has the C library.
+    LowestLayer,
+    /// All of its layers.
+    Everything,
 }
 
 /// What an ecosystem answers.
@@ -111,9 +122,18 @@ impl Packages {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
     }
 
-    /// Which layers a request comes to, and what to tell about it.
-    pub async fn plan(&self, request: &DepsRequest) -> Result<(DepsPlan, Vec<String>), PackageError> {
-        let Planned { plan, addresses, notes } = plan_of(self, request).await?;
+    /// How much of the image below has to be known for the plan of `request`.
+    pub fn needs_below(request: &DepsRequest) -> Below {
+        match request.ecosystem {
+            Ecosystem::Apt | Ecosystem::Node => Below::Nothing,
+            Ecosystem::Python => python::needs_below(request),
+        }
+    }
+
+    /// Which layers a request comes to, and what to tell about it. `below` are the files of the image below, as far as
+    /// they are [needed](Self::needs_below).
+    pub async fn plan(&self, request: &DepsRequest, below: &View) -> Result<(DepsPlan, Vec<String>), PackageError> {
+        let Planned { plan, addresses, notes } = plan_of(self, request, below).await?;
         let mut known = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         for (hash, address) in addresses {
             known.entry(hash).or_default().push(address);
@@ -149,12 +169,20 @@ impl Packages {
     }
 }
 
+/// Whose lock the file of this name is.
+pub fn ecosystem_of(name: &str) -> Result<Ecosystem, PackageError> {
+    if node::is_lock(name) {
+        return Ok(Ecosystem::Node);
+    }
+    python::check_lock(name).map(|()| Ecosystem::Python)
+}
+
 /// Asks the ecosystem.
-async fn plan_of(packages: &Packages, request: &DepsRequest) -> Result<Planned, PackageError> {
+async fn plan_of(packages: &Packages, request: &DepsRequest, below: &View) -> Result<Planned, PackageError> {
     match request.ecosystem {
         Ecosystem::Apt => apt::plan(packages, request).await,
         Ecosystem::Node => node::plan(packages, request).await,
-        Ecosystem::Python => python::plan(packages, request).await,
+        Ecosystem::Python => python::plan(packages, request, below).await,
     }
 }
 

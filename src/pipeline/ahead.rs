@@ -27,7 +27,14 @@ pub(super) struct PushAhead {
 }
 
 /// Whom the build tells of layers, and where these go; nowhere, if nothing is pushed.
-pub(super) fn route(graph: &Graph, outputs: &[Destination], tags: &[Reference]) -> (SettledLayers, Option<Route>) {
+///
+/// A layer that `may_divide` says may become others is sent at the end only.
+pub(super) fn route(
+    graph: &Graph,
+    outputs: &[Destination],
+    tags: &[Reference],
+    may_divide: impl Fn(&DiffId) -> bool + Send + Sync + 'static,
+) -> (SettledLayers, Option<Route>) {
     let is_push = |output: &&Destination| matches!(output.target, Target::Registry { .. });
     let names = |output: &Destination| output.names.clone().unwrap_or_else(|| tags.to_vec());
     let destinations: Vec<_> =
@@ -35,7 +42,7 @@ pub(super) fn route(graph: &Graph, outputs: &[Destination], tags: &[Reference]) 
     if destinations.is_empty() {
         return (SettledLayers::untold(), None);
     }
-    let (told, settled) = SettledLayers::of(graph);
+    let (told, settled) = SettledLayers::of(graph, may_divide);
     (told, Some(Route { destinations, settled }))
 }
 

@@ -174,8 +174,13 @@ impl Container {
         })
     }
 
+    /// What it runs, for who is connected to it in a way of their own: it is there for as long as this container is.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
     /// Runs it to its end, or until `cancel` is ready.
-    pub async fn run(
+    async fn run(
         self,
         connection: Connection,
         output: impl FnMut(Stream, &[u8]),

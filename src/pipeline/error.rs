@@ -13,6 +13,9 @@ pub enum BuildError {
     /// There is no Dockerfile.
     #[error("{0}")]
     NoDockerfile(String),
+    /// A rewritten image is not what it should be.
+    #[error("{0}")]
+    Rewrite(String),
     /// The machine, the disk or a registry.
     #[error("{0}")]
     Environment(String),

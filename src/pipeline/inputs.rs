@@ -3,7 +3,10 @@
 use super::{BuildError, Request, build_file::BuildFile};
 use crate::{
     context::Layouts,
-    packages::{PackageError, Packages},
+    exec::{ExecError, Need, Sources},
+    image::DiffId,
+    layer::{Layers, OverlayXattrs, View},
+    packages::{Below, PackageError, Packages},
     registry::{Client, RegistryError},
     resolve::{self, Pinned, ResolveError, Source},
     solver::event::Events,
@@ -14,7 +17,7 @@ use flashbuild_frontend::{
     dockerfile::{Dockerfile, Inputs, Missing, Options},
     package::{DepsPlan, DepsRequest},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What was found out for a [`Missing`].
 enum Answer {
@@ -32,6 +35,9 @@ pub(super) enum Unanswered {
     /// About packages.
     #[error(transparent)]
     Deps(#[from] PackageError),
+    /// About the files of an image.
+    #[error(transparent)]
+    Files(#[from] ExecError),
 }
 
 /// Why lowering cannot know what it needs.
@@ -73,6 +79,8 @@ impl Unanswered {
             Self::Image(ResolveError::Registry(RegistryError::Unreachable { .. }) | ResolveError::Store(_)) => true,
             Self::Image(ResolveError::Registry(_) | ResolveError::Image(_)) => false,
             Self::Deps(error) => error.is_environment(),
+            Self::Files(ExecError::Registry(RegistryError::Unreachable { .. }) | ExecError::Store(_)) => true,
+            Self::Files(_) => false,
         }
     }
 }
@@ -96,9 +104,10 @@ pub(super) async fn resolve(
         if missing.is_empty() {
             return Ok((inputs, images));
         }
+        let known = &images;
         let ask = missing.into_iter().map(|missing| async move {
             let step = events.step(question(&missing));
-            let answer = answer(store, client, packages, request, layouts, &missing).await;
+            let answer = answer(store, client, packages, request, layouts, known, &missing).await;
             match &answer {
                 Ok(_) => step.ran(),
                 Err(error) => step.failed(error.to_string()),
@@ -136,6 +145,7 @@ async fn answer(
     packages: Option<&Packages>,
     request: &Request,
     layouts: &Layouts,
+    images: &BTreeMap<String, Source>,
     missing: &Missing,
 ) -> Result<Answer, Unanswered> {
     match (missing, packages) {
@@ -147,11 +157,35 @@ async fn answer(
             Ok(Answer::Image(Box::new(pinned)))
         }
         (Missing::Deps { request, .. }, Some(packages)) => {
-            let (plan, notes) = packages.plan(request).await?;
+            let below = below(store, client, images, request).await?;
+            let (plan, notes) = packages.plan(request, &below).await?;
             Ok(Answer::Deps(plan, notes))
         }
         (Missing::Deps { .. }, None) => unreachable!("packages are not asked for"),
     }
+}
+
+/// The files of the image below packages, as far as their plan depends on them.
+async fn below(
+    store: &Store,
+    client: &Client,
+    images: &BTreeMap<String, Source>,
+    request: &DepsRequest,
+) -> Result<View, Unanswered> {
+    let needs = Packages::needs_below(request);
+    let source = request.base.as_ref().and_then(|(_, digest)| Some((digest, images.get(digest)?)));
+    let (Some((digest, source)), Below::LowestLayer | Below::Everything) = (source, needs) else {
+        return Ok(View::default());
+    };
+    let mut diff_ids: Vec<DiffId> = source.layers.iter().map(|(diff_id, _)| *diff_id).collect();
+    if needs == Below::LowestLayer {
+        diff_ids.truncate(1);
+    }
+    let layers = Layers::new(store.clone(), OverlayXattrs::of_this_process());
+    let images = BTreeMap::from([(digest.clone(), source.clone())]);
+    let sources = Sources::new(client.clone(), images, &layers, Arc::default())?;
+    sources.bring(&layers, &diff_ids, Need::Tables, None).await?;
+    Ok(tokio::task::block_in_place(|| layers.view(&diff_ids)).map_err(PackageError::from)?)
 }
 
 /// What is looked up, for people.

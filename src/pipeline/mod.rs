@@ -9,6 +9,7 @@ mod caches;
 mod call;
 mod container;
 mod deliver;
+mod divided;
 mod entitlements;
 mod error;
 mod health;
@@ -18,14 +19,18 @@ mod lock;
 mod on_hand;
 mod open;
 mod outcome;
+mod proof;
 mod request;
+mod rewrite;
 mod team;
+mod warm;
 
 pub use analyze::analyze;
 pub use caches::{CacheExport, CacheTo};
 pub use call::{Answer, AnswerFormat, Question, call};
 pub use container::{Container, ContainerOptions, Trial, TrialEnd};
 pub use deliver::{Dest, Destination, Target};
+pub use divided::Division;
 pub use entitlements::Entitlement;
 pub use error::BuildError;
 pub use inspect::{Inspected, InspectedImage, InspectedStatement, inspect, predicate};
@@ -33,8 +38,11 @@ pub use lock::lock;
 pub use on_hand::{create_index, pull, push, remove, save, tag};
 pub use open::{OpenImage, open};
 pub use outcome::StepOutcome;
+pub use proof::{Proof, Smoke};
 pub use request::Request;
+pub use rewrite::{How, RewriteReport, RewriteRequest, rewrite};
 pub use team::{TeamSelection, export_team, import_team};
+pub use warm::{WarmRequest, warm};
 
 use crate::{
     attest::Provenance,
@@ -75,9 +83,12 @@ pub struct Built {
 
 /// Builds, exports, and leaves a durable store, also when it fails.
 pub async fn build(store: &Store, client: &Client, request: Request, events: &Events) -> Result<Built, BuildError> {
+    let keeper = request.gc.as_ref().map(|policy| store.keep_within(policy));
     let lease = store.lease()?;
     let built = run(store, client, request, events).await;
     drop(lease);
+    // What it may have to collect is on the disk when others hear that the build is done.
+    tokio::task::block_in_place(|| drop(keeper));
     store.make_durable()?;
     built
 }
@@ -96,7 +107,9 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
 
     let imported = Arc::new(caches::import(&request.cache_from, store, client, &layers, events).await);
     let proxies = request.options.proxy_variables();
-    let (settled, route) = ahead::route(&graph, &request.outputs, &request.tags);
+    let (division, made) = (request.division.clone(), layers.clone());
+    let may_divide = move |diff_id: &DiffId| division.may_divide(&made, diff_id);
+    let (settled, route) = ahead::route(&graph, &request.outputs, &request.tags, may_divide);
     let exec = Arc::new(Exec {
         graph: Arc::clone(&graph),
         layers: layers.clone(),
@@ -194,7 +207,8 @@ async fn attempt(
             (output.platform.clone(), config, root.layers().to_vec())
         })
         .collect();
-    let trees: Vec<&[DiffId]> = roots.iter().map(|root| root.layers()).collect();
+    let images = divided::divide(exec, request, images, events).await?;
+    let trees: Vec<&[DiffId]> = images.iter().map(|(_, _, layers)| layers.as_slice()).collect();
     let attesting = Attesting::gather(exec, request, source, &trees, events).await?;
     let about = |built: &BuiltImage| attesting.about(built);
     let assemble = |target: Option<&Target>, options: &ImageOptions| {

@@ -1,12 +1,13 @@
 //! What was asked for.
 
-use super::{CacheExport, Destination, Entitlement};
+use super::{CacheExport, Destination, Division, Entitlement};
 use crate::{
     attest,
     cache::CacheSource,
     context::Given,
     exec::{Grants, StepOptions},
     export::ImageOptions,
+    store::GcPolicy,
 };
 use flashbuild_frontend::{dockerfile::Options, reference::Reference};
 
@@ -23,6 +24,8 @@ pub struct Request {
     pub outputs: Vec<Destination>,
     /// What the image's documents are like where nothing else is said.
     pub image: ImageOptions,
+    /// What becomes of the layers that were built.
+    pub division: Division,
     /// What is said of it.
     pub attest: attest::Options,
     /// Who signs what is pushed.
@@ -33,6 +36,8 @@ pub struct Request {
     pub jobs: usize,
     /// Whether people are told of every step why it ran.
     pub explains: bool,
+    /// What the store is kept within meanwhile, if it is.
+    pub gc: Option<GcPolicy>,
     /// Caches to look into.
     pub cache_from: Vec<CacheSource>,
     /// Caches to write.

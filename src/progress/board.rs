@@ -2,7 +2,7 @@
 
 use super::ink::{Ink, Line};
 use super::lines::Lines;
-use super::{FailedStep, Rate, Summary, printable};
+use super::{FailedStep, Rate, Summary, path, printable};
 use crate::solver::event::{Event, EventKind, Hit, Outcome, StepId, Stream};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -39,7 +39,10 @@ pub(super) struct StepState {
     /// The end of its output; nothing once it has ended, unless it failed.
     pub(super) last_lines: VecDeque<OutputLine>,
     pub(super) transfers: BTreeMap<String, Transfer>,
-    vertex: bool,
+    /// Definition key, if it is a vertex.
+    pub(super) key: Option<String>,
+    /// Definition keys of the steps that it takes.
+    pub(super) inputs: Vec<String>,
     stdout: Lines,
     stderr: Lines,
 }
@@ -59,8 +62,8 @@ impl Board {
         let began = *self.began.get_or_insert(event.at);
         self.summary.elapsed = self.summary.elapsed.max(event.at.saturating_duration_since(began));
         match &event.kind {
-            EventKind::Started { step, name, key } => {
-                self.steps.insert(*step, StepState::new(name, event.at, key.is_some()));
+            EventKind::Started { step, name, key, inputs } => {
+                self.steps.insert(*step, StepState::new(name, event.at, key.clone(), inputs.clone()));
                 Vec::new()
             }
             EventKind::Output { step, stream, bytes } => {
@@ -86,9 +89,9 @@ impl Board {
         let lines = step.end(at, outcome);
         self.finished += 1;
         match outcome {
-            Outcome::Ran => self.summary.ran += usize::from(step.vertex),
-            Outcome::Cached(Hit::Definition) => self.summary.cached_by_definition += usize::from(step.vertex),
-            Outcome::Cached(Hit::Content) => self.summary.cached_by_content += usize::from(step.vertex),
+            Outcome::Ran => self.summary.ran += usize::from(step.key.is_some()),
+            Outcome::Cached(Hit::Definition) => self.summary.cached_by_definition += usize::from(step.key.is_some()),
+            Outcome::Cached(Hit::Content) => self.summary.cached_by_content += usize::from(step.key.is_some()),
             Outcome::Cancelled => self.summary.cancelled = true,
             Outcome::Failed(error) => {
                 self.summary.failed.get_or_insert_with(|| FailedStep {
@@ -110,6 +113,11 @@ impl Board {
         self.steps.iter().filter(|(_, step)| step.outcome.is_none()).map(|(id, step)| (*id, step))
     }
 
+    /// Steps that have ended.
+    pub(super) fn ended(&self) -> impl Iterator<Item = &StepState> {
+        self.steps.values().filter(|step| step.ended.is_some())
+    }
+
     /// How many steps have ended, of how many that have started.
     pub(super) fn progress(&self) -> (usize, usize) {
         (self.finished, self.steps.len())
@@ -124,13 +132,18 @@ impl Board {
         &self.summary
     }
 
+    /// The summary, complete: nothing more happens.
+    pub(super) fn close(&mut self) {
+        self.summary.longest_path = path::longest(self);
+    }
+
     pub(super) fn into_summary(self) -> Summary {
         self.summary
     }
 }
 
 impl StepState {
-    fn new(name: &str, started: Instant, vertex: bool) -> Self {
+    fn new(name: &str, started: Instant, key: Option<String>, inputs: Vec<String>) -> Self {
         Self {
             title: Line::of(Ink::Plain, printable(name.trim())).fit(TITLE).paint(false),
             started,
@@ -138,7 +151,8 @@ impl StepState {
             ended: None,
             last_lines: VecDeque::new(),
             transfers: BTreeMap::new(),
-            vertex,
+            key,
+            inputs,
             stdout: Lines::default(),
             stderr: Lines::default(),
         }
@@ -219,6 +233,11 @@ impl StepState {
 }
 
 impl Transfer {
+    /// From the first report to the latest.
+    pub(super) fn span(&self) -> (Instant, Instant) {
+        (self.first.0, self.latest)
+    }
+
     /// The average since the first report. What a resumed transfer had before is not counted.
     pub(super) fn rate(&self) -> Option<Rate> {
         let elapsed = self.latest.saturating_duration_since(self.first.0);
@@ -244,7 +263,7 @@ mod tests {
     #[test]
     fn transfers_add_up_and_a_retry_counts_no_byte_twice() {
         let start = Instant::now();
-        let mut step = StepState::new("push", start, false);
+        let mut step = StepState::new("push", start, None, Vec::new());
         let at = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(step.transfer(at(0), "a", 50, Some(100)), 50);
         assert_eq!(step.transfer(at(1), "a", 10, None), 0);
@@ -257,7 +276,7 @@ mod tests {
 
     #[test]
     fn only_the_end_of_a_long_output_is_kept() {
-        let mut step = StepState::new("RUN seq", Instant::now(), true);
+        let mut step = StepState::new("RUN seq", Instant::now(), Some("key".to_owned()), Vec::new());
         for number in 0..200 {
             step.write(step.started, Stream::Stdout, format!("{number}\n").as_bytes());
         }

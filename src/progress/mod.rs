@@ -30,12 +30,14 @@ mod ink;
 mod lines;
 mod mode;
 mod output;
+mod path;
 mod plain;
 mod quiet;
 pub mod raw_json;
 mod screen;
 mod summary;
 mod table;
+mod trace;
 mod tty;
 mod turns;
 mod units;
@@ -48,6 +50,7 @@ pub use board::OutputLine;
 pub use clean::printable;
 pub use mode::{Mode, UnknownMode};
 pub use output::Output;
+pub use path::PathPart;
 pub use screen::{Screen, ScreenSize};
 pub use summary::{FailedStep, Summary};
 pub use table::Table;
@@ -55,11 +58,12 @@ pub use units::{ByteSize, Elapsed, Rate};
 
 use crate::solver::event::{Event, EventKind};
 use board::Board;
-use std::io;
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{RwLock, RwLockWriteGuard, mpsc::UnboundedReceiver};
 use tokio::time::MissedTickBehavior;
+use trace::Trace;
 
 /// How often a view may look at the clock: often enough to look alive, rarely enough to cost nothing.
 const REFRESH: Duration = Duration::from_millis(100);
@@ -84,9 +88,21 @@ trait View: Send {
 /// Must be called in a tokio runtime with time enabled. A failed step's error and last output have been shown when
 /// this returns (except by `rawjson`, whose reader has them); the caller adds what it knows of the cause.
 pub async fn show(mode: Mode, receiver: UnboundedReceiver<Event>, screen: Screen) -> Summary {
+    show_and_trace(mode, receiver, screen, None).await
+}
+
+/// The same, and writes all steps and transfers with their times to `trace`, in the form that `chrome://tracing` and
+/// Perfetto read.
+pub async fn show_and_trace(
+    mode: Mode,
+    receiver: UnboundedReceiver<Event>,
+    screen: Screen,
+    trace: Option<Box<dyn Write + Send>>,
+) -> Summary {
     let runtime = Handle::current();
     // Writing to a terminal that somebody stopped (Ctrl-S) blocks. That may hold up a thread, but not the build.
-    let watching = tokio::task::spawn_blocking(move || runtime.block_on(watch(Show::new(mode, screen), receiver)));
+    let watching =
+        tokio::task::spawn_blocking(move || runtime.block_on(watch(Show::new(mode, screen, trace), receiver)));
     match watching.await {
         Ok(summary) => summary,
         Err(error) => match error.try_into_panic() {
@@ -95,6 +111,16 @@ pub async fn show(mode: Mode, receiver: UnboundedReceiver<Event>, screen: Screen
             Err(_) => Summary::default(),
         },
     }
+}
+
+/// Nothing is shown while somebody holds this: another program has the terminal.
+static SCREEN: RwLock<()> = RwLock::const_new(());
+
+/// Keeps progress from the screen until the guard is dropped. What has happened before is shown first.
+pub async fn hold() -> RwLockWriteGuard<'static, ()> {
+    // Views are at most a refresh behind.
+    tokio::time::sleep(2 * REFRESH).await;
+    SCREEN.write().await
 }
 
 async fn watch(mut show: Show, mut receiver: UnboundedReceiver<Event>) -> Summary {
@@ -107,6 +133,7 @@ async fn watch(mut show: Show, mut receiver: UnboundedReceiver<Event>) -> Summar
                 if count == 0 {
                     return show.close(Instant::now());
                 }
+                let _ours = SCREEN.read().await;
                 // The end of a step is shown at once.
                 let ended = batch.iter().any(|event| matches!(event.kind, EventKind::Finished { .. }));
                 for event in batch.drain(..) {
@@ -116,40 +143,59 @@ async fn watch(mut show: Show, mut receiver: UnboundedReceiver<Event>) -> Summar
                     show.refresh(Instant::now());
                 }
             }
-            _ = clock.tick() => show.refresh(Instant::now()),
+            _ = clock.tick() => {
+                let _ours = SCREEN.read().await;
+                show.refresh(Instant::now());
+            }
         }
     }
 }
 
-/// A board and its view.
+/// A board and its views.
 struct Show {
     board: Board,
+    views: Vec<Watched>,
+}
+
+/// A view, and whether it is still of use: the first failure to write is the last attempt. The audience has left, but
+/// the summary is still wanted.
+struct Watched {
     view: Box<dyn View>,
-    /// The first failure to write is the last attempt: the audience has left, but the summary is still wanted.
     audience: io::Result<()>,
 }
 
+impl Watched {
+    fn tell(&mut self, what: impl FnOnce(&mut dyn View) -> io::Result<()>) {
+        if self.audience.is_ok() {
+            self.audience = what(&mut *self.view);
+        }
+    }
+}
+
 impl Show {
-    fn new(mode: Mode, screen: Screen) -> Self {
-        Self { board: Board::default(), view: mode.view(screen), audience: Ok(()) }
+    fn new(mode: Mode, screen: Screen, trace: Option<Box<dyn Write + Send>>) -> Self {
+        let trace = trace.map(|out| Box::new(Trace::new(out)) as Box<dyn View>);
+        let views = std::iter::once(mode.view(screen)).chain(trace);
+        Self { board: Board::default(), views: views.map(|view| Watched { view, audience: Ok(()) }).collect() }
     }
 
     fn event(&mut self, event: &Event) {
         let lines = self.board.apply(event);
-        if self.audience.is_ok() {
-            self.audience = self.view.event(event, &lines, &self.board);
+        for watched in &mut self.views {
+            watched.tell(|view| view.event(event, &lines, &self.board));
         }
     }
 
     fn refresh(&mut self, now: Instant) {
-        if self.audience.is_ok() {
-            self.audience = self.view.refresh(now, &self.board);
+        for watched in &mut self.views {
+            watched.tell(|view| view.refresh(now, &self.board));
         }
     }
 
     fn close(mut self, now: Instant) -> Summary {
-        if self.audience.is_ok() {
-            self.audience = self.view.close(now, &self.board);
+        self.board.close();
+        for watched in &mut self.views {
+            watched.tell(|view| view.close(now, &self.board));
         }
         self.board.into_summary()
     }

@@ -14,7 +14,7 @@
 use super::board::{Board, Transfer};
 use super::ink::{Ink, Line};
 use super::turns::Turns;
-use super::{ByteSize, Elapsed, OutputLine, Screen, View, failure, printable, warnings};
+use super::{ByteSize, Elapsed, OutputLine, Screen, View, failure, path, printable, warnings};
 use crate::solver::event::{Event, EventKind, Outcome, StepId};
 use std::collections::HashMap;
 use std::io::{self, Write as _};
@@ -159,7 +159,8 @@ impl View for Plain {
         let warnings = warnings::report(board.summary());
         let failed = board.summary().failed.iter().flat_map(failure::report);
         let last = Line::of(Ink::Bold, board.summary().to_string());
-        for line in std::iter::once(Line::default()).chain(warnings).chain(failed).chain([last]) {
+        let path = path::line(board.summary());
+        for line in std::iter::once(Line::default()).chain(warnings).chain(failed).chain([last]).chain(path) {
             self.screen.log(&line)?;
         }
         self.screen.out.flush()

@@ -140,7 +140,7 @@ impl View for RawJson {
             self.began = Some(event.at);
             write(&mut self.screen, Duration::ZERO, Body::Schema { version: VERSION })?;
         }
-        if let EventKind::Started { step, name, key } = &event.kind {
+        if let EventKind::Started { step, name, key, .. } = &event.kind {
             self.steps.insert(*step, Named { name: name.clone(), key: key.clone() });
         }
         write(&mut self.screen, board.elapsed(event.at), body(event, &self.steps, board))

@@ -1,6 +1,6 @@
 //! What came of a build.
 
-use super::{ByteSize, Elapsed, OutputLine};
+use super::{ByteSize, Elapsed, OutputLine, PathPart};
 use std::fmt;
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub struct Summary {
     pub transferred: u64,
     /// From the first event to the last.
     pub elapsed: Duration,
+    /// What the time went to, once all is over.
+    pub longest_path: Vec<PathPart>,
 }
 
 /// A step that failed, ready to be shown.

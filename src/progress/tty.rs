@@ -6,7 +6,7 @@
 use super::board::Board;
 use super::frame::{finished, frame, headline};
 use super::ink::{Ink, Line};
-use super::{OutputLine, Screen, ScreenSize, View, failure, printable, warnings};
+use super::{OutputLine, Screen, ScreenSize, View, failure, path, printable, warnings};
 use crate::solver::event::{Event, EventKind};
 use std::io::{self, Write as _};
 use std::time::Instant;
@@ -117,6 +117,7 @@ impl View for Tty {
         self.scrolling.extend(summary.failed.iter().flat_map(failure::report));
         if board.progress().1 > 0 {
             self.scrolling.push(headline(&summary.to_string()));
+            self.scrolling.extend(path::line(summary));
         }
         self.draw(Vec::new())?;
         self.show_cursor()

@@ -256,7 +256,14 @@ async fn pass_requests(
 async fn hear(mut socket: impl AsyncBufReadExt + Unpin, beside: &Beside) -> io::Result<Report> {
     let mut report = Report::default();
     let mut line = Vec::new();
-    while socket.read_until(b'\n', &mut line).await? > 0 {
+    loop {
+        match socket.read_until(b'\n', &mut line).await {
+            Ok(0) => break,
+            Ok(_) => {}
+            // A helper that ends before it has heard an order ends like this, after its last word.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
+            Err(error) => return Err(error),
+        }
         report.hear(serde_json::from_slice(&line)?, beside);
         line.clear();
     }

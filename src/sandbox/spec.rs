@@ -3,7 +3,7 @@
 use super::binfmt::Emulator;
 use super::failure::Failure;
 use super::limits::Limits;
-use super::mount::{Appended, StepMount};
+use super::mount::{Appended, MountSource, StepMount};
 use super::overlay::Folders;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -57,6 +57,28 @@ pub struct Spec {
 impl Spec {
     /// As many lower layers as overlayfs takes (`OVL_MAX_STACK`).
     pub const MAX_LOWERS: usize = 500;
+
+    /// Makes it a specification for another run on what a run has left: overlayfs takes no work folder twice. The new
+    /// ones lie beside the old ones, with `suffix` at the end of their names, and must not be there yet.
+    pub fn renew_work(&mut self, suffix: &str) -> std::io::Result<()> {
+        let trees = self.mounts.iter_mut().filter_map(|mount| match &mut mount.source {
+            MountSource::Tree(tree) => Some(&mut tree.work),
+            MountSource::Folder(_)
+            | MountSource::Tmpfs { .. }
+            | MountSource::File(_)
+            | MountSource::Socket(_)
+            | MountSource::Host(_)
+            | MountSource::HostTree(_) => None,
+        });
+        for work in trees.chain([&mut self.work]) {
+            let mut name = work.file_name().unwrap_or_default().to_owned();
+            name.push("-");
+            name.push(suffix);
+            work.set_file_name(name);
+            std::fs::create_dir(work)?;
+        }
+        Ok(())
+    }
 
     /// The folders of the tree.
     pub(super) fn folders(&self) -> Folders<'_> {

@@ -34,6 +34,8 @@ pub enum EventKind {
         name: String,
         /// Definition key of the vertex, if the step is one.
         key: Option<String>,
+        /// Definition keys of the steps whose results it takes.
+        inputs: Vec<String>,
     },
     /// A step's process wrote something.
     Output {
@@ -132,12 +134,12 @@ impl Events {
 
     /// Starts a step that is not a vertex.
     pub fn step(&self, name: impl Into<String>) -> Step {
-        self.start(name.into(), None)
+        self.start(name.into(), None, Vec::new())
     }
 
-    /// Starts a step that is the vertex with this definition key.
-    pub fn vertex(&self, name: impl Into<String>, key: String) -> Step {
-        self.start(name.into(), Some(key))
+    /// Starts a step that is the vertex with this definition key, on top of those with the keys `inputs`.
+    pub fn vertex(&self, name: impl Into<String>, key: String, inputs: Vec<String>) -> Step {
+        self.start(name.into(), Some(key), inputs)
     }
 
     /// Tells people something that is about no step.
@@ -150,9 +152,9 @@ impl Events {
         self.send(EventKind::Warning { text: text.into(), url });
     }
 
-    fn start(&self, name: String, key: Option<String>) -> Step {
+    fn start(&self, name: String, key: Option<String>, inputs: Vec<String>) -> Step {
         let id = StepId(self.last_step.fetch_add(1, Ordering::Relaxed) + 1);
-        self.send(EventKind::Started { step: id, name, key });
+        self.send(EventKind::Started { step: id, name, key, inputs });
         Step { id, events: self.clone(), finished: false }
     }
 
@@ -238,7 +240,7 @@ mod tests {
         drop(events.step("push"));
         let kinds: Vec<EventKind> = std::iter::from_fn(|| receiver.try_recv().ok()).map(|event| event.kind).collect();
         let step = StepId(1);
-        assert_eq!(kinds[0], EventKind::Started { step, name: "push".to_owned(), key: None });
+        assert_eq!(kinds[0], EventKind::Started { step, name: "push".to_owned(), key: None, inputs: Vec::new() });
         assert_eq!(kinds[1], EventKind::Finished { step, outcome: Outcome::Cancelled });
     }
 }

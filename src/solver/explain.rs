@@ -3,7 +3,7 @@
 use super::{
     Executor, Identity, Key, Recipe,
     event::Step,
-    solve::Options,
+    solve::{Options, awaited},
     why::{FileChange, Reason, Why},
 };
 use flashbuild_frontend::graph::{Graph, NodeId, Op};
@@ -54,6 +54,11 @@ impl Explainer {
     /// The definition key of a node.
     pub(super) fn key(&self, id: NodeId) -> Key {
         self.keys[&id]
+    }
+
+    /// The definition keys of the steps whose results a node takes.
+    pub(super) fn awaited(&self, id: NodeId) -> Vec<String> {
+        awaited(&self.graph, &self.keys, id)
     }
 
     /// What the key of node `id` is made of.

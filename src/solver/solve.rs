@@ -149,7 +149,7 @@ pub async fn solve<E: Executor>(
     for (id, key) in &keys {
         let known = !left.contains(id) && is_wanted(id) && found.contains_key(key);
         if known && is_shown(graph, *id) {
-            events.vertex(shown_name(graph, *id), key.hex()).cached(Hit::Definition);
+            events.vertex(shown_name(graph, *id), key.hex(), awaited(graph, &keys, *id)).cached(Hit::Definition);
             steps.push(StepReport { node: *id, hit: Some(Hit::Definition) });
         }
     }
@@ -253,6 +253,20 @@ fn has_record(graph: &Graph, id: NodeId) -> bool {
     }
 }
 
+/// The definition keys of the shown steps that a node's inputs come from.
+pub(super) fn awaited(graph: &Graph, keys: &BTreeMap<NodeId, Key>, id: NodeId) -> Vec<String> {
+    let mut shown = BTreeSet::new();
+    let mut left = graph.node(id).inputs.clone();
+    while let Some(input) = left.pop() {
+        if is_shown(graph, input) {
+            shown.insert(input);
+        } else {
+            left.extend(&graph.node(input).inputs);
+        }
+    }
+    shown.iter().filter_map(|input| Some(keys.get(input)?.hex())).collect()
+}
+
 fn is_shown(graph: &Graph, id: NodeId) -> bool {
     has_record(graph, id)
 }
@@ -325,7 +339,7 @@ impl<E: Executor> Vertex<E> {
     fn start(&self) -> Step {
         let name = shown_name(&self.graph, self.id);
         if is_shown(&self.graph, self.id) {
-            self.events.vertex(name, self.explainer.key(self.id).hex())
+            self.events.vertex(name, self.explainer.key(self.id).hex(), self.explainer.awaited(self.id))
         } else {
             self.events.step(name)
         }

@@ -1,12 +1,6 @@
 //! Blobs: bytes by their digest, hashed while they are written.
 
-use super::{
-    Store, StoreError,
-    error::At,
-    freshness::{Moment, is_stale, now},
-    index::Failure,
-    tree,
-};
+use super::{Store, StoreError, error::At, freshness::Moment, index::Failure, tree};
 use crate::image::{BlobDigest, Digest, Sha256};
 use rusqlite::{OptionalExtension, Transaction, params};
 use std::{
@@ -142,8 +136,8 @@ impl Store {
                 }
                 Ok(false)
             })?
-        } else if is_stale(last_used) {
-            self.index().write(|index| touch(index, digest))?
+        } else if self.is_stale(last_used) {
+            self.index().write(|index| touch(index, digest, self.used_now()))?
         } else {
             true
         };
@@ -164,7 +158,7 @@ impl Store {
             tree::rename(staged, &path).at(&path)?;
             index
                 .prepare_cached("INSERT OR REPLACE INTO blobs (digest, size, boot, last_used) VALUES (?1, ?2, ?3, ?4)")?
-                .execute(params![digest, size, self.shared.boot, now()])?;
+                .execute(params![digest, size, self.shared.boot, self.used_now()])?;
             Ok(())
         })
     }
@@ -179,9 +173,9 @@ fn row(index: &Transaction<'_>, digest: &BlobDigest) -> rusqlite::Result<Option<
 }
 
 /// Notes a use; whether the blob is still here.
-fn touch(index: &Transaction<'_>, digest: &BlobDigest) -> Result<bool, Failure> {
+fn touch(index: &Transaction<'_>, digest: &BlobDigest, now: Moment) -> Result<bool, Failure> {
     let mut update = index.prepare_cached("UPDATE blobs SET last_used = ?2 WHERE digest = ?1")?;
-    Ok(update.execute(params![digest, now()])? > 0)
+    Ok(update.execute(params![digest, now])? > 0)
 }
 
 /// Whether the file that a row points at is there, and not cut short by anybody.

@@ -2,7 +2,7 @@
 
 use super::{
     Store, StoreError,
-    freshness::{Moment, before, is_stale, now, system_time},
+    freshness::{Moment, before, is_old, now, system_time},
 };
 use rusqlite::{OptionalExtension as _, params};
 use std::time::{Duration, SystemTime};
@@ -28,7 +28,7 @@ impl Store {
             let mut query = index.prepare_cached("SELECT made, note FROM build_notes WHERE name = ?1")?;
             Ok(query.query_row([name], |row| Ok((row.get::<_, Moment>(0)?, row.get::<_, Vec<u8>>(1)?))).optional()?)
         })?;
-        if known.is_some_and(|(made, known)| known == note && !is_stale(made)) {
+        if known.is_some_and(|(made, known)| known == note && !is_old(made)) {
             return Ok(());
         }
         self.index().write(|index| {

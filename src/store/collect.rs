@@ -1,21 +1,25 @@
 //! Garbage: what nobody can use, and what nobody has used for long.
 //!
 //! 1. What dead processes left in `tmp/` and `locks/`.
-//! 2. If the policy asks for it, what was used least recently: records, layer folders, and blobs that no named image
-//!    keeps. A layer counts as used when a record that names it was, so a chain of steps ages as one.
+//! 2. If the [policy](GcPolicy) asks for it, what was used least recently: records, layer folders, blobs that no named
+//!    image keeps, cache mounts, apt's folders. A layer counts as used when a record that names it was, so a chain of
+//!    steps ages as one.
 //! 3. Records and facts that lead to nothing any more.
 //! 4. Names without a row: of the things above, left by a killed process, or written before a power cut.
 //!
-//! Never, in the second and third, what was used since the earliest living lease was taken (see `lease`).
+//! Never, in the second and third, what was used since the earliest living lease was taken (see `lease`), nor a cache
+//! mount that a step uses; apt's folders only while no build runs.
 //!
 //! Rows go first, and are gone from the disk before the first file is touched. So at no moment, not even after a kill
 //! or a power cut, is there a row whose file was removed.
 
 use super::{
     Store, StoreError,
+    candidate::{self, Candidate, Thing},
     error::At,
     freshness::{Moment, before, now},
     index::Failure,
+    policy::{GcPolicy, GcRule, StoreKind},
     recipe,
     record::USABLE,
     scratch, tree,
@@ -23,78 +27,219 @@ use super::{
 use crate::image::Digest;
 use rusqlite::{OptionalExtension, Transaction};
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-/// What to keep. The default keeps all that can be used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct GcPolicy {
-    /// Remove what was used least recently until blobs, layers and records take no more bytes than this.
-    pub keep_bytes: Option<u64>,
-    /// Remove what was not used for longer than this.
-    pub unused_for: Option<Duration>,
-}
-
-/// What was removed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What was removed, or would be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Collected {
-    /// Blobs.
-    pub blobs: u64,
-    /// Layer folders.
-    pub layers: u64,
-    /// Records.
-    pub records: u64,
+    /// How many of each kind.
+    pub removed: BTreeMap<StoreKind, u64>,
     /// Names without a row.
     pub leftovers: u64,
     /// The bytes of all but the leftovers.
     pub bytes: u64,
 }
 
+impl Collected {
+    /// How many of a kind.
+    pub fn count(&self, kind: StoreKind) -> u64 {
+        self.removed.get(&kind).copied().unwrap_or(0)
+    }
+
+    fn add(&mut self, kind: StoreKind, bytes: u64) {
+        *self.removed.entry(kind).or_default() += 1;
+        self.bytes += bytes;
+    }
+}
+
+/// How a collection came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// Somebody asked for it: bounds are what they are.
+    Asked,
+    /// A build keeps the store within its bounds: it begins before they are reached, and goes on for a while, so that
+    /// there is room for what the build is writing.
+    Automatic,
+}
+
+/// The share of its bound, in percent, at which the store is collected automatically, and the one it is brought to.
+const BEGIN: u64 = 80;
+const END: u64 = 60;
+
 /// The age after which an entry of the stat cache is dropped: its file is hashed again, once.
 const STAT_CACHE_AGE: Duration = Duration::from_hours(24 * 30);
 
-/// Everything that may go, least recently used first; of what was used at the same moment, what is cheapest to make
-/// again first.
-const CANDIDATES: &str = "
-    SELECT 0 AS kind, id, length(value) AS bytes, last_used AS used FROM records
-    UNION ALL
-    SELECT 1, id, coalesce(bytes, 0), max(last_used, coalesce((
-        SELECT max(records.last_used) FROM record_layers JOIN records ON records.id = record
-        WHERE record_layers.diff_id = layer_dirs.diff_id), 0))
-    FROM layer_dirs
-    UNION ALL
-    SELECT 2, id, size, max(last_used, coalesce((
-        SELECT max(records.last_used) FROM record_layers JOIN records ON records.id = record
-        WHERE record_layers.diff_id IN (
-            SELECT diff_id FROM layers WHERE toc = blobs.digest
-            UNION ALL SELECT diff_id FROM layer_blobs WHERE layer_blobs.digest = blobs.digest)), 0))
-    FROM blobs WHERE digest NOT IN (SELECT digest FROM image_blobs)
-    ORDER BY used, kind";
+/// The store for as long as it is looked at.
+struct Looked {
+    candidates: Vec<Candidate>,
+    /// Bytes of all that is in the store.
+    total: u64,
+    /// Bytes of the file system that are free.
+    free: u64,
+    in_use_since: Moment,
+}
 
 impl Store {
     /// Removes garbage, and by `policy` what may be wanted again.
     pub fn collect_garbage(&self, policy: &GcPolicy) -> Result<Collected, StoreError> {
+        self.collect(policy, Occasion::Asked)
+    }
+
+    /// What [`Store::collect_garbage`] would remove now by `policy`, the leftovers aside.
+    pub fn would_collect(&self, policy: &GcPolicy) -> Result<Collected, StoreError> {
+        self.measure_layer_dirs()?;
+        let folders = self.folder_candidates()?;
+        let mut collected = Collected::default();
+        self.index().write(|index| {
+            for candidate in self.look(index, folders)?.doomed(policy, Occasion::Asked) {
+                collected.add(candidate.kind, candidate.bytes);
+            }
+            Ok(())
+        })?;
+        Ok(collected)
+    }
+
+    pub(super) fn collect(&self, policy: &GcPolicy, occasion: Occasion) -> Result<Collected, StoreError> {
+        // Two at once would only do the same.
+        let _alone = self.lock("collect garbage")?;
         scratch::reclaim(self)?;
         self.sweep_locks()?;
         self.measure_layer_dirs()?;
-        let mut collected = self.index().write_synced(|index| {
-            let in_use_since = self.in_use_since()?;
-            let mut collected = evict(index, policy, in_use_since)?;
-            collected.records += prune_records(index, in_use_since)?;
+        let folders = self.folder_candidates()?;
+        let (doomed, mut collected) = self.index().write_synced(|index| {
+            let looked = self.look(index, folders)?;
+            let in_use_since = looked.in_use_since;
+            let doomed = looked.doomed(policy, occasion);
+            let mut collected = Collected::default();
+            for candidate in &doomed {
+                if let Thing::Row { table, id } = candidate.what {
+                    index.prepare_cached(&format!("DELETE FROM {table} WHERE id = ?1"))?.execute([id])?;
+                    collected.add(candidate.kind, candidate.bytes);
+                }
+            }
+            let unusable = prune_records(index, in_use_since)?;
+            if unusable > 0 {
+                *collected.removed.entry(StoreKind::Record).or_default() += unusable;
+            }
             // A build notes facts before what they are about; with none running, facts about nothing are no use.
             if in_use_since == Moment::MAX {
                 prune_facts(index)?;
             }
             recipe::forget_old(index)?;
             index.execute("DELETE FROM stat_cache WHERE recorded < ?1", [before(now(), STAT_CACHE_AGE)])?;
-            Ok(collected)
+            Ok((doomed, collected))
         })?;
-        collected.leftovers = self.sweep_leftovers()?.saturating_sub(collected.blobs + collected.layers);
+        let files = [StoreKind::Layer, StoreKind::Blob, StoreKind::Download].map(|kind| collected.count(kind));
+        collected.leftovers = self.sweep_leftovers()?.saturating_sub(files.iter().sum());
+        for candidate in doomed {
+            if self.remove_folder(&candidate.what)? {
+                collected.add(candidate.kind, candidate.bytes);
+            }
+        }
         Ok(collected)
     }
 
+    /// Removes what has no row; whether it did.
+    fn remove_folder(&self, what: &Thing) -> Result<bool, StoreError> {
+        match what {
+            Thing::Row { .. } => Ok(false),
+            Thing::CacheMount(name) => self.remove_cache_mount(name),
+            Thing::Apt(path) => {
+                let unwanted = self.stage_dir()?;
+                match tree::rename(path, &unwanted.path().join("apt")) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                    moved => moved.at(path).map(|()| true),
+                }
+            }
+        }
+    }
+
+    fn look(&self, index: &Transaction<'_>, folders: Vec<Candidate>) -> Result<Looked, Failure> {
+        let mut candidates = candidate::rows(index)?;
+        let mut total = bytes_of_rows(index)? + self.index().size()? + self.history_bytes();
+        total += folders.iter().map(|folder| folder.bytes).sum::<u64>();
+        candidates.extend(folders);
+        candidates.sort_by_key(|candidate| (candidate.used, candidate.kind));
+        Ok(Looked { candidates, total, free: self.disk_free(), in_use_since: self.in_use_since()? })
+    }
+
+    /// Whether the bytes that are known without a walk are so many that `policy` has something to say.
+    pub(super) fn is_crowded(&self, policy: &GcPolicy) -> Result<bool, StoreError> {
+        self.measure_layer_dirs()?;
+        let total = self.index().read(|index| Ok(bytes_of_rows(index)?))? + self.index().size()? + self.history_bytes();
+        let free = self.disk_free();
+        let is_crowded = |rule: &GcRule| rule.kinds.is_empty() && Occasion::Automatic.goal(rule, total, free).is_some();
+        Ok(policy.rules.iter().filter(|rule| rule.unused_for.is_none()).any(is_crowded))
+    }
+}
+
+/// Bytes of all rows, those of images included.
+fn bytes_of_rows(index: &Transaction<'_>) -> rusqlite::Result<u64> {
+    index.query_row(
+        "SELECT (SELECT coalesce(sum(size), 0) FROM blobs) + (SELECT coalesce(sum(bytes), 0) FROM layer_dirs)",
+        [],
+        |row| row.get(0),
+    )
+}
+
+impl Occasion {
+    /// The bytes that a rule wants a store of `total` brought to, if it wants anything of it.
+    fn goal(self, rule: &GcRule, total: u64, free: u64) -> Option<u64> {
+        let keep = rule.keep_bytes(total, free)?;
+        let part = |percent| u64::try_from(u128::from(keep) * u128::from(percent) / 100).unwrap_or(u64::MAX);
+        match self {
+            Self::Asked => (total > keep).then_some(keep),
+            Self::Automatic => (total > part(BEGIN)).then(|| part(END)),
+        }
+    }
+}
+
+impl Looked {
+    /// What has to go, in the order of going.
+    fn doomed(self, policy: &GcPolicy, occasion: Occasion) -> Vec<Candidate> {
+        let Self { mut candidates, mut total, mut free, in_use_since } = self;
+        let mut doomed = Vec::new();
+        for rule in &policy.rules {
+            let unused_since = rule.unused_for.map_or(Moment::MAX, |age| before(now(), age));
+            let goal = match (rule.keep_bytes(total, free), occasion.goal(rule, total, free)) {
+                // Bytes do not matter to it.
+                (None, _) => 0,
+                (Some(_), None) => continue,
+                (Some(_), Some(goal)) => goal,
+            };
+            let mut kept = Vec::with_capacity(candidates.len());
+            for candidate in candidates {
+                let concerned = (rule.kinds.is_empty() || rule.kinds.contains(&candidate.kind))
+                    && (rule.all || !candidate.shared)
+                    && candidate.used < unused_since;
+                let in_use = match candidate.kind {
+                    // apt may be at work in them whenever a build runs.
+                    StoreKind::Apt => in_use_since != Moment::MAX,
+                    StoreKind::Record
+                    | StoreKind::Layer
+                    | StoreKind::Blob
+                    | StoreKind::Download
+                    | StoreKind::CacheMount => candidate.used >= in_use_since,
+                };
+                if !concerned || in_use || total <= goal {
+                    kept.push(candidate);
+                    continue;
+                }
+                total = total.saturating_sub(candidate.bytes);
+                free = free.saturating_add(candidate.bytes);
+                doomed.push(candidate);
+            }
+            candidates = kept;
+        }
+        doomed
+    }
+}
+
+impl Store {
     /// Removes the names under `blobs/` and `layers/` that have no row; returns how many.
     fn sweep_leftovers(&self) -> Result<u64, StoreError> {
         let leftovers = self.leftovers()?;
@@ -139,39 +284,6 @@ impl Store {
             Ok(without_row)
         })
     }
-}
-
-/// Removes the rows of what the policy does not keep.
-fn evict(index: &Transaction<'_>, policy: &GcPolicy, in_use_since: Moment) -> Result<Collected, Failure> {
-    let unused_since = policy.unused_for.map_or(Moment::MIN, |age| before(now(), age));
-    let mut total: u64 = index.query_row(
-        "SELECT (SELECT coalesce(sum(size), 0) FROM blobs) + (SELECT coalesce(sum(bytes), 0) FROM layer_dirs)
-              + (SELECT coalesce(sum(length(value)), 0) FROM records)",
-        [],
-        |row| row.get(0),
-    )?;
-    // All at once: the rows go while we walk.
-    let mut query = index.prepare(CANDIDATES)?;
-    let candidates = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-    let candidates: Vec<(i64, i64, u64, Moment)> = candidates.collect::<Result<_, _>>()?;
-
-    let mut collected = Collected::default();
-    for (kind, id, bytes, used) in candidates {
-        let too_much = policy.keep_bytes.is_some_and(|keep| total > keep);
-        if used >= in_use_since || !(too_much || used < unused_since) {
-            break;
-        }
-        let (table, count) = match kind {
-            0 => ("records", &mut collected.records),
-            1 => ("layer_dirs", &mut collected.layers),
-            _ => ("blobs", &mut collected.blobs),
-        };
-        index.prepare_cached(&format!("DELETE FROM {table} WHERE id = ?1"))?.execute([id])?;
-        *count += 1;
-        collected.bytes += bytes;
-        total = total.saturating_sub(bytes);
-    }
-    Ok(collected)
 }
 
 /// A name under `blobs/` or `layers/`, and the query that finds its row.
@@ -223,7 +335,13 @@ mod tests {
     use crate::image::{BlobDigest, DiffId};
     use crate::store::{LayerRow, RecordKey, RecordKind, RecordLayer, freshness::GRANULARITY};
 
-    const EVERYTHING: GcPolicy = GcPolicy { keep_bytes: Some(0), unused_for: None };
+    fn everything() -> GcPolicy {
+        GcPolicy::of(GcRule { all: true, ..GcRule::default() })
+    }
+
+    fn unused_for_a_day() -> GcPolicy {
+        GcPolicy::of(GcRule { unused_for: Some(GRANULARITY * 24), ..GcRule::default() })
+    }
 
     fn store() -> (tempfile::TempDir, Store) {
         let folder = tempfile::tempdir().unwrap();
@@ -271,15 +389,18 @@ mod tests {
     #[test]
     fn what_was_used_least_recently_goes_first_and_no_more_than_has_to() {
         let (_folder, store) = store();
-        let oldest = store.put_blob(&[1; 1000]).unwrap();
+        let oldest = store.put_blob(&vec![1; 100_000]).unwrap();
         age(&store, 2);
-        let middle = store.put_blob(&[2; 1000]).unwrap();
+        let middle = store.put_blob(&vec![2; 100_000]).unwrap();
         age(&store, 2);
-        let used = store.put_blob(&[3; 1000]).unwrap();
+        let used = store.put_blob(&vec![3; 100_000]).unwrap();
         age(&store, 2);
         store.open_blob(&oldest).unwrap().unwrap();
-        let collected = store.collect_garbage(&GcPolicy { keep_bytes: Some(2000), ..GcPolicy::default() }).unwrap();
-        assert_eq!(collected, Collected { blobs: 1, bytes: 1000, ..Collected::default() });
+        let too_much = store.disk_usage().unwrap().total() - 50_000;
+        let policy = GcPolicy::of(GcRule { max_used: Some(too_much), ..GcRule::default() });
+        assert_eq!(store.would_collect(&policy).unwrap().bytes, 100_000);
+        let collected = store.collect_garbage(&policy).unwrap();
+        assert_eq!((collected.count(StoreKind::Download), collected.bytes), (1, 100_000));
         assert_eq!([oldest, middle, used].map(|blob| has(&store, &blob)), [true, false, true]);
     }
 
@@ -289,8 +410,7 @@ mod tests {
         let old = store.put_blob(b"old").unwrap();
         age(&store, 50);
         let new = store.put_blob(b"new").unwrap();
-        let policy = GcPolicy { unused_for: Some(GRANULARITY * 24), ..GcPolicy::default() };
-        assert_eq!(store.collect_garbage(&policy).unwrap().blobs, 1);
+        assert_eq!(store.collect_garbage(&unused_for_a_day()).unwrap().count(StoreKind::Download), 1);
         assert_eq!([old, new].map(|blob| has(&store, &blob)), [false, true]);
     }
 
@@ -299,10 +419,10 @@ mod tests {
         let (_folder, store) = store();
         let manifest = store.put_blob(b"{}").unwrap();
         store.put_image("name", &format!(r#"{{"digest":"{manifest}","size":2}}"#)).unwrap();
-        store.collect_garbage(&EVERYTHING).unwrap();
+        store.collect_garbage(&everything()).unwrap();
         assert!(has(&store, &manifest));
         store.remove_image("name").unwrap();
-        store.collect_garbage(&EVERYTHING).unwrap();
+        store.collect_garbage(&everything()).unwrap();
         assert!(!has(&store, &manifest));
     }
 
@@ -313,9 +433,9 @@ mod tests {
         let (unused, _) = step(&store, "unused");
         age(&store, 50);
         assert!(store.records(&[used]).unwrap().contains_key(&used));
-        let policy = GcPolicy { unused_for: Some(GRANULARITY * 24), ..GcPolicy::default() };
-        let collected = store.collect_garbage(&policy).unwrap();
-        assert_eq!((collected.records, collected.layers, collected.blobs), (1, 1, 1));
+        let collected = store.collect_garbage(&unused_for_a_day()).unwrap();
+        let counts = [StoreKind::Record, StoreKind::Layer, StoreKind::Blob].map(|kind| collected.count(kind));
+        assert_eq!(counts, [1, 1, 1]);
         let left = store.records(&[used, unused]).unwrap();
         assert!(left.contains_key(&used) && !left.contains_key(&unused));
     }
@@ -330,13 +450,13 @@ mod tests {
         assert!(build.records(&[touched.0]).unwrap().contains_key(&touched.0));
         let new = build.put_blob(b"new").unwrap();
 
-        store.collect_garbage(&EVERYTHING).unwrap();
+        store.collect_garbage(&everything()).unwrap();
         assert_eq!([old, new].map(|blob| has(&store, &blob)), [false, true]);
         assert!(build.records(&[touched.0]).unwrap().contains_key(&touched.0));
         assert!(build.layer_dir(&touched.1).unwrap().is_some());
 
         drop(lease);
-        store.collect_garbage(&EVERYTHING).unwrap();
+        store.collect_garbage(&everything()).unwrap();
         assert!(!has(&store, &new));
         assert!(build.records(&[touched.0]).unwrap().is_empty());
         assert!(build.layer_dir(&touched.1).unwrap().is_none());
@@ -351,7 +471,7 @@ mod tests {
         let lease = store.lease().unwrap();
         assert!(store.records(&[key]).unwrap().contains_key(&key));
         store.put_record(key, RecordKind::Definition, b"another", &[]).unwrap();
-        store.collect_garbage(&EVERYTHING).unwrap();
+        store.collect_garbage(&everything()).unwrap();
         assert!(store.layer_dir(&diff_id).unwrap().is_some());
         assert!(store.layer(&diff_id).unwrap().unwrap().toc.is_some());
         drop(lease);

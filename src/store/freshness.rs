@@ -1,14 +1,18 @@
-//! When things were used last, to the hour.
+//! When things were used last.
 //!
-//! Whoever gets something from the store renews its `last_used`, but only if that is more than [`GRANULARITY`] ago: a
-//! build in which nothing changed writes nothing, unless it is the first of the hour. A collection makes up for it: it
-//! takes a lease to have begun that much earlier than it did (see `lease`).
+//! Whoever gets something from the store renews its `last_used`: if that is more than [`GRANULARITY`] ago, and with a
+//! lease, if it was before the lease was taken. So a build writes down once what it uses, and everything that it has its
+//! hands on is fresher than its lease (see `lease`), however short ago others used the rest.
 //!
 //! Renewing is part of getting. If the row is gone by then, a collection has just removed the thing: it is a miss.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use super::Store;
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-/// How much earlier than the truth `last_used` may be.
+/// How much earlier than the truth `last_used` may be without a lease.
 pub(super) const GRANULARITY: Duration = Duration::from_hours(1);
 
 /// A moment, in milliseconds since 1970.
@@ -31,9 +35,21 @@ pub(super) fn before(moment: Moment, duration: Duration) -> Moment {
     moment.saturating_sub(millis(duration))
 }
 
-/// Whether a use now has to be written down.
-pub(super) fn is_stale(last_used: Moment) -> bool {
-    last_used < before(now(), GRANULARITY)
+/// Whether a moment is so long ago that a new one is worth being written down.
+pub(super) fn is_old(moment: Moment) -> bool {
+    moment < before(now(), GRANULARITY)
+}
+
+impl Store {
+    /// When something is used that is used now: not before the lease under which it is, whatever the clock says.
+    pub(super) fn used_now(&self) -> Moment {
+        now().max(self.shared.leased_since.load(Ordering::Acquire))
+    }
+
+    /// Whether a use now has to be written down.
+    pub(super) fn is_stale(&self, last_used: Moment) -> bool {
+        is_old(last_used) || last_used < self.shared.leased_since.load(Ordering::Acquire)
+    }
 }
 
 fn millis(duration: Duration) -> Moment {

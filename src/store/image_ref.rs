@@ -81,7 +81,7 @@ impl Store {
             index.execute(
                 "UPDATE blobs SET last_used = ?2
                  WHERE digest IN (SELECT digest FROM image_blobs WHERE image = ?1)",
-                params![name, now()],
+                params![name, self.used_now()],
             )?;
             Ok(index.execute("DELETE FROM images WHERE name = ?1", [name])? > 0)
         })
@@ -161,7 +161,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let store = Store::open(root.path()).unwrap();
         store.put_image("a", &image(&store, b"layer")).unwrap();
-        let blobs = store.disk_usage().unwrap().blobs;
+        let blobs = store.disk_usage().unwrap().image_blobs;
         assert_eq!((store.images().unwrap()[0].size, 4), (blobs.bytes, blobs.count));
     }
 

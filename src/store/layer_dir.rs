@@ -1,12 +1,6 @@
 //! Layer folders: unpacked layers, by [`DiffId`] alone, so that one serves every image that has the layer.
 
-use super::{
-    StageDir, Store, StoreError,
-    error::At,
-    freshness::{Moment, is_stale, now},
-    index::Failure,
-    tree,
-};
+use super::{StageDir, Store, StoreError, error::At, freshness::Moment, index::Failure, tree};
 use crate::image::DiffId;
 use rusqlite::{OptionalExtension, Transaction, params};
 use std::{
@@ -37,7 +31,7 @@ impl Store {
             tree::rename(staged, &path).at(&path)?;
             index
                 .prepare_cached("INSERT OR REPLACE INTO layer_dirs (diff_id, boot, last_used) VALUES (?1, ?2, ?3)")?
-                .execute(params![diff_id, self.shared.boot, now()])?;
+                .execute(params![diff_id, self.shared.boot, self.used_now()])?;
             Ok(())
         })?;
         Ok(path)
@@ -60,8 +54,8 @@ impl Store {
                 }
                 Ok(false)
             })?
-        } else if is_stale(last_used) {
-            self.index().write(|index| touch(index, diff_id))?
+        } else if self.is_stale(last_used) {
+            self.index().write(|index| touch(index, diff_id, self.used_now()))?
         } else {
             true
         };
@@ -84,9 +78,9 @@ fn row(index: &Transaction<'_>, diff_id: &DiffId) -> rusqlite::Result<Option<Mom
 }
 
 /// Notes a use; whether the layer folder is still here.
-fn touch(index: &Transaction<'_>, diff_id: &DiffId) -> Result<bool, Failure> {
+fn touch(index: &Transaction<'_>, diff_id: &DiffId, now: Moment) -> Result<bool, Failure> {
     let mut update = index.prepare_cached("UPDATE layer_dirs SET last_used = ?2 WHERE diff_id = ?1")?;
-    Ok(update.execute(params![diff_id, now()])? > 0)
+    Ok(update.execute(params![diff_id, now])? > 0)
 }
 
 fn is_folder(path: &Path) -> Result<bool, StoreError> {

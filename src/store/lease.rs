@@ -1,8 +1,8 @@
 //! Leases: what a build may be using stays.
 //!
 //! A lease is a locked file that says when it was taken. A collection of garbage removes nothing that was used since
-//! the earliest living lease was taken, less the [`GRANULARITY`] of `last_used`. So nothing is written down item by
-//! item, and a build that looks up a thousand records pays for one lock.
+//! the earliest living lease was taken. A build renews what it gets (see `freshness`): a thousand records are one
+//! transaction, and once.
 //!
 //! It holds because the two meet in the index: a lease is taken inside a write transaction, and a collection looks for
 //! leases inside the one in which it removes rows. Either it sees the lease, or what the build then reads of the index
@@ -11,10 +11,10 @@
 use super::{
     FileLock, Store, StoreError,
     error::At,
-    freshness::{GRANULARITY, Moment, before, now},
+    freshness::{Moment, now},
     scratch::unique_name,
 };
-use std::fs;
+use std::{fs, sync::atomic::Ordering};
 
 const PREFIX: &str = "lease-";
 
@@ -29,8 +29,12 @@ impl Store {
     /// Takes a lease.
     pub fn lease(&self) -> Result<Lease, StoreError> {
         self.index().write(|_alone| {
-            let name = format!("{PREFIX}{}-{}", now(), unique_name());
-            Ok(Lease { _lock: FileLock::acquire(&self.root().join("locks").join(name))? })
+            let taken = now();
+            let name = format!("{PREFIX}{taken}-{}", unique_name());
+            let lock = FileLock::acquire(&self.root().join("locks").join(name))?;
+            // It is not taken back: who renews more than has to be does no harm.
+            self.shared.leased_since.fetch_max(taken, Ordering::AcqRel);
+            Ok(Lease { _lock: lock })
         })
     }
 
@@ -44,7 +48,7 @@ impl Store {
             let name = entry.file_name();
             let Some(taken) = name.to_str().and_then(taken_at) else { continue };
             if FileLock::try_acquire(&entry.path())?.is_none() {
-                earliest = earliest.min(before(taken, GRANULARITY));
+                earliest = earliest.min(taken);
             }
         }
         Ok(earliest)
@@ -69,9 +73,9 @@ mod tests {
         std::thread::sleep(std::time::Duration::from_millis(5));
         let later = now();
         let second = store.lease().unwrap();
-        assert!((before(start, GRANULARITY)..before(later, GRANULARITY)).contains(&store.in_use_since().unwrap()));
+        assert!((start..later).contains(&store.in_use_since().unwrap()));
         drop(first);
-        assert!(store.in_use_since().unwrap() >= before(later, GRANULARITY));
+        assert!(store.in_use_since().unwrap() >= later);
         drop(second);
         assert_eq!(store.in_use_since().unwrap(), Moment::MAX);
     }

@@ -33,18 +33,21 @@
 mod blob;
 mod build_note;
 mod cache_mount;
+mod candidate;
 mod collect;
 mod durable;
 mod error;
 mod freshness;
 mod image_ref;
 mod index;
+mod keeper;
 mod layer;
 mod layer_dir;
 mod lease;
 mod lock;
 mod open;
 mod place;
+mod policy;
 mod recipe;
 mod record;
 mod scratch;
@@ -58,18 +61,20 @@ mod crash_tests;
 pub use blob::BlobWriter;
 pub use build_note::BuildNoteRow;
 pub use cache_mount::{CacheIdentity, CacheMount, CacheMountRow, CacheUse};
-pub use collect::{Collected, GcPolicy};
+pub use collect::Collected;
 pub use error::StoreError;
 pub use image_ref::ImageRow;
+pub use keeper::Keeper;
 pub use layer::{BlobIndex, LayerBlob, LayerRow};
 pub use lease::Lease;
 pub use lock::FileLock;
 pub use place::Place;
+pub use policy::{GcPolicy, GcRule, StoreKind};
 pub use recipe::{RecipeRow, StepIdentity};
 pub use record::{EXPLICIT_IMPORT, FoundRecord, RecordKey, RecordKind, RecordLayer};
 pub use scratch::StageDir;
 pub use stat_cache::FileStamp;
-pub use usage::{DiskUsage, Usage};
+pub use usage::{DiskUsage, ImageUsage, Usage};
 
 use index::Index;
 use scratch::Scratch;
@@ -79,7 +84,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -100,6 +105,8 @@ struct Shared {
     index: Index,
     scratch: Mutex<Option<Arc<Scratch>>>,
     tree_remover: Arc<OnceLock<TreeRemover>>,
+    /// When this process last took a lease.
+    leased_since: AtomicI64,
     blob_opens: AtomicU64,
     layer_lookups: AtomicU64,
 }

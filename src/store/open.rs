@@ -6,7 +6,10 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::Path,
-    sync::{Arc, Mutex, OnceLock, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicI64, AtomicU64},
+    },
 };
 
 /// The folders of a store, parents first.
@@ -32,6 +35,7 @@ impl Store {
                 index,
                 scratch: Mutex::new(None),
                 tree_remover: Arc::new(OnceLock::new()),
+                leased_since: AtomicI64::new(i64::MIN),
                 blob_opens: AtomicU64::new(0),
                 layer_lookups: AtomicU64::new(0),
             }),

@@ -5,7 +5,7 @@
 
 use super::{
     Store, StoreError,
-    freshness::{before, is_stale, now},
+    freshness::{before, is_old, now},
 };
 use crate::image::BlobDigest;
 use rusqlite::{OptionalExtension, params};
@@ -32,7 +32,7 @@ impl Store {
             let mut unknown = Vec::new();
             for digest in digests {
                 let seen = query.query_row(params![digest, registry, repository], |row| row.get(0)).optional()?;
-                if seen.is_none_or(is_stale) {
+                if seen.is_none_or(is_old) {
                     unknown.push(digest);
                 }
             }

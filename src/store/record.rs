@@ -4,10 +4,7 @@
 //! contents table is here, and its folder, one of its blobs, or a registry that has it. So a record that is returned
 //! need not be checked, and one query answers for a whole graph.
 
-use super::{
-    Store, StoreError,
-    freshness::{is_stale, now},
-};
+use super::{Store, StoreError};
 use crate::image::DiffId;
 use rusqlite::{OptionalExtension as _, ToSql, params, params_from_iter};
 use serde::{Deserialize, Serialize};
@@ -130,7 +127,7 @@ impl Store {
                 let mut rows = find.query(params_from_iter(keys.chain([&origins as &dyn ToSql])))?;
                 while let Some(row) = rows.next()? {
                     let key: RecordKey = row.get(1)?;
-                    if is_stale(row.get(3)?) {
+                    if self.is_stale(row.get(3)?) {
                         stale.push((row.get::<_, i64>(0)?, key));
                     }
                     let origins = serde_json::from_str(&row.get::<_, String>(4)?).unwrap_or_default();
@@ -142,7 +139,7 @@ impl Store {
         if !stale.is_empty() {
             self.index().write(|index| {
                 let mut touch = index.prepare_cached("UPDATE records SET last_used = ?2 WHERE id = ?1")?;
-                let now = now();
+                let now = self.used_now();
                 for (id, key) in &stale {
                     if touch.execute(params![id, now])? == 0 {
                         found.remove(key);
@@ -194,9 +191,9 @@ impl Store {
                          kind = excluded.kind, value = excluded.value, last_used = excluded.last_used
                      RETURNING id",
                 )?
-                .query_row(params![key, kind, value, now()], |row| row.get(0))?;
+                .query_row(params![key, kind, value, self.used_now()], |row| row.get(0))?;
             for renew in RENEW_LAYERS {
-                index.prepare_cached(renew)?.execute(params![id, now()])?;
+                index.prepare_cached(renew)?.execute(params![id, self.used_now()])?;
             }
             index.prepare_cached("DELETE FROM record_layers WHERE record = ?1")?.execute([id])?;
             // A layer that is named twice is remote if one of the two says so.

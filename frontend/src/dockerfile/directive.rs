@@ -7,9 +7,12 @@
 //! - Names are case-insensitive; blanks around name and value do not count. Each may be given once.
 //! - `escape` is `\` or a backtick. `check` is kept for the linter. `syntax` names another reader of the file: the
 //!   language of `docker/dockerfile`, wherever it is mirrored, is the one read here; others cannot be.
+//! - Files in other languages may name their reader in their own comments, `// syntax=NAME`, or be a JSON object with a key
+//!   `syntax`: they are told so, instead of being taken for a Dockerfile.
 
 use super::instruction::Word;
 use crate::diagnostic::{Code, Diagnostic, Span, Spanned, nearest};
+use serde::Deserialize;
 
 /// What the directives of a file say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +49,13 @@ pub(super) fn read(source: &str, syntax: Syntax, errors: &mut Vec<Diagnostic>) -
     let mut position = if source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     if source[position..].starts_with("#!") {
         position = line_end(source, position);
+    }
+    if let Some(named) = named_elsewhere(source, position)
+        && let Some(error) = refuse_foreign_frontend(&named)
+        && syntax == Syntax::OfFile
+    {
+        errors.push(error);
+        return (Directives::default(), source.len());
     }
     let mut directives = Directives::default();
     let mut escape_seen = false;
@@ -95,6 +105,32 @@ fn directive(source: &str, position: usize) -> Option<(Word, Word)> {
         && name.chars().all(|each| each.is_ascii_alphanumeric());
     let word = |text: &str, start| Spanned::new(text.to_owned(), Span::new(start, start + text.len()));
     (well_formed && !value.is_empty()).then(|| (word(name, name_start), word(value, value_start)))
+}
+
+/// The reader that a file in another language names: in a `//` comment at its top, or in JSON.
+fn named_elsewhere(source: &str, position: usize) -> Option<Word> {
+    #[derive(Deserialize)]
+    struct Json {
+        syntax: String,
+    }
+    let rest = &source[position..];
+    if rest.starts_with('{') {
+        let end = position + rest.trim_end().len();
+        let json: Json = serde_json::from_str(rest).ok()?;
+        return Some(Spanned::new(json.syntax, Span::new(position, end)));
+    }
+    let mut at = position;
+    while source[at..].trim_start_matches([' ', '\t']).starts_with("//") {
+        let line = &source[at..line_end(source, at)];
+        let (name, value) = line.trim_start().strip_prefix("//")?.split_once('=')?;
+        if name.trim().eq_ignore_ascii_case("syntax") {
+            let start = at + line.len() - value.trim_start().len();
+            let value = value.trim();
+            return Some(Spanned::new(value.to_owned(), Span::new(start, start + value.len())));
+        }
+        at = line_end(source, at);
+    }
+    None
 }
 
 /// Whether the frontend that is the image `image` reads the language that is read here.

@@ -6,63 +6,63 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 /// A request, its body still on the wire.
-pub(super) struct Request {
-    pub(super) method: String,
+pub(in crate::harness) struct Request {
+    pub(in crate::harness) method: String,
     /// Path without the query.
-    pub(super) path: String,
-    pub(super) query: BTreeMap<String, String>,
+    pub(in crate::harness) path: String,
+    pub(in crate::harness) query: BTreeMap<String, String>,
     headers: BTreeMap<String, String>,
 }
 
 impl Request {
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(in crate::harness) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
 
-    pub(super) fn length(&self) -> usize {
+    pub(in crate::harness) fn length(&self) -> usize {
         self.header("content-length").parse().unwrap_or(0)
     }
 }
 
 /// What is answered.
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: Vec<u8>,
+pub(in crate::harness) struct Reply {
+    pub(in crate::harness) status: u16,
+    pub(in crate::harness) headers: Vec<(&'static str, String)>,
+    pub(in crate::harness) body: Vec<u8>,
 }
 
 impl Reply {
-    pub(super) fn new(status: u16) -> Self {
+    pub(in crate::harness) fn new(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new() }
     }
 
-    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(in crate::harness) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    pub(super) fn body(self, body: impl Into<Vec<u8>>) -> Self {
+    pub(in crate::harness) fn body(self, body: impl Into<Vec<u8>>) -> Self {
         Self { body: body.into(), ..self }
     }
 
     /// An error with one of the specification's codes.
-    pub(super) fn error(status: u16, code: &str) -> Self {
+    pub(in crate::harness) fn error(status: u16, code: &str) -> Self {
         Self::new(status).body(format!(r#"{{"errors":[{{"code":"{code}","message":"on purpose"}}]}}"#))
     }
 }
 
 /// One connection.
-pub(super) struct Connection {
+pub(in crate::harness) struct Connection {
     stream: BufReader<TcpStream>,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(in crate::harness) fn new(stream: TcpStream) -> Self {
         Self { stream: BufReader::new(stream) }
     }
 
     /// The next request; nothing if there is none.
-    pub(super) fn request(&mut self) -> Option<Request> {
+    pub(in crate::harness) fn request(&mut self) -> Option<Request> {
         let mut line = String::new();
         self.stream.read_line(&mut line).ok().filter(|read| *read > 0)?;
         let mut parts = line.split(' ');
@@ -81,7 +81,7 @@ impl Connection {
     }
 
     /// Reads `length` bytes of a body, slowly if asked.
-    pub(super) fn read(&mut self, length: usize, drips: bool) -> io::Result<Vec<u8>> {
+    pub(in crate::harness) fn read(&mut self, length: usize, drips: bool) -> io::Result<Vec<u8>> {
         let mut body = vec![0; length];
         if !drips {
             self.stream.read_exact(&mut body)?;
@@ -96,7 +96,7 @@ impl Connection {
 
     /// Answers. `sent` bytes of the body are sent, all if it is `None`; without all of them the connection is of no
     /// more use.
-    pub(super) fn reply(&mut self, reply: &Reply, is_head: bool, sent: Option<usize>) -> io::Result<()> {
+    pub(in crate::harness) fn reply(&mut self, reply: &Reply, is_head: bool, sent: Option<usize>) -> io::Result<()> {
         let mut text = format!("HTTP/1.1 {} X\r\nContent-Length: {}\r\n", reply.status, reply.body.len());
         for (name, value) in &reply.headers {
             text.extend([name, ": ", value, "\r\n"]);

@@ -7,7 +7,7 @@
 //!
 //! `/when-blobs-are/N` answers as soon as it has N blobs: a step that asks for it ends only if they come while it runs.
 
-mod http;
+pub(super) mod http;
 
 use flashbuild::image::Digest;
 use http::{Connection, Reply, Request};

@@ -54,6 +54,7 @@ fn graph() -> (Graph, NodeId, BTreeMap<NodeId, Commit>) {
         env: vec!["NPM_TOKEN=hunter-2".to_owned(), "MODE=x".to_owned()],
         cwd: "/".to_owned(),
         user: String::new(),
+        hostname: None,
         network: Network::None,
         security: Security::Sandbox,
         devices: vec![],

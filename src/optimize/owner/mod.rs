@@ -119,14 +119,25 @@ const MOST_PACKAGES: usize = 200_000;
 /// How the packages of an ecosystem are found.
 type Finder = fn(&ImageTree<'_>) -> Result<Vec<Package>, LayerError>;
 
-/// A row an ecosystem, in the order in which files are given to packages.
-const FINDERS: [Finder; 7] = [dpkg::find, apk::find, rpm::find, python::find, node::find, golang::find, rust::find];
+/// A row an ecosystem whose packages have files, in the order in which files are given to packages.
+const OWNERS: [Finder; 5] = [dpkg::find, apk::find, rpm::find, python::find, node::find];
+/// Those whose packages are parts of programs.
+const PARTS: [Finder; 2] = [golang::find, rust::find];
 
 impl Inventory {
     /// Finds the packages of an image.
     pub fn of(tree: &ImageTree<'_>) -> Result<Self, LayerError> {
+        Self::found_by(tree, OWNERS.iter().chain(&PARTS))
+    }
+
+    /// Finds the packages that have files; programs are not looked into.
+    pub fn of_owners(tree: &ImageTree<'_>) -> Result<Self, LayerError> {
+        Self::found_by(tree, &OWNERS)
+    }
+
+    fn found_by<'f>(tree: &ImageTree<'_>, finders: impl IntoIterator<Item = &'f Finder>) -> Result<Self, LayerError> {
         let mut packages = Vec::new();
-        for find in FINDERS {
+        for find in finders {
             packages.extend(find(tree)?);
             if packages.len() > MOST_PACKAGES {
                 tree.note(format!("the image names more than {MOST_PACKAGES} packages: the rest is left out"));

@@ -148,9 +148,9 @@ mod tests {
             comment: None,
             empty_layer,
         };
-        let mut config = ImageConfig::default();
         // The lowest layer has no entry.
-        config.history = vec![entry("ENV", true), entry("RUN b", false), entry("RUN c", false), entry("CMD", true)];
+        let history = vec![entry("ENV", true), entry("RUN b", false), entry("RUN c", false), entry("CMD", true)];
+        let config = ImageConfig { history, ..ImageConfig::default() };
         let subject = image.subject(&config);
         let ids = &image.diff_ids;
         let split = Replacement { layers: vec![(ids[2], Some("part".to_owned())), (ids[1], None)] };

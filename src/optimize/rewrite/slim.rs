@@ -60,7 +60,7 @@ pub struct Slimmed {
 /// Finds out what `passes` take away. Nothing is made yet.
 pub fn plan(image: &Image<'_>, passes: &[&'static Pass]) -> Result<Slimmed, RewriteError> {
     let tree = ImageTree::new(image.view, image.layers, image.diff_ids);
-    let inventory = Inventory::of(&tree)?;
+    let inventory = Inventory::of_owners(&tree)?;
     let mut savings: Vec<Saving> = passes.iter().map(|pass| Saving { pass, bytes: 0, files: 0 }).collect();
     let mut removed: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
     for hit in image.view.walk(b"").filter(|hit| hit.layer >= image.base && !hit.entry.is_dir()) {
@@ -97,8 +97,15 @@ pub fn plan(image: &Image<'_>, passes: &[&'static Pass]) -> Result<Slimmed, Rewr
         let sizes: Vec<u64> = equal.values().map(|(_, bytes)| *bytes).collect();
         of_action(Action::LinkEqual, &sizes);
         let under = View::new(below.clone());
-        let decide =
-            Layer { image, layer, drops_hidden, unseen: &unseen, removed: &removed, equal: &equal, under: &under };
+        let decide = Layer {
+            image,
+            index: layer,
+            drops_hidden,
+            unseen: &unseen,
+            removed: &removed,
+            equal: &equal,
+            under: &under,
+        };
         let kept = decide.kept();
         let old = image.view.layers()[layer].entries();
         let same = kept.len() == old.len() && kept.iter().zip(old).all(|(kept, old)| kept.entry == *old);
@@ -196,7 +203,7 @@ fn is_asked_for(file: &FileChange, removed: &BTreeSet<String>) -> bool {
 /// One layer, and all that decides about its entries.
 struct Layer<'a> {
     image: &'a Image<'a>,
-    layer: usize,
+    index: usize,
     drops_hidden: bool,
     unseen: &'a HashSet<(usize, &'a [u8])>,
     removed: &'a BTreeMap<Vec<u8>, usize>,
@@ -209,7 +216,7 @@ struct Layer<'a> {
 impl Layer<'_> {
     /// The entries that are kept, sorted by path.
     fn kept(&self) -> Vec<Kept> {
-        let entries = self.image.view.layers()[self.layer].entries();
+        let entries = self.image.view.layers()[self.index].entries();
         let mut kept: BTreeMap<&[u8], Kept> = BTreeMap::new();
         // Where the bytes of a file are now, if its own name is gone: under the first of its other names.
         let mut moved: HashMap<&[u8], &[u8]> = HashMap::new();
@@ -229,7 +236,7 @@ impl Layer<'_> {
             let stays = !self.drops_hidden
                 || entry.path.is_empty()
                 || needed.contains(&entry.path[..])
-                || is_visible(self.image.view, self.layer, &entry.path);
+                || is_visible(self.image.view, self.index, &entry.path);
             if stays {
                 kept.insert(&entry.path, Kept::from(entry.clone()));
                 let mut folder = remake::parent(&entry.path);
@@ -252,15 +259,15 @@ impl Layer<'_> {
             let deletion = || Kept::from(Entry::new(path, EntryKind::Whiteout));
             self.under.lookup(path).is_some().then(|| (entry, deletion()))
         };
-        if self.removed.get(path) == Some(&self.layer) {
+        if self.removed.get(path) == Some(&self.index) {
             return covers(entry);
         }
         match &entry.kind {
             EntryKind::Whiteout if self.drops_hidden => covers(entry),
-            EntryKind::File { .. } if self.unseen.contains(&(self.layer, path)) => None,
+            EntryKind::File { .. } if self.unseen.contains(&(self.index, path)) => None,
             EntryKind::File { .. } => {
                 // Its bytes are kept for another name; this one is seen by nobody.
-                if self.drops_hidden && !is_visible(self.image.view, self.layer, path) {
+                if self.drops_hidden && !is_visible(self.image.view, self.index, path) {
                     return None;
                 }
                 let linked = self.equal.get(path).map(|(first, _)| {
@@ -270,7 +277,7 @@ impl Layer<'_> {
                 Some((entry, linked.unwrap_or_else(|| Kept::from(entry.clone()))))
             }
             EntryKind::HardLink { target } => {
-                if self.drops_hidden && !is_visible(self.image.view, self.layer, path) {
+                if self.drops_hidden && !is_visible(self.image.view, self.index, path) {
                     return None;
                 }
                 Some((entry, self.link(entry, target, moved)))
@@ -279,7 +286,7 @@ impl Layer<'_> {
             | EntryKind::CharDevice { .. }
             | EntryKind::BlockDevice { .. }
             | EntryKind::Fifo
-                if self.drops_hidden && !is_visible(self.image.view, self.layer, path) =>
+                if self.drops_hidden && !is_visible(self.image.view, self.index, path) =>
             {
                 None
             }
@@ -294,10 +301,10 @@ impl Layer<'_> {
 
     /// A hard link whose target may be gone, or be a link itself now.
     fn link<'e>(&self, entry: &'e Entry, target: &'e [u8], moved: &mut HashMap<&'e [u8], &'e [u8]>) -> Kept {
-        let toc = &self.image.view.layers()[self.layer];
+        let toc = &self.image.view.layers()[self.index];
         let to = |target: &[u8]| Entry { kind: EntryKind::HardLink { target: target.to_vec() }, ..entry.clone() };
-        let is_gone = self.removed.get(target) == Some(&self.layer)
-            || self.drops_hidden && !is_visible(self.image.view, self.layer, target);
+        let is_gone = self.removed.get(target) == Some(&self.index)
+            || self.drops_hidden && !is_visible(self.image.view, self.index, target);
         if !is_gone {
             let first = self.equal.get(target).map_or(target, |(first, _)| first);
             return Kept::from(to(first));
@@ -346,7 +353,12 @@ mod tests {
             EntryKind::HardLink { target } => {
                 format!("{}={}", String::from_utf8_lossy(&entry.path), String::from_utf8_lossy(target))
             }
-            _ => String::from_utf8_lossy(&entry.path).into_owned(),
+            EntryKind::File { .. }
+            | EntryKind::Dir { .. }
+            | EntryKind::Symlink { .. }
+            | EntryKind::CharDevice { .. }
+            | EntryKind::BlockDevice { .. }
+            | EntryKind::Fifo => String::from_utf8_lossy(&entry.path).into_owned(),
         };
         let own = made.diff_ids[1..].iter();
         let paths = own.map(|id| image.layers.toc(id).unwrap().entries().iter().map(shown).collect()).collect();

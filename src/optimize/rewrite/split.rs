@@ -13,6 +13,9 @@
 //! What would spoil that is the time of folders that packages share, which is that of the last installation: in layers
 //! of packages a folder has the time of its newest file there, and its own time comes with the rest.
 //!
+//! Times of files are not touched: byte code of Python is tied to that of its source. So packages whose installer gives files
+//! the time at which it ran (pip, uv) are equal only if `SOURCE_DATE_EPOCH` was set; those of dpkg, apk, rpm and npm are.
+//!
 //! Hard links stay with their file. What the databases of other layers say does not count: a layer that stays as it is
 //! is split the same way, whatever comes on top of it.
 
@@ -25,7 +28,7 @@ use crate::{
     store::{RecordKey, RecordKind, RecordLayer, Store},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Bytes of a layer from which it is worth splitting.
 pub const WORTHWHILE: u64 = 32 << 20;
@@ -89,7 +92,7 @@ fn split_layer(image: &Image<'_>, index: usize, most: usize) -> Result<Option<Ve
     }
     let view = View::new(image.view.layers()[..=index].to_vec());
     let tree = ImageTree::new(&view, image.layers, image.diff_ids).reading_only(index);
-    let groups = groups(image.view.layers()[index].entries(), &Inventory::of(&tree)?, most);
+    let groups = groups(image.view.layers()[index].entries(), &Inventory::of_owners(&tree)?, most);
     let old = image.diff_ids[index];
     let mut parts = Vec::with_capacity(groups.len());
     if groups.len() > 1 {
@@ -218,8 +221,8 @@ impl Unit {
 fn title(names: &[String]) -> String {
     const NAMED: usize = 3;
     let more = names.len().saturating_sub(NAMED);
-    let named = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-    if more == 0 { format!("split: {named}") } else { format!("split: {named} and {more} more") }
+    let first = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if more == 0 { format!("split: {first}") } else { format!("split: {first} and {more} more") }
 }
 
 /// Which times folders have.
@@ -242,8 +245,8 @@ fn with_folders(entries: &[&Entry], folders: &HashMap<&[u8], &Entry>, times: Fol
         // An opaque folder is among the entries itself.
         needed.remove(&entry.path[..]);
     }
-    let named: HashMap<&[u8], ()> = entries.iter().filter(|it| it.is_dir()).map(|it| (&it.path[..], ())).collect();
-    let made = needed.into_iter().filter(|(path, _)| !named.contains_key(path)).filter_map(|(path, newest)| {
+    let named: HashSet<&[u8]> = entries.iter().filter(|it| it.is_dir()).map(|it| &it.path[..]).collect();
+    let made = needed.into_iter().filter(|(path, _)| !named.contains(path)).filter_map(|(path, newest)| {
         let folder = *folders.get(path)?;
         let mtime = if times == Folders::OfTheFiles { newest } else { folder.mtime };
         Some(Entry { kind: EntryKind::Dir { opaque: false }, mtime, ..folder.clone() })

@@ -29,7 +29,7 @@ mod select;
 mod tarball;
 mod target;
 
-pub(super) use plan::plan;
+pub(super) use plan::{is_lock, plan};
 
 use super::PackageError;
 use crate::layer::{Item, Layers};

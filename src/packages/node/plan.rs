@@ -37,6 +37,11 @@ struct Wishes {
     target: Target,
 }
 
+/// Whether files of this name are locks that are read.
+pub(in crate::packages) fn is_lock(name: &str) -> bool {
+    Format::of(name).is_ok()
+}
+
 /// Which tarballs a lock means, and where they go.
 pub(in crate::packages) async fn plan(packages: &Packages, request: &DepsRequest) -> Result<Planned, PackageError> {
     let [file] = request.arguments.as_slice() else {

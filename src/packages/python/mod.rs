@@ -1,12 +1,13 @@
 //! `DEPS python`: wheels of a lock file become layers.
 //!
-//! 1. [`Target`]: for which Python on which platform, and where packages go.
+//! 1. [`Target`]: for which Python on which platform, and where packages go, with what the flags leave open looked up in the
+//!    image below ([`system`]).
 //! 2. [`lock`]: which packages of which version, with which hashes; markers, extras and groups are decided here.
 //! 3. [`pin`]: what requirements without hashes mean, from `flashbuild.lock`, from the store, or by asking uv or pip.
 //! 4. [`choose`]: the best wheel of each, from what the lock, folders and indexes offer ([`config`] says which).
 //! 5. [`wheel`]: a wheel's files, when the layer is made.
 //!
-//! Nothing of it runs Python or looks at the image's files.
+//! Nothing of it runs Python.
 
 mod choose;
 mod config;
@@ -15,25 +16,33 @@ mod lock;
 mod memory;
 mod pin;
 mod resolve;
+mod system;
 mod tags;
 mod target;
 mod wheel;
 
 use super::{PackageError, Packages, Planned, packing};
-use crate::layer::Item;
+use crate::layer::{Item, View};
 use choose::{Chosen, Shelves};
 use config::Sources;
 use flashbuild_frontend::package::{DepsRequest, Package, PackageLayout, PackageOp, WheelLayout};
 use lock::{Format, Locked, Requirements, Wanted};
 use std::{collections::BTreeMap, fs::File};
+use system::System;
+pub(super) use system::needs_below;
 use tags::normalised;
 use target::Target;
 use url::Url;
 
 pub(crate) use wheel::csv_fields;
 
+/// An error if no file of this name is a lock.
+pub(super) fn check_lock(name: &str) -> Result<(), PackageError> {
+    Format::of(name).map(drop)
+}
+
 /// Which wheels a lock file means.
-pub(super) async fn plan(packages: &Packages, request: &DepsRequest) -> Result<Planned, PackageError> {
+pub(super) async fn plan(packages: &Packages, request: &DepsRequest, below: &View) -> Result<Planned, PackageError> {
     let [file] = request.arguments.as_slice() else {
         let problem = "DEPS python takes one lock file; write another DEPS for another file".to_owned();
         return Err(PackageError::Lock { file: request.arguments.join(" "), problem });
@@ -42,7 +51,7 @@ pub(super) async fn plan(packages: &Packages, request: &DepsRequest) -> Result<P
         let problem = "building source distributions is not supported yet".to_owned();
         return Err(PackageError::Flag { flag: "build-sdist", problem });
     }
-    let target = Target::of(request)?;
+    let target = Target::of(request, &System::of(request, below))?;
     let wanted = Wanted {
         extras: request.flags("extra").map(normalised).collect(),
         groups: request.flags("group").map(str::to_owned).collect(),

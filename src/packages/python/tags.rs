@@ -20,6 +20,11 @@ const USUAL_GLIBC: u32 = 28;
 const USUAL_MUSL: u32 = 2;
 
 impl Libc {
+    /// What is assumed where nobody says.
+    pub(super) const GLIBC: Self = Self::Glibc(USUAL_GLIBC);
+    /// What is assumed where it is only known to be this one.
+    pub(super) const MUSL: Self = Self::Musl(USUAL_MUSL);
+
     /// Reads `glibc`, `glibc-2.36`, `musl` or `musl-1.2`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (name, minor) = match text.split_once('-') {
@@ -30,9 +35,9 @@ impl Libc {
             }
         };
         match (name, minor) {
-            ("glibc", None) => Some(Self::Glibc(USUAL_GLIBC)),
+            ("glibc", None) => Some(Self::GLIBC),
             ("glibc", Some(("2", minor))) => Some(Self::Glibc(minor)),
-            ("musl", None) => Some(Self::Musl(USUAL_MUSL)),
+            ("musl", None) => Some(Self::MUSL),
             ("musl", Some(("1", minor))) => Some(Self::Musl(minor)),
             (_, _) => None,
         }

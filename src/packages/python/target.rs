@@ -2,6 +2,7 @@
 
 use super::{
     super::PackageError,
+    system::System,
     tags::{Libc, Tags, machine},
 };
 use flashbuild_frontend::package::{DepsRequest, PackageContent, PackageFile, WheelLayout};
@@ -35,16 +36,18 @@ enum Place {
 
 impl Target {
     /// What a request is for.
-    pub(super) fn of(request: &DepsRequest) -> Result<Self, PackageError> {
+    pub(super) fn of(request: &DepsRequest, system: &System) -> Result<Self, PackageError> {
         let flag = |flag, problem: String| PackageError::Flag { flag, problem };
-        let (full_version, interpreter) = python(request)?;
+        let (full_version, interpreter) = python(request, system)?;
         let minor = minor_of(&full_version).filter(|minor| (7..100).contains(minor)).ok_or_else(|| {
             flag("python", format!("{full_version:?} is no version of Python 3: write 3.11, or the path of python3.11"))
         })?;
-        let libc = request.flag("libc").unwrap_or("glibc");
-        let libc = Libc::parse(libc).ok_or_else(|| {
-            flag("libc", format!("{libc:?} is none of glibc, glibc-2.36, musl, musl-1.2 and the like"))
-        })?;
+        let libc = match request.flag("libc") {
+            Some(libc) => Libc::parse(libc).ok_or_else(|| {
+                flag("libc", format!("{libc:?} is none of glibc, glibc-2.36, musl, musl-1.2 and the like"))
+            })?,
+            None => system.libc.unwrap_or(Libc::GLIBC),
+        };
         let place = match (request.flag("prefix"), request.flag("target")) {
             (Some(_), Some(_)) => return Err(flag("target", "give --prefix or --target, not both".to_owned())),
             (Some(prefix), None) => Place::Prefix(absolute("prefix", prefix)?),
@@ -135,9 +138,10 @@ impl Target {
 }
 
 /// Version and path of the interpreter.
-fn python(request: &DepsRequest) -> Result<(String, String), PackageError> {
+fn python(request: &DepsRequest, system: &System) -> Result<(String, String), PackageError> {
     // Official images of Python say which one they have, and have it there.
     let of_image = request.variable("PYTHON_VERSION").filter(|version| version.starts_with("3."));
+    let in_image = |version: &str| format!("/usr/local/bin/python3.{}", minor_of(version).unwrap_or_default());
     match (request.flag("python"), of_image) {
         (Some(path), _) if path.starts_with('/') => {
             let name = path.rsplit('/').next().unwrap_or_default();
@@ -150,19 +154,24 @@ fn python(request: &DepsRequest) -> Result<(String, String), PackageError> {
         }
         (Some(version), of_image) => {
             let minor = minor_of(version);
-            match of_image.filter(|image| minor_of(image) == minor) {
-                Some(image) => Ok((image.to_owned(), format!("/usr/local/bin/python3.{}", minor.unwrap_or_default()))),
-                None => Ok((version.to_owned(), format!("/usr/bin/python3.{}", minor.unwrap_or_default()))),
+            if let Some(image) = of_image.filter(|image| minor_of(image) == minor) {
+                return Ok((image.to_owned(), in_image(image)));
             }
+            let found = system.pythons.iter().find(|python| minor_of(&python.version) == minor);
+            let path = found.map(|python| python.path.clone());
+            Ok((version.to_owned(), path.unwrap_or_else(|| format!("/usr/bin/python3.{}", minor.unwrap_or_default()))))
         }
-        (None, Some(image)) => {
-            Ok((image.to_owned(), format!("/usr/local/bin/python3.{}", minor_of(image).unwrap_or_default())))
-        }
-        (None, None) => Err(PackageError::Flag {
-            flag: "python",
-            problem: "the image does not say which Python it has: write --python=3.11, or the path of its interpreter"
-                .to_owned(),
-        }),
+        (None, Some(image)) => Ok((image.to_owned(), in_image(image))),
+        (None, None) => match system.pythons.first() {
+            Some(python) => Ok((python.version.clone(), python.path.clone())),
+            None => Err(PackageError::Flag {
+                flag: "python",
+                problem:
+                    "there is no Python below: put `DEPS apt python3` before it, begin with an image that has one, or \
+                          write --python=3.11, or the path of an interpreter that comes later"
+                        .to_owned(),
+            }),
+        },
     }
 }
 

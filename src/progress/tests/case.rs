@@ -66,11 +66,11 @@ fn happening(line: &str) -> Option<(Duration, What)> {
     let finished = |outcome| Some(EventKind::Finished { step: step.clone().ok()?, outcome });
     let output = |stream| Some(EventKind::Output { step: step.clone().ok()?, stream, bytes: unescape(rest)? });
     let kind = match verb {
-        "start" => EventKind::Started { step: step.ok()?, name: text()?, key: None },
+        "start" => EventKind::Started { step: step.ok()?, name: text()?, key: None, inputs: Vec::new() },
         "vertex" => {
             let (key, name) = rest.split_once(' ')?;
             let name = String::from_utf8(unescape(name)?).ok()?;
-            EventKind::Started { step: step.ok()?, name, key: Some(key.to_owned()) }
+            EventKind::Started { step: step.ok()?, name, key: Some(key.to_owned()), inputs: Vec::new() }
         }
         "out" => output(Stream::Stdout)?,
         "err" => output(Stream::Stderr)?,

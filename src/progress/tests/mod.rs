@@ -45,7 +45,7 @@ fn run(case: &Case, mode: Mode) -> String {
         Mode::Auto | Mode::Plain | Mode::RawJson | Mode::Quiet => Screen::file(sink.clone()),
     };
     let mut seen = String::new();
-    let mut show = Show::new(mode, screen);
+    let mut show = Show::new(mode, screen, None);
     let began = Instant::now();
     let mut tick = Duration::ZERO;
     for (at, what) in &case.happenings {
@@ -99,8 +99,8 @@ async fn a_build_is_shown_until_its_last_event() {
     let sink = Sink::default();
     let (events, receiver) = Events::channel();
     let shown = tokio::spawn(show(Mode::Auto, receiver, Screen::file(sink.clone())));
-    events.vertex("[1/2] FROM base", "a".to_owned()).cached(Hit::Definition);
-    let step = events.vertex("[2/2] RUN false", "b".to_owned());
+    events.vertex("[1/2] FROM base", "a".to_owned(), Vec::new()).cached(Hit::Definition);
+    let step = events.vertex("[2/2] RUN false", "b".to_owned(), Vec::new());
     step.output(Stream::Stderr, b"no\nluck");
     step.transfer("layer", 2_000_000, None);
     step.failed("exit code 1");
@@ -122,7 +122,7 @@ async fn a_build_goes_on_when_nobody_watches_any_more() {
     drop(reader);
     let (events, receiver) = Events::channel();
     for number in 0..100 {
-        events.vertex(format!("step {number}"), number.to_string()).ran();
+        events.vertex(format!("step {number}"), number.to_string(), Vec::new()).ran();
     }
     drop(events);
     assert_eq!(show(Mode::Plain, receiver, Screen::file(writer)).await.ran, 100);
@@ -132,7 +132,8 @@ async fn a_build_goes_on_when_nobody_watches_any_more() {
 fn the_cursor_comes_back_when_a_view_is_dropped() {
     let sink = Sink::default();
     let terminal = sink.clone();
-    let mut view = Show::new(Mode::Tty, Screen::terminal(sink.clone(), move || terminal.0.lock().unwrap().size()));
+    let mut view =
+        Show::new(Mode::Tty, Screen::terminal(sink.clone(), move || terminal.0.lock().unwrap().size()), None);
     let (events, mut receiver) = Events::channel();
     let _step = events.step("reading");
     view.event(&receiver.try_recv().unwrap());

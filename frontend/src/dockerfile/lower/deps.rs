@@ -3,6 +3,7 @@
 //! Which artifacts a lock file means is not known here: the first time, the request is noted as
 //! [`Missing::Deps`](crate::dockerfile::Missing), and lowering goes on as if nothing was asked. With the answer, each layer of
 //! the plan becomes a node without inputs, and one merge puts them on the stage's tree: no layer depends on what is below it.
+//! A request that leaves open which Python it is for waits for the answer to a `DEPS apt` before it, which may bring one.
 
 use super::{StageBuild, stage::not_yet};
 use crate::{
@@ -16,14 +17,21 @@ pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps)
     if let Some(from) = &deps.from {
         return Err(not_yet("DEPS --from", from.span, "take the lock file from the build context"));
     }
-    let request = request(stage, deps)?;
+    let Some(request) = request(stage, deps)? else { return Ok(()) };
     stage.state.has_system |= deps.ecosystem == Ecosystem::Apt;
     let title = stage.title(step);
     let name = stage.progress.next(&title);
     let Some(plan) = stage.target.inputs.deps(&request).cloned() else {
+        if deps.ecosystem == Ecosystem::Apt {
+            stage.state.system = None;
+        }
         stage.target.missing.push(Missing::Deps { request, span: step.span() });
         return Ok(());
     };
+    if let (Ecosystem::Apt, Some(system)) = (deps.ecosystem, &mut stage.state.system) {
+        let packages = plan.layers.iter().flat_map(|layer| &layer.packages);
+        system.extend(packages.map(|package| (package.name.clone(), package.version.clone())));
+    }
     let ecosystem = deps.ecosystem.name();
     let mut inputs = vec![stage.state.root];
     let mut summaries = Vec::new();
@@ -44,13 +52,20 @@ pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps)
     Ok(())
 }
 
-fn request(stage: &StageBuild<'_, '_>, deps: &Deps) -> Result<DepsRequest, Diagnostic> {
+/// What is asked for; nothing as long as it depends on packages that are not known yet.
+fn request(stage: &StageBuild<'_, '_>, deps: &Deps) -> Result<Option<DepsRequest>, Diagnostic> {
     let mut flags = Vec::with_capacity(deps.flags.len());
     for (name, word) in &deps.flags {
         flags.push(((*name).to_owned(), stage.expand(word)?));
     }
     let arguments: Result<Vec<String>, Diagnostic> = deps.arguments.iter().map(|word| stage.expand(word)).collect();
-    Ok(DepsRequest {
+    let is_open = deps.ecosystem == Ecosystem::Python && deps.flags.iter().all(|(name, _)| *name != "python");
+    let system = match &stage.state.system {
+        Some(system) if is_open => system.clone(),
+        None if is_open => return Ok(None),
+        Some(_) | None => Vec::new(),
+    };
+    Ok(Some(DepsRequest {
         ecosystem: deps.ecosystem,
         flags,
         arguments: arguments?.into_iter().filter(|argument| !argument.is_empty()).collect(),
@@ -58,5 +73,6 @@ fn request(stage: &StageBuild<'_, '_>, deps: &Deps) -> Result<DepsRequest, Diagn
         environment: stage.state.scope.environment.write(),
         base: stage.state.base.clone(),
         has_system: stage.state.has_system,
-    })
+        system,
+    }))
 }

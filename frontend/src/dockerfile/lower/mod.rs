@@ -146,6 +146,8 @@ struct State {
     base: Option<(String, String)>,
     /// Whether a system is in the tree: an image's, or packages of a distribution.
     has_system: bool,
+    /// Names and versions of a distribution's packages in it; nothing while it is not known which they are.
+    system: Option<Vec<(String, String)>>,
     /// Whether there was a `WORKDIR`, here or in a stage that this one starts from.
     has_workdir: bool,
     /// Whether there may be variables and settings that are not known, in a survey.
@@ -375,7 +377,8 @@ impl State {
         }
         let has_system = base.is_some();
         let (steps, has_workdir, guessed) = (Vec::new(), false, false);
-        Self { root, platform, config, steps, scope, base, has_system, has_workdir, guessed }.without_triggers()
+        let system = Some(Vec::new());
+        Self { root, platform, config, steps, scope, base, has_system, system, has_workdir, guessed }.without_triggers()
     }
 
     /// The state for a stage that starts from it: triggers are done there, once.

@@ -1,7 +1,7 @@
 //! Locks that the real tools wrote, and what they install of them: `testdata/python/locks`.
 
 use super::{Format, Locked, Requirements, Wanted, read};
-use crate::packages::python::target::Target;
+use crate::packages::python::{system::System, target::Target};
 use flashbuild_frontend::package::{DepsRequest, Ecosystem};
 use std::{fs, path::Path};
 
@@ -14,8 +14,9 @@ fn target(python: &str, platform: &str) -> Target {
         environment: Vec::new(),
         base: None,
         has_system: false,
+        system: Vec::new(),
     };
-    Target::of(&request).unwrap()
+    Target::of(&request, &System::default()).unwrap()
 }
 
 /// `FILE PYTHON PLATFORM [--extra=NAME] [--group=NAME]`: what is asked for.

@@ -8,7 +8,7 @@ use crate::{
 use flashbuild_frontend::package::{Package, PackageLayout, WheelLayout};
 use std::{
     fs::File,
-    io::{Seek as _, Write as _},
+    io::{Read as _, Seek as _, Write as _},
 };
 use zip::{ZipWriter, write::SimpleFileOptions};
 
@@ -83,16 +83,24 @@ fn package() -> Package {
 }
 
 fn items(wheel: &WheelFile) -> Result<Vec<Item>, String> {
+    items_of(wheel.write())
+}
+
+fn items_of(wheel: File) -> Result<Vec<Item>, String> {
     let package = package();
     let PackageLayout::Wheel(layout) = &package.layout else { unreachable!("it is a wheel") };
-    unpack(&package, layout, wheel.write(), 7).map_err(|error| error.to_string())
+    unpack(&package, layout, wheel, 7).map_err(|error| error.to_string())
 }
 
 /// Unpacks into a layer; what was refused there or before, as text.
 fn made(wheel: &WheelFile) -> Result<(tempfile::TempDir, std::path::PathBuf), String> {
+    made_of(wheel.write())
+}
+
+fn made_of(wheel: File) -> Result<(tempfile::TempDir, std::path::PathBuf), String> {
     let folder = tempfile::tempdir().unwrap();
     let layers = Layers::new(Store::open(folder.path()).unwrap(), OverlayXattrs::User);
-    let made = layers.from_files(items(wheel)?, None, Form::Folder).map_err(|error| error.to_string())?;
+    let made = layers.from_files(items_of(wheel)?, None, Form::Folder).map_err(|error| error.to_string())?;
     let path = layers.folder(&made.diff_id).unwrap();
     Ok((folder, path))
 }
@@ -180,6 +188,27 @@ fn hostile_wheels_are_refused() {
         (new().file("demo/bomb", &vec![0; 200 << 20]), "zip bomb"),
     ] {
         let refused = made(&wheel).map(drop).expect_err(problem);
+        assert!(refused.contains(problem), "{problem}: {refused}");
+    }
+}
+
+#[test]
+fn an_archive_that_lies_about_itself_is_refused() {
+    // In the entry of the first file in the archive's directory: its size, and its checksum.
+    for (offset, value, problem) in [
+        (24, 4_u32.to_le_bytes().as_slice(), "longer than the archive says"),
+        (24, &20_u32.to_le_bytes(), "shorter than the archive says"),
+        (16, &[0; 4], "its checksum is not that of the archive"),
+    ] {
+        let mut wheel = WheelFile::new().record("").write();
+        let mut bytes = Vec::new();
+        wheel.read_to_end(&mut bytes).unwrap();
+        let entry = bytes.windows(4).position(|window| window == b"PK\x01\x02").unwrap();
+        bytes[entry + offset..][..value.len()].copy_from_slice(value);
+        wheel.set_len(0).unwrap();
+        wheel.rewind().unwrap();
+        wheel.write_all(&bytes).unwrap();
+        let refused = made_of(wheel).map(drop).expect_err(problem);
         assert!(refused.contains(problem), "{problem}: {refused}");
     }
 }

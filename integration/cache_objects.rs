@@ -1,0 +1,85 @@
+//! Caches as objects: in a bucket of a server that speaks S3's language, and in GitHub's cache service.
+
+use crate::harness::{ACTIONS_TOKEN, ActionsCache, BUSYBOX, Invocation, Moto, Run, Workspace, native_platform};
+use flashbuild::solver::event::{Hit, Outcome};
+
+const DOCKERFILE: &str = "FROM busybox\nRUN seq 1 3000 > /a\nRUN cat /a /a > /b\n";
+
+fn workspace() -> Option<Workspace> {
+    Workspace::with_busybox(&[native_platform()], &format!("{BUSYBOX}{DOCKERFILE}"))
+}
+
+#[track_caller]
+fn nothing_ran(run: &Run) {
+    assert!(run.vertices().count() > 0);
+    for (name, outcome) in run.vertices() {
+        assert_eq!(outcome, &Outcome::Cached(Hit::Definition), "{name}");
+    }
+}
+
+#[test]
+fn a_bucket_is_a_cache() {
+    let (Some(work), Some(moto)) = (workspace(), Moto::start("team")) else { return };
+    let spec =
+        format!("type=s3,bucket=team,region=us-east-1,use_path_style=true,prefix=ci/,endpoint_url={}", moto.url());
+    fn keys(invocation: Invocation<'_>) -> Invocation<'_> {
+        invocation.variable("AWS_ACCESS_KEY_ID", "test").variable("AWS_SECRET_ACCESS_KEY", "very secret")
+    }
+    let to = format!("{spec},mode=max");
+    let first = keys(work.build(&["-t", "app", "--cache-to", &to])).store("one").succeeds();
+    let objects = moto.objects("team");
+    let blobs = objects.iter().filter(|(name, _)| name.starts_with("ci/blobs/sha256:")).count();
+    assert_eq!((objects.len(), blobs), (5, 4), "three layers, the records, and a manifest: {objects:?}");
+
+    let second = keys(work.build(&["-t", "app", "--cache-from", &spec, "--cache-to", &to])).store("two").succeeds();
+    nothing_ran(&second);
+    assert_eq!(second.digest(), first.digest());
+    assert_eq!(moto.objects("team"), objects, "an export adds what is missing");
+    for run in [&first, &second] {
+        assert!(!run.raw.contains("very secret") && !run.raw.contains("X-Amz-"), "{}", run.raw);
+    }
+
+    let other = format!("{spec},name=other");
+    let nothing = keys(work.build(&["--cache-from", &other])).store("three").succeeds();
+    assert!(nothing.raw.contains("there is no cache at s3://team/ci/manifests/other yet"), "{}", nothing.raw);
+    let no_bucket = spec.replace("bucket=team", "bucket=none");
+    let refused = keys(work.build(&["--cache-to", &no_bucket])).store("one").exits_with(3);
+    assert!(
+        refused.stderr.contains("the cache was not exported") && refused.stderr.contains("404"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn the_cache_service_of_github_is_a_cache() {
+    let Some(work) = workspace() else { return };
+    let service = ActionsCache::start();
+    let job = |arguments: &[&str], store: &'static str| {
+        let build = work.build(&[&["-t", "app"], arguments].concat()).store(store);
+        build.variable("ACTIONS_RESULTS_URL", service.url()).variable("ACTIONS_RUNTIME_TOKEN", ACTIONS_TOKEN).succeeds()
+    };
+    let first = job(&["--cache-to", "type=gha,mode=max"], "one");
+    let entries = service.entries();
+    assert_eq!(entries.len(), 5, "three layers, the records, and a manifest: {entries:?}");
+
+    let second = job(&["--cache-from", "type=gha"], "two");
+    nothing_ran(&second);
+    assert_eq!(second.digest(), first.digest());
+    assert_eq!(service.downloads("flashbuild-blob-"), 4);
+    assert!(!first.raw.contains(ACTIONS_TOKEN) && !second.raw.contains("sig="), "{}", second.raw);
+
+    // What changed is a further manifest, and the newest counts.
+    work.file("Dockerfile", format!("{BUSYBOX}{DOCKERFILE}RUN echo more > /c\n"));
+    job(&["--cache-from", "type=gha", "--cache-to", "type=gha,mode=max"], "two");
+    assert_eq!(service.entries().len(), entries.len() + 3, "a layer, the records, a manifest");
+    nothing_ran(&job(&["--cache-from", "type=gha"], "three"));
+    // Another scope is another cache.
+    let other = job(&["--cache-from", "type=gha,scope=other"], "four");
+    assert!(other.raw.contains("there is no cache at gha:other yet"), "{}", other.raw);
+
+    let wrong = work.build(&["--cache-to", &format!("type=gha,token=wrong,url={}", service.url())]).exits_with(3);
+    assert!(wrong.stderr.contains("401") && !wrong.stderr.contains("wrong:"), "{}", wrong.stderr);
+    let nowhere = work.build(&["--cache-to", "type=gha"]).exits_with(2);
+    assert!(nowhere.stderr.contains("is this a job of GitHub Actions?"), "{}", nowhere.stderr);
+}

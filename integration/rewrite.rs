@@ -1,0 +1,109 @@
+//! Images split and slimmed, and started to prove that they still work.
+
+use crate::harness::{BUSYBOX, EPOCH, Workspace, native_platform};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Files of two Python packages below `site`; `version` is that of the second.
+fn packages(work: &Workspace, version: &str) {
+    for (name, version) in [("one", "1"), ("two", version)] {
+        work.file(&format!("site/{name}-1.dist-info/METADATA"), format!("Name: {name}\nVersion: {version}\n"));
+        work.file(&format!("site/{name}-1.dist-info/RECORD"), format!("{name}.py,,\n{name}-1.dist-info/RECORD,,\n"));
+        work.file(&format!("site/{name}.py"), format!("{name} {version}\n").repeat(2000));
+    }
+    work.file("site/notes", "of no package");
+}
+
+/// Digests of the layers of an image of the local store.
+fn layers(work: &Workspace, name: &str) -> Vec<String> {
+    let json = work.flashbuild("inspect", &["--format", "json", name]).succeeds().stdout;
+    let image: Value = serde_json::from_str(&json).unwrap();
+    let layers = image["images"][0]["layers"].as_array().unwrap().iter();
+    layers.map(|layer| layer["digest"].as_str().unwrap().to_owned()).collect()
+}
+
+fn report(stdout: &str) -> Value {
+    let reports: Value = serde_json::from_str(stdout).unwrap();
+    reports[0].clone()
+}
+
+#[test]
+fn a_split_image_holds_the_same_and_shares_layers_with_its_like() {
+    let Some(work) = Workspace::with_busybox(&[native_platform()], "") else { return };
+    let dockerfile = format!("{BUSYBOX}FROM busybox\nCOPY site /site/\nCMD [\"cat\", \"/site/two.py\"]\n");
+    let mut made = Vec::new();
+    for (name, version) in [("first", "1"), ("second", "2")] {
+        packages(&work, version);
+        work.file("Dockerfile", &dockerfile);
+        // Installers give files the time at which they ran, unless this is set.
+        work.build(&["-t", name]).epoch(EPOCH).succeeds();
+        let split = format!("{name}-split");
+        let args = ["--from", "1000", "--format", "json", "-t", &split, name];
+        let report = report(&work.flashbuild("split", &args).succeeds().stdout);
+        assert_eq!((&report["layers_before"], &report["layers_after"]), (&Value::from(2), &Value::from(4)));
+        assert_eq!(report["proofs"][0]["end"], "ended with exit code 0");
+        work.flashbuild("diff", &["--semantic", name, &split]).succeeds();
+        let json = work.flashbuild("diff", &["--times", "--format", "json", name, &split]).exits_with(1).stdout;
+        let differences: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(differences["files"], serde_json::json!([]), "only the history tells them apart");
+        made.push(layers(&work, &split).into_iter().collect::<BTreeSet<_>>());
+    }
+    assert_eq!(made[0].intersection(&made[1]).count(), 3, "a new version of a package is one new layer: {made:?}");
+}
+
+#[test]
+fn builds_split_large_layers_and_slim_when_asked() {
+    let work = Workspace::new("FROM scratch\nCOPY site /site/\nCOPY lists /var/lib/apt/lists/\n");
+    packages(&work, "1");
+    work.file("lists/x_Packages", "x".repeat(5000));
+    work.build(&["-t", "plain"]).succeeds();
+    assert_eq!(layers(&work, "plain").len(), 2, "small layers stay");
+    work.build(&["-t", "split", "--split=1000"]).succeeds();
+    assert_eq!(layers(&work, "split").len(), 4);
+    work.build(&["-t", "again", "--split=1000"]).succeeds();
+    assert_eq!(layers(&work, "again"), layers(&work, "split"));
+    work.flashbuild("diff", &["--semantic", "plain", "split"]).succeeds();
+    let run = work.build(&["-t", "slim", "--split=off", "--slim"]).succeeds();
+    assert!(run.raw.contains("slim: 5.0kB saved in 1 files"), "{}", run.raw);
+    let gone = work.flashbuild("diff", &["--semantic", "plain", "slim"]).exits_with(1);
+    assert!(gone.stdout.starts_with("- /var/lib/apt/lists/x_Packages\n"), "{}", gone.stdout);
+    work.build(&["--split=large"]).exits_with(2);
+}
+
+#[test]
+fn a_slim_image_lacks_what_the_passes_say_and_nothing_else() {
+    let work = Workspace::new("FROM scratch\nCOPY a /base\nCOPY man /usr/share/man/man1/\nCOPY a /app\nCOPY b /app\n");
+    work.file("a", "a".repeat(3000)).file("b", "b").file("man/x.1", "page");
+    work.build(&["-t", "fat"]).succeeds();
+    let dry = work.flashbuild("slim", &["--dry-run", "--passes=all", "fat"]).succeeds().stdout;
+    assert!(dry.contains("nothing was made"), "{dry}");
+    let args = ["--passes", "proven,docs", "--format", "json", "--dropped", "whole", "-t", "thin", "fat"];
+    let report = report(&work.flashbuild("slim", &args).succeeds().stdout);
+    let saved: Vec<_> = report["savings"].as_array().unwrap().iter().map(|it| (&it["pass"], &it["bytes"])).collect();
+    let expected = [("hidden", 3000), ("caches", 0), ("links", 0), ("docs", 4)];
+    assert_eq!(saved.len(), expected.len());
+    assert!(saved.iter().zip(expected).all(|(saved, it)| *saved.0 == it.0 && *saved.1 == it.1), "{saved:?}");
+    assert_eq!(report["removed"], serde_json::json!(["/usr/share/man/man1/x.1"]));
+    let gone = work.flashbuild("diff", &["--semantic", "fat", "thin"]).exits_with(1).stdout;
+    assert!(gone.starts_with("- /usr/share/man/man1/x.1\nthe images differ: 1 files"), "{gone}");
+    work.flashbuild("diff", &["--semantic", "fat", "whole"]).succeeds();
+    work.flashbuild("slim", &["--passes=beauty", "-t", "x", "fat"]).exits_with(2);
+}
+
+#[test]
+fn what_no_longer_works_is_refused() {
+    let Some(work) = Workspace::with_busybox(&[native_platform()], "") else { return };
+    // An application that reads its manual.
+    work.file("man/x.1", "page");
+    let command = "CMD [\"cat\", \"/usr/share/man/man1/x.1\"]";
+    work.file("Dockerfile", format!("{BUSYBOX}FROM busybox\nCOPY man /usr/share/man/man1/\n{command}\n"));
+    work.build(&["-t", "reader"]).succeeds();
+    let run = work.flashbuild("slim", &["--passes=docs", "-t", "broken", "reader"]).exits_with(1);
+    assert!(run.stderr.contains("the rewritten image does not work as before"), "{}", run.stderr);
+    let names = work.flashbuild("images", &[]).succeeds().stdout;
+    assert!(!names.contains("broken") && !names.contains("flashbuild.invalid"), "{names}");
+    // A command that does not need it shows nothing.
+    let smoke = ["--passes=docs", "--smoke", "exit 3", "-t", "broken", "reader"];
+    let run = work.flashbuild("slim", &smoke).succeeds();
+    assert!(run.stdout.contains("exit 3 ended with exit code 3, before and after"), "{}", run.stdout);
+}

@@ -1,0 +1,135 @@
+//! Images of a build, before they are assembled: large layers are divided, and what nobody needs is left out.
+
+use super::{BuildError, CacheTo, Request};
+use crate::{
+    exec::{Exec, Need},
+    image::DiffId,
+    layer::{Layers, View},
+    optimize::{
+        passes::Pass,
+        rewrite::{self, slim, split},
+    },
+    solver::event::{Events, Step},
+};
+use flashbuild_frontend::{config::ImageConfig, platform::Platform};
+use std::sync::Arc;
+
+/// What becomes of layers that were built.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Division {
+    /// From which size on they are split; `None`: never.
+    pub split: Option<split::Options>,
+    /// What is left out of them.
+    pub slim: Vec<&'static Pass>,
+}
+
+/// Bytes of a blob in a cache below which a layer is not fetched to see whether it is worth dividing: dividing it would save
+/// next to nothing.
+const SMALL_BLOB: u64 = 2 << 20;
+
+/// An image that is still to be assembled.
+type Unassembled = (Platform, ImageConfig, Vec<DiffId>);
+
+impl Division {
+    /// Whether a layer, once it is made, may still become others.
+    pub(super) fn may_divide(&self, layers: &Layers, diff_id: &DiffId) -> bool {
+        let large = |options: split::Options| layers.toc(diff_id).is_ok_and(|toc| toc.content_size() >= options.from);
+        !self.slim.is_empty() || self.split.is_some_and(large)
+    }
+}
+
+/// Divides the layers of `images` that this build made by `RUN` and `COPY`. Those of `DEPS` are divided already.
+pub(super) async fn divide(
+    exec: &Arc<Exec>,
+    request: &Request,
+    images: Vec<Unassembled>,
+    events: &Events,
+) -> Result<Vec<Unassembled>, BuildError> {
+    let division = &request.division;
+    if *division == Division::default() {
+        return Ok(images);
+    }
+    if request.cache_to.iter().any(|export| export.to == CacheTo::Inline) {
+        events.notice("layers are not divided: a cache inside of the image names them by their places");
+        return Ok(images);
+    }
+    let mut divided = Vec::with_capacity(images.len());
+    for (platform, config, diff_ids) in images {
+        let base = diff_ids.iter().take_while(|diff_id| exec.sources.has(diff_id)).count();
+        // A layer that only a cache has is looked at too, or the image would depend on what is here.
+        let worth_a_look =
+            |diff_id: &&DiffId| exec.sources.imported().size(diff_id).is_none_or(|size| size >= SMALL_BLOB);
+        let looked_at: Vec<DiffId> = diff_ids[base..].iter().filter(worth_a_look).copied().collect();
+        let brought = exec.sources.bring(&exec.layers, &looked_at, Need::Tables, None).await;
+        brought.map_err(|error| BuildError::Environment(error.to_string()))?;
+        let is_large = |diff_id: &DiffId| division.may_divide(&exec.layers, diff_id);
+        if !diff_ids[base..].iter().any(is_large) {
+            divided.push((platform, config, diff_ids));
+            continue;
+        }
+        let step = events.step(format!("divide layers for {platform}"));
+        let need = if division.slim.is_empty() { Need::Tables } else { Need::Files };
+        let done = match exec.sources.bring(&exec.layers, &diff_ids, need, Some(&step)).await {
+            Ok(()) => tokio::task::block_in_place(|| one(exec, request, base, &config, &diff_ids, &step)),
+            Err(error) => Err(BuildError::Environment(error.to_string())),
+        };
+        match done {
+            Ok((config, diff_ids)) => {
+                step.ran();
+                divided.push((platform, config, diff_ids));
+            }
+            Err(error) => {
+                step.failed(error.to_string());
+                return Err(error);
+            }
+        }
+    }
+    Ok(divided)
+}
+
+fn one(
+    exec: &Exec,
+    request: &Request,
+    base: usize,
+    config: &ImageConfig,
+    diff_ids: &[DiffId],
+    step: &Step,
+) -> Result<(ImageConfig, Vec<DiffId>), BuildError> {
+    let broken = |error: crate::layer::LayerError| BuildError::Environment(error.to_string());
+    let view = exec.layers.view(diff_ids).map_err(broken)?;
+    let image = |config, diff_ids, view| rewrite::Image {
+        config,
+        diff_ids,
+        view,
+        layers: &exec.layers,
+        base,
+        compression: request.image.compression,
+    };
+    let mut current = (config.clone(), diff_ids.to_vec());
+    if !request.division.slim.is_empty() {
+        let before = image(config, diff_ids, &view);
+        let plan = slim::plan(&before, &request.division.slim)?;
+        for saving in plan.savings.iter().filter(|saving| saving.files > 0) {
+            let (pass, size) = (saving.pass, crate::progress::ByteSize(saving.bytes));
+            step.notice(format!("slim: {size} saved in {} files: {}; {}", saving.files, pass.title, pass.safe));
+        }
+        let made = plan.make(&before)?;
+        current = (made.config, made.diff_ids);
+    }
+    if let Some(options) = request.division.split {
+        let view: View = exec.layers.view(&current.1).map_err(broken)?;
+        let deps = layers_of_deps(&current.0, current.1.len());
+        let made = split::split(&image(&current.0, &current.1, &view), options, |index| !deps[index])?;
+        current = (made.config, made.diff_ids);
+    }
+    Ok(current)
+}
+
+/// Which layers `DEPS` made, as the history says.
+fn layers_of_deps(config: &ImageConfig, count: usize) -> Vec<bool> {
+    let made: Vec<bool> = (config.history.iter().filter(|entry| !entry.empty_layer))
+        .map(|entry| entry.created_by.as_deref().is_some_and(|text| text.starts_with("DEPS ")))
+        .collect();
+    let unknown = count.saturating_sub(made.len());
+    (0..count).map(|index| index.checked_sub(unknown).is_some_and(|index| made[index])).collect()
+}

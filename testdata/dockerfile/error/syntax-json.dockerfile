@@ -1,0 +1,1 @@
+{"syntax": "example.org/other/language", "build": []}

@@ -1,0 +1,2 @@
+// syntax=example.org/other/language:1
+package main

@@ -1,0 +1,4 @@
+#: platform linux/amd64
+FROM scratch AS first
+COPY a /
+FROM 0
