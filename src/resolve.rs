@@ -5,10 +5,14 @@
 
 use crate::{
     image::{Descriptor, DiffId, Document, candidates},
-    registry::{Client, RegistryError},
+    registry::{Client, RegistryError, Resolved},
     store::{Store, StoreError},
 };
 use flashbuild_frontend::{config::ImageConfig, dockerfile::ResolvedImage, platform::Platform, reference::Reference};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// Largest manifest or index that is read, in bytes.
 const MAX_DOCUMENT: u64 = 4 << 20;
@@ -47,7 +51,48 @@ pub struct Pinned {
     pub source: Source,
 }
 
-/// Resolves `reference` for `platform`.
+/// What names led to in one build: each is asked once, so that all platforms are of one index, even if its tag moves.
+#[derive(Default)]
+pub struct Names(Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Arc<Resolved>>>>>>);
+
+impl Names {
+    /// Resolves `reference` for `platform`.
+    pub async fn image(
+        &self,
+        store: &Store,
+        client: &Client,
+        reference: &Reference,
+        platform: &Platform,
+        always_ask: bool,
+    ) -> Result<Pinned, ResolveError> {
+        if !always_ask && let Some(pinned) = local(store, reference, platform)? {
+            return Ok(pinned);
+        }
+        let first = self.resolve(client, reference).await?;
+        let image = client.image_of(reference, &first, platform).await?;
+        let blobs: Vec<_> = image.manifest.layers.iter().map(|layer| layer.digest).collect();
+        store.note_places(reference.host(), reference.path(), &blobs)?;
+        // What the name means can be taken elsewhere.
+        store.put_blob(&image.manifest_bytes)?;
+        store.put_blob(&image.config_bytes)?;
+        pin(reference, image.descriptor.digest.to_string(), &image.manifest.layers, image.config)
+    }
+
+    async fn resolve(&self, client: &Client, reference: &Reference) -> Result<Arc<Resolved>, RegistryError> {
+        let slot = {
+            let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(slots.entry(reference.to_string()).or_default())
+        };
+        let mut known = slot.lock().await;
+        if let Some(known) = &*known {
+            return Ok(Arc::clone(known));
+        }
+        let found = Arc::new(client.resolve(reference).await?);
+        Ok(Arc::clone(known.insert(found)))
+    }
+}
+
+/// Resolves `reference` for `platform`, alone.
 pub async fn resolve(
     store: &Store,
     client: &Client,
@@ -55,16 +100,7 @@ pub async fn resolve(
     platform: &Platform,
     always_ask: bool,
 ) -> Result<Pinned, ResolveError> {
-    if !always_ask && let Some(pinned) = local(store, reference, platform)? {
-        return Ok(pinned);
-    }
-    let image = client.image(reference, platform).await?;
-    let blobs: Vec<_> = image.manifest.layers.iter().map(|layer| layer.digest).collect();
-    store.note_places(reference.host(), reference.path(), &blobs)?;
-    // What the name means can be taken elsewhere.
-    store.put_blob(&image.manifest_bytes)?;
-    store.put_blob(&image.config_bytes)?;
-    pin(reference, image.descriptor.digest.to_string(), &image.manifest.layers, image.config)
+    Names::default().image(store, client, reference, platform, always_ask).await
 }
 
 /// The image of a name in the local store, if all of it is there.

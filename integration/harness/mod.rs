@@ -2,6 +2,7 @@
 
 mod actions_cache;
 mod busybox;
+mod containerd;
 mod debian_archive;
 mod dockerd;
 mod events;
@@ -20,6 +21,7 @@ mod workspace;
 
 pub(crate) use actions_cache::{ActionsCache, TOKEN as ACTIONS_TOKEN};
 pub(crate) use busybox::BUSYBOX;
+pub(crate) use containerd::Containerd;
 pub(crate) use debian_archive::{DebianArchive, dpkg_unpack};
 pub(crate) use dockerd::Dockerd;
 pub(crate) use faulty::{Fault, FaultyRegistry};

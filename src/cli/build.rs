@@ -1,7 +1,7 @@
 //! `build`.
 
 use super::{
-    AttestArgs, Failed, GrantArgs, OutputArgs, StepArgs, StoreArgs,
+    AttestArgs, Failed, GrantArgs, OutputArgs, RegistriesArgs, StepArgs, StoreArgs,
     build_args::ForBuilder,
     cache_spec,
     call::{Call, CallArgs},
@@ -65,9 +65,8 @@ pub(super) struct BuildArgs {
     /// Write what took how long to FILE, for chrome://tracing or Perfetto
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// Registry that may speak plain HTTP or has an unknown certificate (repeatable)
-    #[arg(long, value_name = "HOST")]
-    insecure_registry: Vec<String>,
+    #[command(flatten)]
+    registries: RegistriesArgs,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -168,7 +167,7 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failed> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
     let options = registry::Options {
         ca_certificates: args.grants.ca_certificates(&config).to_vec(),
-        ..config::registry_options(&config, &args.insecure_registry)
+        ..args.registries.options(&config)
     };
     let trace = args.trace.as_deref().map(trace_file).transpose()?;
     let done = runtime.block_on(async {

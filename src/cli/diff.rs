@@ -1,6 +1,6 @@
 //! `diff`: do two images hold the same?
 
-use super::{Failed, StoreArgs, config};
+use super::{Failed, RegistriesArgs, StoreArgs, config};
 use crate::{
     exec::Need,
     optimize::diff::{self, Change, FieldChange, Report, Rules, Side},
@@ -34,9 +34,8 @@ pub(super) struct DiffArgs {
     /// How to print it: table or json
     #[arg(long, default_value = "table", value_parser = ["table", "json"])]
     format: String,
-    /// Registry that may speak plain HTTP or has an unknown certificate (repeatable)
-    #[arg(long, value_name = "HOST")]
-    insecure_registry: Vec<String>,
+    #[command(flatten)]
+    registries: RegistriesArgs,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -51,7 +50,7 @@ pub(super) fn diff(args: &DiffArgs) -> Result<ExitCode, Failed> {
     };
     sandbox::enter_user_namespace().map_err(Failed::environment)?;
     let store = args.store.open()?;
-    let options = config::registry_options(&config::load()?, &args.insecure_registry);
+    let options = args.registries.options(&config::load()?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
     let (before, after) = runtime.block_on(async {
         let client = Client::new(options).map_err(Failed::environment)?;

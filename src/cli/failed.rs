@@ -1,6 +1,9 @@
 //! A failure, and the exit code that it deserves.
 
-use crate::{pipeline::BuildError, progress::Output};
+use crate::{
+    pipeline::BuildError,
+    progress::{Output, workflow},
+};
 use std::{fmt::Display, process::ExitCode};
 
 /// Why a command did not do what was asked.
@@ -48,8 +51,12 @@ impl Failed {
         }
         let mut err = Output::stderr();
         let prefix = if self.text.starts_with("error") { "" } else { "error: " };
+        let text = format!("{prefix}{}", self.text);
+        let text = if workflow::is_read() { workflow::inert(&text) } else { text };
+        let notes = if workflow::is_read() { workflow::annotations(&text) } else { Vec::new() };
         // There is nobody left to tell if this fails.
-        let _ = err.line(format!("{prefix}{}", self.text)).and_then(|()| err.finish());
+        let _ =
+            err.line(&text).and_then(|()| notes.iter().try_for_each(|note| err.line(note))).and_then(|()| err.finish());
         ExitCode::from(self.code)
     }
 }

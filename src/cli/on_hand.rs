@@ -1,6 +1,6 @@
 //! `tag`, `rmi`, `save`, `push`, `pull` and `index`: images on hand.
 
-use super::{Failed, StoreArgs, config};
+use super::{Failed, RegistriesArgs, StoreArgs, config};
 use crate::{
     export::Layout,
     pipeline,
@@ -59,9 +59,8 @@ enum Format {
 /// How registries are spoken to.
 #[derive(Debug, Args)]
 pub(super) struct ClientArgs {
-    /// Registry that may speak plain HTTP (repeatable)
-    #[arg(long, value_name = "HOST")]
-    insecure_registry: Vec<String>,
+    #[command(flatten)]
+    registries: RegistriesArgs,
     /// How progress is shown: auto, tty, plain, rawjson or quiet [default: auto]
     #[arg(long, value_name = "MODE")]
     progress: Option<Mode>,
@@ -177,7 +176,7 @@ impl ClientArgs {
     ) -> Result<(), Failed> {
         let store = self.store.open()?;
         let config = config::load()?;
-        let options = config::registry_options(&config, &self.insecure_registry);
+        let options = self.registries.options(&config);
         let progress = config::progress_mode(self.progress, &config)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failed::environment)?;
         let _lease = store.lease().map_err(Failed::environment)?;

@@ -6,12 +6,18 @@ use crate::{
     layer::Compression,
     optimize::rewrite::split,
     pipeline::{Built, Destination, Division, Target},
+    progress::workflow,
 };
 use clap::Args;
 use flashbuild_frontend::reference::Reference;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
@@ -19,7 +25,7 @@ pub(super) struct OutputArgs {
     /// Name of the image, optionally with a tag (repeatable)
     #[arg(short, long, value_name = "NAME")]
     tag: Vec<String>,
-    /// Where the image goes: type=registry|image|oci|docker|tar|local, dest=PATH, and more keys as buildx has them; a path
+    /// Where the image goes: type=registry|image|oci|docker|containerd|tar|local, dest=PATH, and more keys as buildx has them; a path
     /// alone is a folder for its files, - a tar of them on standard output (repeatable)
     #[arg(short, long, value_name = "SPEC")]
     output: Vec<String>,
@@ -32,7 +38,7 @@ pub(super) struct OutputArgs {
     /// Annotation of the manifest, or of [manifest|index|manifest-descriptor|index-descriptor]PLATFORM: (repeatable)
     #[arg(long, value_name = "[LEVEL:]KEY=VALUE")]
     annotation: Vec<String>,
-    /// Compression of layers: gzip, zstd or uncompressed, with an optional :LEVEL
+    /// Compression of layers: gzip, zstd, estargz, zstd:chunked or uncompressed, with an optional :LEVEL
     #[arg(long, default_value = "gzip", value_name = "KIND")]
     compression: Compression,
     /// From which size on layers that a RUN or COPY made are divided by package: bytes, or off [default: 32 MiB]
@@ -132,16 +138,15 @@ impl OutputArgs {
         let write = |path: &PathBuf, text: String| {
             std::fs::write(path, text).map_err(|error| Failed::environment(format!("{}: {error}", path.display())))
         };
+        if let Some(path) = outputs_file() {
+            append(&path, &format!("digest={digest}\nimageid={}\n", config_digest(built).unwrap_or_default()))?;
+        }
         if let Some(path) = &self.iidfile {
             write(path, digest.clone())?;
         }
         if let Some(path) = &self.metadata_file {
-            let config = match built.image.images.as_slice() {
-                [only] => Some(only.config.digest.to_string()),
-                _ => None,
-            };
             let metadata = Metadata {
-                config_digest: config,
+                config_digest: config_digest(built),
                 descriptor: &built.image.descriptor,
                 digest,
                 name: self.tag.join(","),
@@ -167,4 +172,23 @@ fn provenance(built: &Built) -> BTreeMap<String, &RawValue> {
         [(_, only)] => BTreeMap::from([(key.to_owned(), only.predicate())]),
         several => several.iter().map(|(platform, it)| (format!("{key}/{platform}"), it.predicate())).collect(),
     }
+}
+/// The digest of the only image's configuration, which Docker calls its id.
+fn config_digest(built: &Built) -> Option<String> {
+    match built.image.images.as_slice() {
+        [only] if !built.image.is_index => Some(only.config.digest.to_string()),
+        _ => None,
+    }
+}
+
+/// Where GitHub's runner takes the outputs of a step from.
+fn outputs_file() -> Option<PathBuf> {
+    let path = std::env::var_os("GITHUB_OUTPUT").filter(|path| !path.is_empty())?;
+    workflow::is_read().then(|| path.into())
+}
+
+fn append(path: &Path, text: &str) -> Result<(), Failed> {
+    let file = fs::OpenOptions::new().append(true).create(true).open(path);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| Failed::environment(format!("{}: {error}", path.display())))
 }

@@ -3,7 +3,8 @@
 //! | type | goes to | keys of its own |
 //! |---|---|---|
 //! | `registry` | the registries of its names | `push-by-digest` |
-//! | `image` | the local store, and with `push=true` the registries | `push`, `push-by-digest` |
+//! | `image` | the local store, and with `push=true` the registries | `push`, `push-by-digest`, `name-canonical` |
+//! | `containerd` | containerd, if this program was built for it | `address`, `namespace`, `unpack`, `snapshotter`, `name-canonical` |
 //! | `oci`, `docker` | a layout in the file or, with `tar=false`, the folder `dest`; `docker` without one: the engine | `dest`, `tar` |
 //! | `tar` | the files, in the tar `dest` | `dest`, `platform-split` |
 //! | `local` | the files, in the folder `dest` | `dest`, `platform-split`, `mode` |
@@ -16,7 +17,7 @@ use super::{
     keys::{Keys, split_outside},
 };
 use crate::{
-    export::{Annotation, AnnotationLevel, ImageOptions, Layout},
+    export::{Annotation, AnnotationLevel, Containerd, ImageOptions, Layout},
     pipeline::{Dest, Destination, Target},
 };
 use flashbuild_frontend::{platform::Platform, reference::Reference};
@@ -43,8 +44,20 @@ pub(super) fn destination(spec: &str, image: &ImageOptions) -> Result<Destinatio
             let by_digest = keys.flag("push-by-digest")?.unwrap_or(false);
             let pushes = keys.flag("push")?.unwrap_or(false);
             keys.flag("store")?;
-            let target = if pushes { Target::Registry { by_digest } } else { Target::Store };
+            let canonical = keys.flag("name-canonical")?.unwrap_or(false);
+            let target = if pushes { Target::Registry { by_digest } } else { Target::Store { canonical } };
             keys.image_destination(target, image, false)?
+        }
+        "containerd" => {
+            let known = Containerd::default();
+            let containerd = Containerd {
+                address: keys.text("address").map_or(known.address, Into::into),
+                namespace: keys.text("namespace").unwrap_or(known.namespace),
+                unpack: keys.flag("unpack")?.unwrap_or(known.unpack),
+                snapshotter: keys.text("snapshotter").unwrap_or(known.snapshotter),
+            };
+            let canonical = keys.flag("name-canonical")?.unwrap_or(false);
+            keys.image_destination(Target::Containerd { containerd, canonical }, image, false)?
         }
         "oci" | "docker" => {
             let layout = if kind == "oci" { Layout::Oci } else { Layout::Docker };
@@ -217,7 +230,12 @@ mod tests {
             ("type=docker,dest=-", "Archive { dest: Stdout, layout: Docker } gzip:6 docker [] []"),
             (
                 "type=image,annotation.a.b=1,annotation-index.c=2,annotation-manifest[linux/arm64].d.e=3",
-                r#"Store gzip:6 [] ["Index c=2", "Manifest d.e=3", "Manifest a.b=1"]"#,
+                r#"Store { canonical: false } gzip:6 [] ["Index c=2", "Manifest d.e=3", "Manifest a.b=1"]"#,
+            ),
+            ("type=image,name-canonical=true", "Store { canonical: true } gzip:6 [] []"),
+            (
+                "type=containerd,address=/s,namespace=n,unpack=true,snapshotter=native,name-canonical=true",
+                r#"Containerd { containerd: Containerd { address: "/s", namespace: "n", unpack: true, snapshotter: "native" }, canonical: true } gzip:6 [] []"#,
             ),
             ("type=oci", r#"--output "type=oci": it needs dest="#),
             ("dest=x", r#"--output "dest=x": it has no type="#),

@@ -140,9 +140,15 @@ impl Layout {
         }
         let path = self.blob(&layer.digest);
         let mut writer = store.blob_writer()?;
-        let copied = File::open(&path).and_then(|mut file| io::copy(&mut file, &mut writer));
-        copied.map_err(|error| self.broken(&format!("{}: {error}", path.display())))?;
+        let file = File::open(&path).map(|file| file.take(layer.size.saturating_add(1)));
+        let copied = file.and_then(|mut file| io::copy(&mut file, &mut writer));
+        let copied = copied.map_err(|error| self.broken(&format!("{}: {error}", path.display())))?;
         writer.finish(Some(&layer.digest))?;
+        if copied != layer.size {
+            return Err(
+                self.broken(&format!("{} has not the {} bytes that it is said to have", layer.digest, layer.size))
+            );
+        }
         Ok(())
     }
 

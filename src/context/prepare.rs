@@ -267,6 +267,9 @@ async fn check_out(
     let stage = tools.store.stage_dir()?;
     let checkout = stage.path().join("checkout");
     let made = async {
+        if tools.web.is_offline() {
+            return Err(git::GitError::Offline(repository.shown()));
+        }
         let commit = repository.resolve().await?;
         let time = repository.check_out(&commit, &checkout).await?;
         Ok::<_, git::GitError>((git::folder_in(&checkout, address.subdir.as_deref().unwrap_or(""))?, time, commit))

@@ -4,13 +4,20 @@
 //! before a step really needs files.
 
 use super::{Exec, ExecError, context::Context};
-use crate::{git::Repository, secrets::Authorization, solver::event::Step};
+use crate::{
+    git::{GitError, Repository},
+    secrets::Authorization,
+    solver::event::Step,
+};
 use flashbuild_frontend::graph::{GitOp, NodeId};
 
 /// Finds out which commit is meant; what the key depends on.
 pub(super) async fn facts(exec: &Exec, id: NodeId, op: &GitOp) -> Result<Vec<u8>, ExecError> {
     let step = exec.events.step(format!("resolve {}", op.shown()));
     let resolved = async {
+        if exec.web.is_offline() {
+            return Err(GitError::Offline(op.shown()).into());
+        }
         let authorization = authorization(exec, op)?;
         Ok::<_, ExecError>(repository(op, authorization.as_ref()).resolve().await?)
     };

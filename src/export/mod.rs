@@ -10,6 +10,7 @@
 //! | the local store, by name | [`Bundle::save`] | stay where they are |
 //! | a layout of OCI or Docker, as archive or folder | [`write_archive`], [`write_folder`] | an error |
 //! | a container engine | such an archive, by [`load`] | an error |
+//! | containerd, for one of its namespaces | [`send_to_containerd`] (feature `containerd`) | an error |
 //! | a registry | [`push`] | fine if the registry has or can mount them, else an error |
 //! | plain files, as folder or tar | [`write_tree`], [`write_tarball`] | pulled layers have to be here |
 //!
@@ -22,6 +23,7 @@ mod assemble;
 mod attestation;
 mod blob;
 mod bundle;
+mod containerd;
 mod engine;
 mod error;
 mod local;
@@ -37,6 +39,7 @@ pub use ahead::{Ahead, Sent};
 pub use assemble::assemble;
 pub use attestation::{AttestationForm, Attestations, BuiltAttestation, Referrer, Statement};
 pub use bundle::Bundle;
+pub use containerd::{Containerd, send_to_containerd};
 pub use engine::{engine_socket, load};
 pub use error::ExportError;
 pub use local::{HardLinks, write_tree};
@@ -66,6 +69,14 @@ pub struct BuiltImage {
     pub config_bytes: Vec<u8>,
     /// Its layers, lowest first, none of them empty.
     pub layers: Vec<(DiffId, LayerBlob)>,
+}
+
+#[cfg(feature = "containerd")]
+impl BuiltImage {
+    /// What describes its layers, lowest first.
+    fn layer_descriptors(&self) -> Vec<Descriptor> {
+        self.layers.iter().map(|(_, blob)| assemble::describe(blob)).collect()
+    }
 }
 
 /// What a build results in: images by platform, or the only one.

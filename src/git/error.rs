@@ -8,6 +8,9 @@ pub enum GitError {
     /// The command is missing.
     #[error("repositories need the command `git`, which is not in PATH: install git")]
     NoGit,
+    /// Nobody may be asked.
+    #[error("{0} is not fetched, because of --offline: name a folder in its place, or build with a network")]
+    Offline(String),
     /// `git` failed.
     #[error("cannot fetch {remote}: {said}")]
     Failed {

@@ -29,6 +29,8 @@ pub struct Web {
     clients: Clients,
     store: Store,
     idle: Duration,
+    /// Whether nobody is asked.
+    offline: bool,
 }
 
 /// A file that was at an address.
@@ -61,7 +63,18 @@ impl Web {
     /// Downloads into `store`. `ca_certificates` are PEM files of authorities that are trusted beside the system's.
     pub fn new(store: Store, ca_certificates: &[PathBuf]) -> Result<Self, HttpError> {
         let clients = Clients::new(ca_certificates, Duration::from_secs(20)).map_err(HttpError::SetUp)?;
-        Ok(Self { clients, store, idle: Duration::from_mins(1) })
+        Ok(Self { clients, store, idle: Duration::from_mins(1), offline: false })
+    }
+
+    /// The same, but nobody is asked if it is `offline`: what was downloaded before is taken as it was.
+    #[must_use]
+    pub fn offline(self, offline: bool) -> Self {
+        Self { offline, ..self }
+    }
+
+    /// Whether nobody is asked.
+    pub fn is_offline(&self) -> bool {
+        self.offline
     }
 
     /// Brings the file at `url` into the store. If it has to be `expected` and is here, nobody is asked. `progress` is
@@ -84,6 +97,12 @@ impl Web {
             && Some(blob) == expected
         {
             return Ok(known.download(*blob, false));
+        }
+        if self.offline {
+            return match known {
+                Some((known, blob)) if expected.is_none() => Ok(known.download(blob, false)),
+                _ => Err(HttpError::Offline { url: shown(&url) }),
+            };
         }
         let mut failed = 0;
         loop {

@@ -63,6 +63,12 @@ pub enum HttpError {
         /// The digest of what came.
         actual: BlobDigest,
     },
+    /// Nobody may be asked.
+    #[error("{url} is not downloaded, because of --offline, and was not before")]
+    Offline {
+        /// The address.
+        url: String,
+    },
     /// The clients could not be made.
     #[error("cannot set up HTTP: {0}")]
     SetUp(String),
@@ -90,6 +96,7 @@ impl HttpError {
             | Self::Refused { .. }
             | Self::Redirect { .. }
             | Self::Checksum { .. }
+            | Self::Offline { .. }
             | Self::SetUp(_)
             | Self::Store(_)
             | Self::Write { .. } => false,

@@ -37,6 +37,8 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// How long a server may be silent.
     pub idle_timeout: Duration,
+    /// Whether nobody is asked.
+    pub offline: bool,
 }
 
 impl Default for Options {
@@ -48,6 +50,7 @@ impl Default for Options {
             transfers: 16,
             connect_timeout: Duration::from_secs(20),
             idle_timeout: Duration::from_mins(1),
+            offline: false,
         }
     }
 }
@@ -64,6 +67,7 @@ struct Shared {
     trust: Arc<Mutex<Trust>>,
     transfers: Semaphore,
     idle: Duration,
+    offline: bool,
 }
 
 /// What the person who builds configured.
@@ -121,6 +125,7 @@ impl Client {
                 trust,
                 transfers: Semaphore::new(options.transfers.max(1)),
                 idle: options.idle_timeout,
+                offline: options.offline,
             }),
         })
     }
@@ -146,6 +151,15 @@ impl Client {
         locked(&self.shared.trust).authorizations.insert(place, header);
     }
 
+    /// Refuses to ask for `what` if nobody may be asked.
+    pub(super) fn check_online(&self, what: &str) -> Result<(), PackageError> {
+        if !self.shared.offline {
+            return Ok(());
+        }
+        let problem = "it is not here, and --offline forbids to fetch it".to_owned();
+        Err(PackageError::Fetch { what: what.to_owned(), problem, environment: true })
+    }
+
     /// Refuses an address that must not be asked for.
     pub(super) fn check(&self, url: &Url) -> Result<(), PackageError> {
         address::check(url, &locked(&self.shared.trust).origins)
@@ -164,6 +178,7 @@ impl Client {
         from: u64,
         accept: Option<&str>,
     ) -> Result<Response, PackageError> {
+        self.check_online(what)?;
         let mut failed = 0;
         loop {
             let (error, asked) = match self.ask(what, url, from, accept).await {

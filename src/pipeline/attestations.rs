@@ -80,7 +80,8 @@ impl Attesting {
             Target::Tar { .. } => "a tar of files has no room for attestations; type=local gets them as files",
             Target::Archive { .. }
             | Target::Folder { .. }
-            | Target::Store
+            | Target::Store { .. }
+            | Target::Containerd { .. }
             | Target::Registry { .. }
             | Target::Local { .. } => return,
         };
@@ -113,7 +114,7 @@ impl Attesting {
 
 fn takes_statements(target: &Target) -> bool {
     match target {
-        Target::Store | Target::Registry { .. } | Target::Local { .. } => true,
+        Target::Store { .. } | Target::Containerd { .. } | Target::Registry { .. } | Target::Local { .. } => true,
         Target::Archive { layout, .. } | Target::Folder { layout, .. } => *layout == Layout::Oci,
         Target::Engine | Target::Tar { .. } => false,
     }

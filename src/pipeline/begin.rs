@@ -28,7 +28,8 @@ pub(super) async fn begin(
 ) -> Result<Begun, BuildError> {
     let layers = Layers::new(store.clone(), OverlayXattrs::of_this_process());
     let web = Web::new(store.clone(), client.ca_certificates())
-        .map_err(|error| BuildError::Environment(error.to_string()))?;
+        .map_err(|error| BuildError::Environment(error.to_string()))?
+        .offline(client.is_offline());
     let tools = Tools { store, layers: &layers, web: &web, secrets: &request.grants.secrets, events };
     let prepared = request.given.prepare(tools).await?;
     request.options.ignore.clone_from(&prepared.ignore);

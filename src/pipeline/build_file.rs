@@ -55,8 +55,11 @@ impl BuildFile {
             | ExecError::Export(_)
             | ExecError::Sandbox(_)
             | ExecError::NoEmulator { .. } => BuildError::Environment(rendered),
-            ExecError::Http(HttpError::Unreachable { .. } | HttpError::SetUp(_) | HttpError::Store(_))
-            | ExecError::Git(GitError::NoGit) => BuildError::Environment(rendered),
+            ExecError::Http(
+                HttpError::Unreachable { .. } | HttpError::Offline { .. } | HttpError::SetUp(_) | HttpError::Store(_),
+            )
+            | ExecError::Git(GitError::NoGit | GitError::Offline(_)) => BuildError::Environment(rendered),
+            ExecError::Registry(error) if error.is_environment() => BuildError::Environment(rendered),
             ExecError::Package(error) if error.is_environment() => BuildError::Environment(rendered),
             error if error.is_no_space() => BuildError::Environment(rendered),
             ExecError::Layer(_)

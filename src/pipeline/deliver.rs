@@ -3,7 +3,7 @@
 use super::BuildError;
 use crate::{
     exec::{Need, Sources},
-    export::{self, BuiltIndex, Bundle, ImageOptions, Layout, Sent},
+    export::{self, BuiltIndex, Bundle, Containerd, ImageOptions, Layout, Sent},
     image::{DiffId, PREDICATE_TYPE},
     layer::Layers,
     registry::Client,
@@ -33,7 +33,17 @@ pub struct Destination {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// The local store, under its names.
-    Store,
+    Store {
+        /// Under each with the image's digest in place of its tag, too.
+        canonical: bool,
+    },
+    /// containerd.
+    Containerd {
+        /// Which, and how.
+        containerd: Containerd,
+        /// Under each name with the image's digest in place of its tag, too.
+        canonical: bool,
+    },
     /// The registries of its names.
     Registry {
         /// Without giving it tags.
@@ -87,14 +97,24 @@ impl Target {
     pub fn split_platforms(&mut self) {
         match self {
             Self::Tar { split, .. } | Self::Local { split, .. } => *split = Some(split.unwrap_or(true)),
-            Self::Store | Self::Registry { .. } | Self::Archive { .. } | Self::Folder { .. } | Self::Engine => {}
+            Self::Store { .. }
+            | Self::Containerd { .. }
+            | Self::Registry { .. }
+            | Self::Archive { .. }
+            | Self::Folder { .. }
+            | Self::Engine => {}
         }
     }
 
     /// Whether the image goes there as an image, and not as files.
     pub(super) fn takes_images(&self) -> bool {
         match self {
-            Self::Store | Self::Registry { .. } | Self::Archive { .. } | Self::Folder { .. } | Self::Engine => true,
+            Self::Store { .. }
+            | Self::Containerd { .. }
+            | Self::Registry { .. }
+            | Self::Archive { .. }
+            | Self::Folder { .. }
+            | Self::Engine => true,
             Self::Tar { .. } | Self::Local { .. } => false,
         }
     }
@@ -116,8 +136,9 @@ impl Delivery<'_> {
     pub(super) async fn to(&self, output: &Destination, tags: &[Reference], events: &Events) -> Result<(), BuildError> {
         let tags = output.names.as_deref().unwrap_or(tags);
         let step = match &output.target {
-            Target::Store if output.names.is_none() => return Ok(()),
-            Target::Store => events.step(format!("name {}", shown(tags))),
+            Target::Store { canonical: false } if output.names.is_none() => return Ok(()),
+            Target::Containerd { .. } => events.step(format!("load {} into containerd", shown(tags))),
+            Target::Store { .. } => events.step(format!("name {}", shown(tags))),
             Target::Registry { .. } => events.step(format!("push {}", shown(tags))),
             Target::Engine => events.step("load into the engine"),
             Target::Archive { dest, .. } | Target::Tar { dest, .. } => events.step(format!("write {}", dest.shown())),
@@ -140,10 +161,18 @@ impl Delivery<'_> {
     async fn deliver(&self, target: &Target, tags: &[Reference], step: &Step) -> Result<(), BuildError> {
         let bundle = self.image.bundle();
         let names: Vec<String> = tags.iter().map(ToString::to_string).collect();
+        let all_names = |canonical: bool| {
+            let pinned = tags.iter().filter(|_| canonical).map(|tag| Ok(pinned(tag, &bundle)?.to_string()));
+            names.iter().cloned().map(Ok).chain(pinned).collect::<Result<Vec<_>, BuildError>>()
+        };
         match target {
-            Target::Store => {
+            Target::Store { canonical } => {
                 self.bring(Need::Blobs, step).await?;
-                bundle.save(self.store, &names)?;
+                bundle.save(self.store, &all_names(*canonical)?)?;
+            }
+            Target::Containerd { containerd, canonical } => {
+                self.bring(Need::Blobs, step).await?;
+                export::send_to_containerd(containerd, self.store, self.image, &all_names(*canonical)?).await?;
             }
             Target::Registry { by_digest } => {
                 let moved = |item: &str, done: u64, total: u64| step.transfer(item, done, Some(total));

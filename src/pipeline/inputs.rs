@@ -7,8 +7,8 @@ use crate::{
     image::DiffId,
     layer::{Layers, OverlayXattrs, View},
     packages::{Below, PackageError, Packages},
-    registry::{Client, RegistryError},
-    resolve::{self, Pinned, ResolveError, Source},
+    registry::Client,
+    resolve::{Names, Pinned, ResolveError, Source},
     solver::event::Events,
     store::Store,
 };
@@ -76,10 +76,12 @@ impl Unknown {
 impl Unanswered {
     fn is_environment(&self) -> bool {
         match self {
-            Self::Image(ResolveError::Registry(RegistryError::Unreachable { .. }) | ResolveError::Store(_)) => true,
-            Self::Image(ResolveError::Registry(_) | ResolveError::Image(_)) => false,
+            Self::Image(ResolveError::Registry(error)) => error.is_environment(),
+            Self::Image(ResolveError::Store(_)) => true,
+            Self::Image(ResolveError::Image(_)) => false,
             Self::Deps(error) => error.is_environment(),
-            Self::Files(ExecError::Registry(RegistryError::Unreachable { .. }) | ExecError::Store(_)) => true,
+            Self::Files(ExecError::Registry(error)) => error.is_environment(),
+            Self::Files(ExecError::Store(_)) => true,
             Self::Files(_) => false,
         }
     }
@@ -98,6 +100,7 @@ pub(super) async fn resolve(
 ) -> Result<(Inputs, BTreeMap<String, Source>), Unknown> {
     let mut inputs = Inputs::default();
     let mut images = BTreeMap::new();
+    let names = &Names::default();
     loop {
         let mut missing = dockerfile.missing(&request.options, &inputs).map_err(Unknown::File)?;
         missing.retain(|missing| packages.is_some() || matches!(missing, Missing::ImageConfig { .. }));
@@ -107,7 +110,7 @@ pub(super) async fn resolve(
         let known = &images;
         let ask = missing.into_iter().map(|missing| async move {
             let step = events.step(question(&missing));
-            let answer = answer(store, client, packages, request, layouts, known, &missing).await;
+            let answer = answer(store, (client, names), packages, request, layouts, known, &missing).await;
             match &answer {
                 Ok(_) => step.ran(),
                 Err(error) => step.failed(error.to_string()),
@@ -141,7 +144,7 @@ pub(super) async fn resolve(
 
 async fn answer(
     store: &Store,
-    client: &Client,
+    (client, names): (&Client, &Names),
     packages: Option<&Packages>,
     request: &Request,
     layouts: &Layouts,
@@ -152,7 +155,7 @@ async fn answer(
         (Missing::ImageConfig { reference, platform, .. }, _) => {
             let pinned = match layouts.resolve(store, reference, platform) {
                 Some(pinned) => pinned?,
-                None => resolve::resolve(store, client, reference, platform, request.pull).await?,
+                None => names.image(store, client, reference, platform, request.pull).await?,
             };
             Ok(Answer::Image(Box::new(pinned)))
         }

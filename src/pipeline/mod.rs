@@ -265,8 +265,12 @@ fn packages(
     prepared: &Prepared,
     lock: Arc<Lock>,
 ) -> Result<Packages, BuildError> {
-    let ca_certificates = registries.ca_certificates().to_vec();
-    let client = packages::Client::new(&packages::Options { ca_certificates, ..packages::Options::default() })?;
+    let options = packages::Options {
+        ca_certificates: registries.ca_certificates().to_vec(),
+        offline: registries.is_offline(),
+        ..packages::Options::default()
+    };
+    let client = packages::Client::new(&options)?;
     let files = ContextFiles::new(&prepared.folders[Prepared::MAIN].path);
     Ok(Packages::new(store.clone(), client, files, lock, request.pull))
 }

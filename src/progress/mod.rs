@@ -42,6 +42,7 @@ mod tty;
 mod turns;
 mod units;
 mod warnings;
+pub mod workflow;
 
 #[cfg(test)]
 mod tests;

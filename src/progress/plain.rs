@@ -13,7 +13,7 @@
 
 use super::board::{Board, Transfer};
 use super::ink::{Ink, Line};
-use super::turns::Turns;
+use super::turns::{Said, Turns};
 use super::{ByteSize, Elapsed, OutputLine, Screen, View, failure, path, printable, warnings};
 use crate::solver::event::{Event, EventKind, Outcome, StepId};
 use std::collections::HashMap;
@@ -92,9 +92,12 @@ impl Plain {
 
     /// Writes what has its turn.
     fn settle(&mut self, now: Instant, board: &Board) -> io::Result<()> {
-        for line in self.turns.take(now, |step| board.step(step).map_or("", |step| step.title.as_str())) {
+        for said in self.turns.take(now, |step| board.step(step).map_or("", |step| step.title.as_str())) {
             self.wrote = Some(now);
-            self.screen.log(&line)?;
+            match said {
+                Said::Heading(line) => self.screen.heading(&line)?,
+                Said::Line(line) => self.screen.log(&line)?,
+            }
         }
         Ok(())
     }
@@ -153,6 +156,7 @@ impl View for Plain {
     fn close(&mut self, now: Instant, board: &Board) -> io::Result<()> {
         self.turns.hurry();
         self.settle(now, board)?;
+        self.screen.end_group()?;
         if board.progress().1 == 0 {
             return self.screen.out.flush();
         }

@@ -2,6 +2,7 @@
 
 use super::clean;
 use super::ink::Line;
+use super::workflow;
 use rustix::termios::tcgetwinsize;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
@@ -14,6 +15,8 @@ pub struct Screen {
     pub(super) live: bool,
     /// Colours are wanted.
     pub(super) colour: bool,
+    /// Whether a log's reader folds blocks of lines, and whether one is open.
+    groups: Option<bool>,
 }
 
 /// Size of a terminal in character cells.
@@ -39,7 +42,8 @@ impl Screen {
     pub fn stderr() -> Self {
         let (live, colour) =
             abilities(io::stderr().is_terminal(), |name| std::env::var_os(name)?.to_string_lossy().into_owned().into());
-        Self { live, colour, ..Self::terminal(io::stderr(), stderr_size) }
+        let groups = workflow::is_read().then_some(false);
+        Self { live, colour, groups, ..Self::terminal(io::stderr(), stderr_size) }
     }
 
     /// A writer that is no terminal: a file, a buffer.
@@ -49,7 +53,32 @@ impl Screen {
 
     /// A terminal without colours whose size somebody else knows.
     pub fn terminal(out: impl Write + Send + 'static, size: impl Fn() -> ScreenSize + Send + 'static) -> Self {
-        Self { out: BufWriter::new(Box::new(out)), size: Box::new(size), live: true, colour: false }
+        Self { out: BufWriter::new(Box::new(out)), size: Box::new(size), live: true, colour: false, groups: None }
+    }
+
+    /// A log whose blocks of lines a CI service folds.
+    #[cfg(test)]
+    pub(super) fn grouped(out: impl Write + Send + 'static) -> Self {
+        Self { groups: Some(false), ..Self::file(out) }
+    }
+
+    /// Writes the heading of a block of lines.
+    pub(super) fn heading(&mut self, line: &Line) -> io::Result<()> {
+        if self.groups.is_none() {
+            return self.log(line);
+        }
+        self.end_group()?;
+        self.groups = Some(true);
+        writeln!(self.out, "{}", workflow::command("group", &[], &line.paint(false)))
+    }
+
+    /// The block of lines, if one is open, ends here.
+    pub(super) fn end_group(&mut self) -> io::Result<()> {
+        if self.groups != Some(true) {
+            return Ok(());
+        }
+        self.groups = Some(false);
+        writeln!(self.out, "{}", workflow::command("endgroup", &[], ""))
     }
 
     /// Writes a line of a log, which a CI service may read too.

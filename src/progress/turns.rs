@@ -43,6 +43,15 @@ struct Waiting {
     ended: bool,
 }
 
+/// A line whose turn has come.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// The name of the step that has the word from here on.
+    Heading(Line),
+    /// Anything else.
+    Line(Line),
+}
+
 impl Turns {
     /// `step` wants the word, if only to say its name.
     pub(super) fn begin(&mut self, step: StepId, at: Instant) {
@@ -78,11 +87,11 @@ impl Turns {
     }
 
     /// The lines whose turn has come.
-    pub(super) fn take<'a>(&mut self, now: Instant, title: impl Fn(StepId) -> &'a str) -> Vec<Line> {
+    pub(super) fn take<'a>(&mut self, now: Instant, title: impl Fn(StepId) -> &'a str) -> Vec<Said> {
         let mut lines = Vec::new();
         if !self.interruptions.is_empty() {
             self.set_off(&mut lines);
-            lines.append(&mut self.interruptions);
+            lines.extend(self.interruptions.drain(..).map(Said::Line));
             self.speaker = None;
         }
         loop {
@@ -94,17 +103,17 @@ impl Turns {
             let Some((&step, next)) = self.waiting.iter().min_by_key(|(_, waiting)| order(waiting)) else { break };
             self.speaker = Some(Speaker { step, since: now, spoke: next.latest });
             self.set_off(&mut lines);
-            lines.push(prefixed(step, Line::of(Ink::Bold, title(step))));
+            lines.push(Said::Heading(prefixed(step, Line::of(Ink::Bold, title(step)))));
         }
         lines
     }
 
     /// The speaker says what it has to say.
-    fn hear(&mut self, lines: &mut Vec<Line>) {
+    fn hear(&mut self, lines: &mut Vec<Said>) {
         let Some(speaker) = &mut self.speaker else { return };
         let Some(heard) = self.waiting.remove(&speaker.step) else { return };
         speaker.spoke = heard.latest;
-        lines.extend(heard.lines.into_iter().map(|line| prefixed(speaker.step, line)));
+        lines.extend(heard.lines.into_iter().map(|line| Said::Line(prefixed(speaker.step, line))));
         if heard.ended {
             self.speaker = None;
         }
@@ -117,9 +126,9 @@ impl Turns {
         self.hurried || crowded || is_past(speaker.spoke, PAUSE) || impatient && is_past(speaker.since, PAUSE)
     }
 
-    fn set_off(&mut self, lines: &mut Vec<Line>) {
+    fn set_off(&mut self, lines: &mut Vec<Said>) {
         if std::mem::replace(&mut self.opened, true) {
-            lines.push(Line::default());
+            lines.push(Said::Line(Line::default()));
         }
     }
 }
@@ -133,7 +142,10 @@ mod tests {
     use super::*;
 
     fn texts(turns: &mut Turns, now: Instant) -> Vec<String> {
-        turns.take(now, |_| "name").iter().map(|line| line.paint(false)).collect()
+        let text = |said| match said {
+            Said::Heading(line) | Said::Line(line) => line.paint(false),
+        };
+        turns.take(now, |_| "name").into_iter().map(text).collect()
     }
 
     fn line(text: &str) -> Line {

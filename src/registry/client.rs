@@ -7,7 +7,7 @@ use super::place::{Asked, PlaceFiles, Places, Server};
 use super::retry::{Backoff, RetryPolicy};
 use super::traffic::{Counters, Traffic};
 use super::transport::{Request, Response, Transport};
-use crate::http::certificates;
+use crate::http::Clients;
 use flashbuild_frontend::reference::Reference;
 use reqwest::Url;
 use std::collections::HashMap;
@@ -71,6 +71,8 @@ struct Shared {
     options: Options,
     credential_files: Arc<[PathBuf]>,
     places: Places,
+    /// For servers that need no authorities of their own.
+    clients: Clients,
     counters: Arc<Counters>,
     hosts: Mutex<HashMap<Server, Arc<Host>>>,
 }
@@ -129,12 +131,11 @@ impl Tried {
 impl Client {
     /// A client. Fails if a file of its options cannot be read.
     pub fn new(options: Options) -> Result<Self, RegistryError> {
-        // Servers have clients of their own, made when they are asked; a file that is missing is told at once.
-        certificates(&options.ca_certificates).map_err(RegistryError::SetUp)?;
         let places = Places::read(&options.places, &options.insecure)?;
         let credential_files = options.credential_files.clone().into();
+        let clients = Clients::new(&options.ca_certificates, options.connect_timeout).map_err(RegistryError::SetUp)?;
         let (counters, hosts) = Default::default();
-        Ok(Self { shared: Arc::new(Shared { options, credential_files, places, counters, hosts }) })
+        Ok(Self { shared: Arc::new(Shared { options, credential_files, places, clients, counters, hosts }) })
     }
 
     /// PEM files of authorities that are trusted beside the system's.
@@ -196,7 +197,7 @@ impl Client {
             transfers: Semaphore::new(options.transfers_per_host.max(1)),
             stands_for: server.stands_for.clone(),
             retry: RetryPolicy { attempts, ..options.retry.clone() },
-            transport: Transport::new(options, &server, Arc::clone(&self.shared.counters))?,
+            transport: Transport::new(options, &server, &self.shared.clients, Arc::clone(&self.shared.counters))?,
             authorizer: Authorizer::new(&server.name, &server.api, self.shared.credential_files.clone()),
         });
         hosts.insert(server, host.clone());

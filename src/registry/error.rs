@@ -191,6 +191,32 @@ impl RegistryError {
         matches!(self, Self::Unreachable { .. } | Self::Unavailable { .. })
     }
 
+    /// Whether the machine, its configuration or the network is at fault, and not what was asked for.
+    pub fn is_environment(&self) -> bool {
+        match self {
+            Self::Unreachable { .. }
+            | Self::Unavailable { .. }
+            | Self::Credentials { .. }
+            | Self::Blocked { .. }
+            | Self::Offline { .. }
+            | Self::Source { .. }
+            | Self::Sink { .. }
+            | Self::SetUp(_) => true,
+            Self::Mirrored { last, .. } => last.is_environment(),
+            Self::NotFound { .. }
+            | Self::NoSuchPlatform { .. }
+            | Self::Unauthorized { .. }
+            | Self::Denied { .. }
+            | Self::Insecure { .. }
+            | Self::DigestMismatch { .. }
+            | Self::SizeMismatch { .. }
+            | Self::TooLarge { .. }
+            | Self::Document { .. }
+            | Self::Image { .. }
+            | Self::Protocol { .. } => false,
+        }
+    }
+
     /// How long the registry asked us to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         if let Self::Unavailable { retry_after, .. } = self { *retry_after } else { None }

@@ -98,11 +98,34 @@ impl Client {
         }
     }
 
+    /// The image for `platform` that `first` leads to, which is what `reference` named a moment ago. However its tag
+    /// moves meanwhile, all platforms come from one index.
+    pub async fn image_of(
+        &self,
+        reference: &Reference,
+        first: &Resolved,
+        platform: &Platform,
+    ) -> Result<ResolvedImage, RegistryError> {
+        let mut tried = Tried::default();
+        for place in self.places(reference, Asked::Digest)? {
+            let lookup = Lookup::at(self, reference, place)?;
+            match lookup.image(first.clone(), platform).await {
+                Ok(found) => return Ok(found),
+                Err(error) => tried.failed(&lookup.host, error),
+            }
+        }
+        Err(tried.into_error())
+    }
+
     /// The image that `reference` has for `platform`.
     pub async fn image(&self, reference: &Reference, platform: &Platform) -> Result<ResolvedImage, RegistryError> {
         let mut tried = Tried::default();
         for lookup in Lookup::all(self, reference)? {
-            match lookup.image(platform).await {
+            let found = match lookup.named().await {
+                Ok(first) => lookup.image(first, platform).await,
+                Err(error) => Err(error),
+            };
+            match found {
                 Ok(found) => return Ok(found),
                 Err(error) => tried.failed(&lookup.host, error),
             }
@@ -150,9 +173,8 @@ impl<'a> Lookup<'a> {
         Ok(Self { client, reference, host, repository, access, expected })
     }
 
-    /// The image for `platform`.
-    async fn image(&self, platform: &Platform) -> Result<ResolvedImage, RegistryError> {
-        let first = self.named().await?;
+    /// The image for `platform` that `first` leads to.
+    async fn image(&self, first: Resolved, platform: &Platform) -> Result<ResolvedImage, RegistryError> {
         let index = matches!(first.document, Document::Index(_)).then(|| first.clone());
         let mut available = Vec::new();
         let mut documents = 1;

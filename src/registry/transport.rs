@@ -13,7 +13,7 @@ use super::place::Server;
 use super::retry::parse_retry_after;
 use super::traffic::Counters;
 use super::{Options, body};
-use crate::http::{Clients, Origin, innermost};
+use crate::http::{Clients, Origin, Trust, innermost};
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Method, StatusCode, Url};
@@ -60,11 +60,21 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    pub(super) fn new(options: &Options, server: &Server, counters: Arc<Counters>) -> Result<Self, RegistryError> {
+    /// For a server. Where it needs no authorities of its own, `clients` do.
+    pub(super) fn new(
+        options: &Options,
+        server: &Server,
+        clients: &Clients,
+        counters: Arc<Counters>,
+    ) -> Result<Self, RegistryError> {
         let failed = |problem: String| RegistryError::SetUp(format!("{}: {problem}", server.name));
-        let mut trust = server.trust.clone();
-        trust.authorities.extend_from_slice(&options.ca_certificates);
-        let clients = Clients::with_trust(&trust, options.connect_timeout).map_err(failed)?;
+        let clients = if server.trust == Trust::default() {
+            clients.clone()
+        } else {
+            let mut trust = server.trust.clone();
+            trust.authorities.extend_from_slice(&options.ca_certificates);
+            Clients::with_trust(&trust, options.connect_timeout).map_err(failed)?
+        };
         let mut headers = HeaderMap::new();
         for (name, value) in &server.headers {
             let malformed = || failed(format!("{name:?}: {value:?} is no header"));

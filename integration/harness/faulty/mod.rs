@@ -87,6 +87,8 @@ struct State {
     blobs: BTreeSet<(String, String)>,
     bytes: BTreeMap<String, Vec<u8>>,
     documents: BTreeMap<(String, String), (String, Vec<u8>)>,
+    /// A tag that leads to what another one does, once it was asked for.
+    moving: Option<(String, String, String)>,
     seen: Seen,
 }
 
@@ -121,6 +123,7 @@ impl FaultyRegistry {
             blobs: BTreeSet::new(),
             bytes: BTreeMap::new(),
             documents: BTreeMap::new(),
+            moving: None,
             seen: Seen::default(),
         }));
         for (own, listener) in listeners.into_iter().enumerate() {
@@ -154,6 +157,11 @@ impl FaultyRegistry {
     /// Fails with this chance from now on.
     pub(crate) fn fail(&self, chance: f64) {
         self.state.lock().unwrap().chance = chance;
+    }
+
+    /// Moves a tag to what `to` leads to, right after somebody asks for it.
+    pub(crate) fn move_when_asked(&self, repository: &str, tag: &str, to: &str) {
+        self.state.lock().unwrap().moving = Some((repository.to_owned(), tag.to_owned(), to.to_owned()));
     }
 
     /// What it has seen.
@@ -433,11 +441,15 @@ impl State {
         Reply::new(201).header("Docker-Content-Digest", digest)
     }
 
-    fn get_document(&self, repository: &str, name: &str) -> Reply {
-        let Some((content_type, bytes)) = self.documents.get(&(repository.to_owned(), name.to_owned())) else {
+    fn get_document(&mut self, repository: &str, name: &str) -> Reply {
+        let Some((content_type, bytes)) = self.documents.get(&(repository.to_owned(), name.to_owned())).cloned() else {
             return Reply::error(404, "MANIFEST_UNKNOWN");
         };
+        if let Some((repository, _, to)) = self.moving.take_if(|(of, tag, _)| of == repository && tag == name) {
+            let target = self.documents[&(repository.clone(), to)].clone();
+            self.documents.insert((repository, name.to_owned()), target);
+        }
         let reply = Reply::new(200).header("Content-Type", content_type);
-        reply.header("Docker-Content-Digest", Digest::of(bytes).to_string()).body(bytes.clone())
+        reply.header("Docker-Content-Digest", Digest::of(&bytes).to_string()).body(bytes)
     }
 }

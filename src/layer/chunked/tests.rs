@@ -99,10 +99,10 @@ fn an_estargz_is_read_from_its_end() {
     let footer = &blob[blob.len() - 51..];
     assert!(footer.starts_with(&[0x1f, 0x8b]) && &footer[32..38] == b"STARGZ" && content(footer).is_empty());
     let offset = usize::from_str_radix(std::str::from_utf8(&footer[16..32]).unwrap(), 16).unwrap();
-    let last = content(&blob[offset..]);
-    assert!(last.starts_with(b"stargz.index.json\0"));
-    let size = usize::from_str_radix(std::str::from_utf8(&last[124..135]).unwrap(), 8).unwrap();
-    let list = &last[512..512 + size];
+    let tail = content(&blob[offset..]);
+    assert!(tail.starts_with(b"stargz.index.json\0"));
+    let size = usize::from_str_radix(std::str::from_utf8(&tail[124..135]).unwrap(), 8).unwrap();
+    let list = &tail[512..512 + size];
     let digest = &index.annotations["containerd.io/snapshot/stargz/toc.digest"];
     assert_eq!(*digest, Digest::of(list).to_string());
     let list: Value = serde_json::from_slice(list).unwrap();

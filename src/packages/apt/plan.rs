@@ -35,6 +35,7 @@ pub(in crate::packages) async fn plan(packages: &Packages, request: &DepsRequest
         if is_scratch(request) && !wanted.iter().any(|package| package == base::PACKAGE) {
             wanted.push(base::PACKAGE.to_owned());
         }
+        packages.client.check_online(&format!("what DEPS apt {} means", request.arguments.join(" ")))?;
         let debs = resolve(&packages.store, &request.platform, &asked(request, wanted), &etc, packages.ask).await?;
         packages.lock.note(request, debs.iter().map(locked).collect());
         debs

@@ -124,7 +124,7 @@ impl Places {
         let entry = self.conf.entry(reference)?;
         let is_insecure =
             entry.is_some_and(|entry| entry.insecure) || self.insecure.iter().any(|host| host == reference.host());
-        let (server, _) = self.hosts.of(reference.host(), self.server(reference.host(), is_insecure)?)?;
+        let (server, _) = self.hosts.of(reference.host(), unconfigured(reference.host(), is_insecure)?)?;
         Ok(Place { server, repository: reference.path().to_owned() })
     }
 
@@ -132,7 +132,7 @@ impl Places {
     pub(super) fn of(&self, reference: &Reference, asked: Asked) -> Result<Vec<Place>, RegistryError> {
         let Some(entry) = self.conf.entry(reference)? else {
             let is_insecure = self.insecure.iter().any(|host| host == reference.host());
-            let (own, mirrors) = self.hosts.of(reference.host(), self.server(reference.host(), is_insecure)?)?;
+            let (own, mirrors) = self.hosts.of(reference.host(), unconfigured(reference.host(), is_insecure)?)?;
             let servers = mirrors.into_iter().filter(|mirror| mirror.answers(asked)).map(|mirror| mirror.server);
             let repository = reference.path();
             return Ok(servers
@@ -161,21 +161,22 @@ impl Places {
         })?;
         let place = |server| Place { server: Server { is_mirror, ..server }, repository: repository.to_owned() };
         let is_listed = self.insecure.iter().any(|listed| listed == host);
-        let (server, _) = self.hosts.of(host, self.server(host, is_listed)?)?;
+        let (server, _) = self.hosts.of(host, unconfigured(host, is_listed)?)?;
         if !insecure || server.api.scheme() == "http" {
             return Ok(vec![place(server)]);
         }
-        let plain = self.server(host, true)?;
+        let plain = unconfigured(host, true)?;
         let unknown = Server { trust: Trust { trusts_all: true, ..server.trust.clone() }, ..server };
         Ok(vec![Place { server: Server { is_mirror: true, ..unknown.clone() }, ..place(unknown) }, place(plain)])
     }
+}
 
-    fn server(&self, name: &str, insecure: bool) -> Result<Server, RegistryError> {
-        let listed = if insecure { vec![name.to_owned()] } else { Vec::new() };
-        let mut api = host::base_url(name, &listed)
-            .map_err(|problem| RegistryError::SetUp(format!("{name:?} is no registry: {problem}")))?;
-        api.set_path("/v2/");
-        let (stands_for, headers, trust) = (None, Vec::new(), Trust::default());
-        Ok(Server { name: name.to_owned(), api, stands_for, headers, trust, is_mirror: false })
-    }
+/// The registry of a name, as it is without a configuration.
+fn unconfigured(name: &str, insecure: bool) -> Result<Server, RegistryError> {
+    let listed = if insecure { vec![name.to_owned()] } else { Vec::new() };
+    let mut api = host::base_url(name, &listed)
+        .map_err(|problem| RegistryError::SetUp(format!("{name:?} is no registry: {problem}")))?;
+    api.set_path("/v2/");
+    let (stands_for, headers, trust) = (None, Vec::new(), Trust::default());
+    Ok(Server { name: name.to_owned(), api, stands_for, headers, trust, is_mirror: false })
 }

@@ -1,7 +1,7 @@
 //! Names, and where they lead with a configuration.
 
 use super::{Asked, PlaceFiles, Places};
-use std::fs;
+use std::{fmt::Write as _, fs};
 use tempfile::TempDir;
 
 struct Machine {
@@ -43,19 +43,19 @@ impl Machine {
                 text += " mirror";
             }
             if let Some(name) = server.stands_for {
-                text += &format!(" ns={name}");
+                let _ = write!(text, " ns={name}");
             }
             if server.trust.trusts_all {
                 text += " trusts-all";
             }
             for file in server.trust.authorities {
-                text += &format!(" ca={}", file.file_name().unwrap().to_str().unwrap());
+                let _ = write!(text, " ca={}", file.file_name().unwrap().to_str().unwrap());
             }
             if server.trust.identity.is_some() {
                 text += " shows";
             }
             for (name, value) in server.headers {
-                text += &format!(" {name}:{value}");
+                let _ = write!(text, " {name}:{value}");
             }
             text
         };
