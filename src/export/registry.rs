@@ -163,7 +163,7 @@ impl Repository<'_> {
         let mut report = PushReport::default();
         for Referrer { subject, bundle } in &self.bundle.referrers {
             let name = self.pinned(&bundle.top.digest)?;
-            if self.client().names(&name, &bundle.top.digest).await? {
+            if self.client().has_referrer(&name, subject, &bundle.top.digest).await? {
                 continue;
             }
             for (blob, source) in blobs(self.blob_push.store, bundle)?.values() {
