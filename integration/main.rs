@@ -7,6 +7,7 @@ mod harness;
 
 mod analyze;
 mod arguments;
+mod attest;
 mod authorization;
 mod bench;
 mod cache;

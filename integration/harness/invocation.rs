@@ -205,6 +205,11 @@ impl Run {
         self.vertices().filter(|(name, _)| name.contains(part)).map(|(_, outcome)| outcome).collect()
     }
 
+    /// How the steps ended, vertices or not, whose names contain `part`.
+    pub(crate) fn ended(&self, part: &str) -> Vec<&Outcome> {
+        self.steps.iter().filter(|step| step.name.contains(part)).map(|step| &step.outcome).collect()
+    }
+
     /// Names of the steps that said why they ran, and what they said, in the order in which they ended.
     pub(crate) fn reasons(&self) -> impl Iterator<Item = (&str, &[Reason])> {
         let explained = self.steps.iter().filter(|step| !step.reasons.is_empty());

@@ -11,6 +11,7 @@ const IMAGE: &str = "image";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are the format's")]
 pub(super) struct Bom {
     bom_format: &'static str,
     spec_version: &'static str,

@@ -14,6 +14,7 @@ const IMAGE: &str = "SPDXRef-Image";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are the format's")]
 pub(super) struct Document {
     spdx_version: &'static str,
     data_license: &'static str,
@@ -69,6 +70,7 @@ struct Checksum {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are the format's")]
 struct ExternalRef {
     reference_category: &'static str,
     reference_type: &'static str,
@@ -85,6 +87,7 @@ struct ExtractedLicence {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are the format's")]
 struct Relationship {
     spdx_element_id: String,
     relationship_type: &'static str,
@@ -180,9 +183,12 @@ fn of_component(component: &Component, extracted: &mut BTreeMap<String, String>)
 
 /// All that is stated, as one expression. What SPDX does not know is referred to, and noted in `extracted`.
 fn declared(licences: &[String], extracted: &mut BTreeMap<String, String>) -> String {
-    let stated = licences.iter().map(|text| text.trim()).filter(|text| !text.is_empty());
+    let stated: Vec<&str> = licences.iter().map(|text| text.trim()).filter(|text| !text.is_empty()).collect();
+    let is_one = stated.len() == 1;
     let terms: Vec<String> = stated
+        .into_iter()
         .map(|text| match Licence::read(text) {
+            Licence::Expression(expression) if is_one => expression.to_owned(),
             Licence::Expression(expression) => Licence::term(expression),
             Licence::Text(text) => {
                 let plain = id_text(text);
@@ -196,12 +202,7 @@ fn declared(licences: &[String], extracted: &mut BTreeMap<String, String>) -> St
             }
         })
         .collect();
-    match terms.as_slice() {
-        [] => NO_ASSERTION.to_owned(),
-        // Alone it needs no parentheses.
-        [only] => only.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(only).to_owned(),
-        several => several.join(" AND "),
-    }
+    if terms.is_empty() { NO_ASSERTION.to_owned() } else { terms.join(" AND ") }
 }
 
 /// What an identifier may have of a text: letters, digits, dots and dashes (3.2, 10.1).
@@ -225,7 +226,7 @@ mod tests {
         let mut read =
             |texts: &[&str]| declared(&texts.iter().map(ToString::to_string).collect::<Vec<_>>(), &mut extracted);
         assert_eq!(read(&[]), "NOASSERTION");
-        assert_eq!(read(&["(MIT OR Apache-2.0)"]), "MIT OR Apache-2.0");
+        assert_eq!(read(&["MIT OR Apache-2.0"]), "MIT OR Apache-2.0");
         assert_eq!(read(&["MIT OR Apache-2.0", "Zlib"]), "(MIT OR Apache-2.0) AND Zlib");
         assert_eq!(read(&["Artistic"]), "LicenseRef-Artistic");
         let mixed = read(&["GPL-3+", "MIT"]);

@@ -23,7 +23,7 @@ pub(super) struct AttestArgs {
     /// Where it is said: in the index of the image, or as OCI referrers beside it
     #[arg(long, value_name = "FORM", default_value = "index")]
     attest_as: Form,
-    /// Sign what was pushed, by `cosign sign --yes --key KEY`: a file, or the address of a key; COSIGN_PASSWORD opens it
+    /// Sign what was pushed, by `cosign sign --yes --key KEY`: a file, or the address of a key
     #[arg(long, value_name = "KEY")]
     cosign_key: Option<String>,
 }
@@ -31,7 +31,7 @@ pub(super) struct AttestArgs {
 /// Where statements are.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Form {
-    /// Entries of the image's index, as BuildKit has them
+    /// Entries of the image's index, as buildx reads them
     Index,
     /// Manifests with the image as their subject
     Referrers,

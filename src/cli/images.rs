@@ -81,9 +81,10 @@ fn said(args: &InspectArgs, store: &Store, image: &pipeline::Inspected) -> Resul
         several => several.iter().find(|one| one.platform == machine),
     };
     let one = one.ok_or_else(|| Failed::build(format!("{} has no image for {machine}", image.name)))?;
-    let (what, predicates) = match args.sbom {
-        true => ("SBOM: build it with --sbom", &["https://spdx.dev/", "https://cyclonedx.org/"][..]),
-        false => ("provenance: build it with --provenance", &["https://slsa.dev/provenance/"][..]),
+    let (what, predicates) = if args.sbom {
+        ("SBOM: build it with --sbom", &["https://spdx.dev/", "https://cyclonedx.org/"][..])
+    } else {
+        ("provenance: build it with --provenance", &["https://slsa.dev/provenance/"][..])
     };
     let said = pipeline::predicate(store, one, predicates)?;
     said.ok_or_else(|| Failed::build(format!("{} for {machine} has no {what}", image.name)))

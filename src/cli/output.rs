@@ -176,7 +176,7 @@ fn provenance(built: &Built) -> BTreeMap<String, &RawValue> {
 /// The digest of the only image's configuration, which Docker calls its id.
 fn config_digest(built: &Built) -> Option<String> {
     match built.image.images.as_slice() {
-        [only] if !built.image.is_index => Some(only.config.digest.to_string()),
+        [only] => Some(only.config.digest.to_string()),
         _ => None,
     }
 }

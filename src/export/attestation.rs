@@ -186,6 +186,21 @@ impl Referrer {
     }
 }
 
+impl Bundle {
+    /// The same, with what the store has of referrers of the image called `name`.
+    pub fn with_referrers(mut self, store: &Store, name: &Reference) -> Result<Self, ExportError> {
+        let manifests: Vec<BlobDigest> =
+            self.documents.iter().map(|(document, _)| document.digest).chain([self.top.digest]).collect();
+        for subject in manifests {
+            let Ok(list) = name.with_tag(&referrers_tag(&subject)) else { continue };
+            for entry in listed(store, &list.to_string())?.manifests {
+                self.referrers.push(Referrer { subject, bundle: Self::load(store, &entry)? });
+            }
+        }
+        Ok(self)
+    }
+}
+
 /// The list of referrers that the store has under a name.
 fn listed(store: &Store, name: &str) -> Result<Index, ExportError> {
     let Some(row) = store.image(name)? else { return Ok(Index::empty()) };

@@ -163,11 +163,10 @@ impl Repository<'_> {
         let mut report = PushReport::default();
         for Referrer { subject, bundle } in &self.bundle.referrers {
             let name = self.pinned(&bundle.top.digest)?;
-            if self.client().names(&name, &bundle.top.digest).await? {
+            if self.client().has_referrer(&name, subject, &bundle.top.digest).await? {
                 continue;
             }
-            for (blob, bytes) in bundle.blobs.values() {
-                let source = bytes.clone().map(BlobSource::Bytes);
+            for (blob, source) in blobs(self.blob_push.store, bundle)?.values() {
                 report.count(self.blob_push.send(blob, source.as_ref(), before).await?);
             }
             self.client().push_referrer(&name, subject, &bundle.top, bundle.bytes.clone()).await?;

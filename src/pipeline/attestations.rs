@@ -189,9 +189,9 @@ pub(super) async fn sign(
     digest: &BlobDigest,
     events: &Events,
 ) -> Result<(), BuildError> {
-    let mut signed = BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for name in names {
-        if !signed.insert((name.host(), name.path())) {
+        if !seen.insert((name.host(), name.path())) {
             continue;
         }
         let step = events.step(format!("sign {}/{}@{digest}", name.host(), name.path()));

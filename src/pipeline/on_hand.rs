@@ -3,7 +3,7 @@
 use super::BuildError;
 use crate::{
     export::{self, Bundle, Layout, PushReport, Sent},
-    image::{Descriptor, Document, DocumentKind, Index, MediaType},
+    image::{Descriptor, Document, DocumentKind, Index, MediaType, STATEMENT},
     registry::{Client, Resolved},
     solver::event::{Events, Step},
     store::Store,
@@ -64,7 +64,7 @@ pub async fn push(
     names: &[Reference],
     events: &Events,
 ) -> Result<PushReport, BuildError> {
-    let bundle = Bundle::load(store, &known(store, source)?)?;
+    let bundle = Bundle::load(store, &known(store, source)?)?.with_referrers(store, source)?;
     let shown: Vec<String> = names.iter().map(Reference::familiar).collect();
     let step = events.step(format!("push {}", shown.join(", ")));
     let moved = |item: &str, done: u64, total: u64| step.transfer(item, done, Some(total));
@@ -192,6 +192,8 @@ async fn fetch(
                 let digests: Vec<_> = manifest.layers.iter().map(|layer| layer.digest).collect();
                 store.note_places(reference.host(), reference.path(), &digests)?;
                 let config = store.read_blob(&manifest.config.digest, LARGEST_CONFIG)?.unwrap_or_default();
+                // What is said of images is small, and whoever has one of them may want to see it.
+                let is_said = manifest.layers.iter().any(|layer| layer.media_type.as_ref() == STATEMENT);
                 let is_wanted = |wanted: &[Platform]| match serde_json::from_slice::<ImageConfig>(&config) {
                     Ok(config) => {
                         let platform = config.platform();
@@ -200,7 +202,7 @@ async fn fetch(
                     // An artifact is for no platform, or for all.
                     Err(_) => true,
                 };
-                if platforms.is_some_and(is_wanted) {
+                if platforms.is_some_and(|wanted| is_said || is_wanted(wanted)) {
                     blobs.extend(manifest.layers.into_iter().map(|layer| (layer.digest, layer)));
                 }
             }

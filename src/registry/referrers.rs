@@ -3,12 +3,43 @@
 //! A registry that keeps a list of them says so in its answer. Where it does not, the client keeps the list: an index
 //! under a tag made of the subject's digest ("Referrers Tag Schema").
 
-use super::{Client, RegistryError};
+use super::{Client, RegistryError, auth::Access, transport::Request};
 use crate::image::{BlobDigest, Descriptor, Document, Index, MediaType, referrers_tag};
 use bytes::Bytes;
 use flashbuild_frontend::reference::Reference;
+use reqwest::{Method, header::ACCEPT};
+
+/// Bytes of a list.
+const LARGEST_LIST: usize = 4 << 20;
 
 impl Client {
+    /// Whether the repository of `reference` has `referrer`, and it is found by its subject.
+    pub async fn has_referrer(
+        &self,
+        reference: &Reference,
+        subject: &BlobDigest,
+        referrer: &BlobDigest,
+    ) -> Result<bool, RegistryError> {
+        let host = self.host(reference)?;
+        let url = host.url(reference.path(), &["referrers", &subject.to_string()]);
+        let request = Request::new(Method::GET, url).header(ACCEPT, MediaType::ImageIndex.as_ref());
+        let access = Access::push(reference.path());
+        let listed = match self.ask(&host, &access, &request, &[200], &reference.to_string()).await {
+            Ok(mut response) => response.read(LARGEST_LIST).await?.unwrap_or_default(),
+            Err(RegistryError::NotFound { .. }) => match self.resolve(&list_of(reference, subject)?).await {
+                Ok(found) => found.bytes,
+                Err(RegistryError::NotFound { .. }) => return Ok(false),
+                Err(error) => return Err(error),
+            },
+            Err(error) => return Err(error),
+        };
+        Ok(match Document::parse(&listed, None) {
+            Ok((_, Document::Index(index))) => index.manifests.iter().any(|entry| entry.digest == *referrer),
+            // A registry that answers with something else keeps no list.
+            Ok((_, Document::Manifest(_))) | Err(_) => false,
+        })
+    }
+
     /// Writes a manifest that has `subject` as its subject, by its digest, and makes sure that it is found by that.
     pub async fn push_referrer(
         &self,
@@ -22,7 +53,7 @@ impl Client {
         if self.put_manifest(reference, &descriptor.media_type, bytes).await?.lists_referrers {
             return Ok(());
         }
-        let tagged = reference.with_tag(&referrers_tag(subject)).map_err(|error| unusable(error.to_string()))?;
+        let tagged = list_of(reference, subject)?;
         let mut index = match self.resolve(&tagged).await.map(|found| found.document) {
             Ok(Document::Index(index)) => index,
             // Somebody's image has the name of the list.
@@ -35,4 +66,10 @@ impl Client {
         self.push_manifest(&tagged, &MediaType::ImageIndex, bytes.into()).await?;
         Ok(())
     }
+}
+
+/// The name of the list of what speaks of `subject`, where the registry keeps none.
+fn list_of(reference: &Reference, subject: &BlobDigest) -> Result<Reference, RegistryError> {
+    let unusable = |problem: String| RegistryError::Image { reference: reference.to_string(), problem };
+    reference.with_tag(&referrers_tag(subject)).map_err(|error| unusable(error.to_string()))
 }

@@ -42,6 +42,7 @@ struct Environment<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are the format's")]
 struct Metadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     build_started_on: Option<&'a str>,

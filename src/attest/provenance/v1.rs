@@ -55,6 +55,7 @@ struct RunDetails<'a> {
 
 /// Fields with `_` are extensions, as the specification wants them named.
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are the format's")]
 struct Metadata<'a> {
     #[serde(rename = "startedOn", skip_serializing_if = "Option::is_none")]
     started: Option<&'a str>,
