@@ -25,7 +25,14 @@ fn install(architecture: &str, emulator: &str, machine: &str) {
     }
     let Some(mut archive) = DebianArchive::new(&[architecture]) else { return };
     let script = "#!/bin/sh\nset -e\n[ \"$1\" = configure ]\nuname -m > /etc/machine\n";
-    archive.add("machine", "1", architecture, "xz", "", &[("DEBIAN/postinst", script), ("usr/share/machine", "here\n")]);
+    archive.add(
+        "machine",
+        "1",
+        architecture,
+        "xz",
+        "",
+        &[("DEBIAN/postinst", script), ("usr/share/machine", "here\n")],
+    );
     archive.publish();
 
     let work = Workspace::new(DOCKERFILE);
@@ -48,7 +55,9 @@ fn install(architecture: &str, emulator: &str, machine: &str) {
     assert_eq!(run.code, Some(0), "{}", run.raw);
     assert_eq!(work.read("out/machine"), format!("{machine}\n"));
     let status = work.read("out/status");
-    assert!(status.contains("Status: install ok installed") && status.contains(&format!("Architecture: {architecture}")));
+    assert!(
+        status.contains("Status: install ok installed") && status.contains(&format!("Architecture: {architecture}"))
+    );
 }
 
 #[test]
