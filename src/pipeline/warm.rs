@@ -3,6 +3,7 @@
 use super::BuildError;
 use crate::{
     cache::BuildNote,
+    layer::View,
     packages::{self, ContextFiles, LOCK_FILE_NAME, Lock, Packages},
     solver::event::Events,
     store::Store,
@@ -75,8 +76,9 @@ async fn warm_one(
             environment: Vec::new(),
             base: None,
             has_system: true,
+            system: Vec::new(),
         };
-        let (plan, notes) = packages.plan(&request).await?;
+        let (plan, notes) = packages.plan(&request, &View::new(Vec::new())).await?;
         for note in notes {
             step.notice(note);
         }
