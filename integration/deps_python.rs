@@ -13,6 +13,11 @@ use zip::{ZipWriter, write::SimpleFileOptions};
 
 /// A wheel of one module whose answer is `answer`, as bytes.
 pub(crate) fn wheel(name: &str, version: &str, answer: &str) -> Vec<u8> {
+    wheel_with(name, version, answer, &[])
+}
+
+/// The same with further files, or others in the place of its own.
+fn wheel_with(name: &str, version: &str, answer: &str, more: &[(&str, &str)]) -> Vec<u8> {
     let info = format!("{name}-{version}.dist-info");
     let files = [
         (format!("{name}.py"), format!("answer = {answer:?}\n\n\ndef main():\n    print(answer)\n")),

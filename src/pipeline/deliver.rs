@@ -194,6 +194,11 @@ impl Delivery<'_> {
                         export::write_tree(self.layers, &diff_ids, &dest, export::HardLinks::Kept)
                     })?;
                 }
+                for (name, bytes) in self.statements(*split) {
+                    let path = dest.join(name);
+                    fs::write(&path, bytes)
+                        .map_err(|error| BuildError::Environment(format!("{}: {error}", path.display())))?;
+                }
             }
         }
         Ok(())
