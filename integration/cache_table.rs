@@ -104,11 +104,11 @@ fn project(platforms: &[&str]) -> Option<Workspace> {
 }
 
 /// Builds the base image `base:1`, which holds this.
-fn base(work: &Workspace, content: &str) {
+fn base(work: &Workspace, data: &str) {
     let context = work.path("base");
     fs::create_dir_all(&context).unwrap();
     fs::write(context.join("Dockerfile"), "FROM scratch\nCOPY data /data\n").unwrap();
-    fs::write(context.join("data"), content).unwrap();
+    fs::write(context.join("data"), data).unwrap();
     let file = fs::File::options().write(true).open(context.join("data")).unwrap();
     file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000)).unwrap();
     // For two platforms, of which one test builds the second: nothing runs in it.

@@ -209,7 +209,7 @@ fn a_folder_of_the_context_that_becomes_a_link_meanwhile_lets_nothing_in() {
         }
         done.store(true, Ordering::Relaxed);
     });
-    assert_eq!(holders(&work.path("store"), OUTSIDE), [PathBuf::new(); 0]);
+    assert_eq!(holders(&work.path("store"), OUTSIDE), Vec::<PathBuf>::new());
     outside.is_untouched();
 }
 
@@ -231,7 +231,7 @@ fn what_is_ignored_is_nowhere() {
         let out = format!("type=local,dest={}", work.path("out").display());
         let run = work.build(&["-t", "app", "-o", &out]).succeeds();
         assert!(work.path("out/kept").exists() && !work.path("out/.env").exists(), "{ignore:?}");
-        assert_eq!(holders(&work.path("store"), OUTSIDE), [PathBuf::new(); 0], "{ignore:?}");
+        assert_eq!(holders(&work.path("store"), OUTSIDE), Vec::<PathBuf>::new(), "{ignore:?}");
         assert!(!run.raw.contains(OUTSIDE) && !run.metadata().to_string().contains(OUTSIDE), "{ignore:?}");
     }
     let work = Workspace::new("FROM scratch\nCOPY . /\n");

@@ -74,8 +74,7 @@ fn builds_at_once_and_pruning_do_not_hurt_each_other() {
         });
     });
     let (builds, prunes) = (builds.into_inner(), prunes.into_inner());
-    eprintln!("{builds} builds beside {prunes} prunings");
-    assert!(builds >= 2 && prunes >= 2);
+    assert!(builds >= 2 && prunes >= 2, "{builds} builds beside {prunes} prunings");
     // Whatever is still recorded can be used.
     for name in ["a", "b"] {
         let out = work.path(format!("last-{name}"));

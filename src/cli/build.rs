@@ -62,7 +62,7 @@ pub(super) struct BuildArgs {
     /// How progress is shown: auto, tty, plain, rawjson or quiet [default: auto]
     #[arg(long, value_name = "MODE")]
     progress: Option<Mode>,
-    /// Write what took how long to FILE, for chrome://tracing or Perfetto
+    /// Write what took how long to FILE, a trace for Perfetto or a browser
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     #[command(flatten)]

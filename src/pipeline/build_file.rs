@@ -54,8 +54,8 @@ impl BuildFile {
             | ExecError::Cache(_)
             | ExecError::Export(_)
             | ExecError::Sandbox(_)
-            | ExecError::NoEmulator { .. } => BuildError::Environment(rendered),
-            ExecError::Http(
+            | ExecError::NoEmulator { .. }
+            | ExecError::Http(
                 HttpError::Unreachable { .. } | HttpError::Offline { .. } | HttpError::SetUp(_) | HttpError::Store(_),
             )
             | ExecError::Git(GitError::NoGit | GitError::Offline(_)) => BuildError::Environment(rendered),

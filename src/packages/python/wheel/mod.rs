@@ -24,7 +24,7 @@ use archive::{Archive, Member};
 pub(super) use bytecode::can_compile;
 use flashbuild_frontend::package::{Package, WheelLayout};
 use record::Record;
-use std::{collections::BTreeMap, fs::File, sync::Arc};
+use std::{collections::BTreeMap, fs::File, path::Path, sync::Arc};
 
 pub(crate) use record::fields as csv_fields;
 
@@ -102,8 +102,8 @@ impl<'a> Wheel<'a> {
             }
             return self.make(&path, bytes, 0o755, written);
         }
-        if self.layout.bytecode.is_some() && !is_script && path.ends_with(".py") && path.starts_with(&self.layout.site)
-        {
+        let is_module = !is_script && Path::new(&path).extension().is_some_and(|extension| extension == "py");
+        if self.layout.bytecode.is_some() && is_module && path.starts_with(&self.layout.site) {
             self.modules.push((path.clone(), member.bytes(MAX_METADATA)?));
         }
         let mode = if is_script || member.executable { 0o755 } else { 0o644 };
