@@ -23,7 +23,8 @@ pub fn command(name: &str, properties: &[(&str, &str)], text: &str) -> String {
         let value = escaped(value).replace(':', "%3A").replace(',', "%2C");
         let _ = write!(line, "{separator}{key}={value}");
     }
-    line + "::" + &escaped(text)
+    // The older spelling of a command counts anywhere in a line, in another command's text too.
+    line + "::" + &escaped(&clean::inert(text))
 }
 
 /// The annotations for an error that quotes a file (`error: text`, then ` --> FILE:LINE:COLUMN`); without a file where
@@ -64,6 +65,7 @@ mod tests {
     #[test]
     fn a_text_cannot_end_its_command() {
         assert_eq!(command("group", &[], "100%\n::error::x"), "::group::100%25%0A::error::x");
+        assert_eq!(command("group", &[], "RUN ##[error]"), "::group::RUN \\u{23}#[error]");
         assert_eq!(
             command("error", &[("file", "a,b:c%"), ("line", "3")], "no"),
             "::error file=a%2Cb%3Ac%25,line=3::no"
