@@ -103,8 +103,11 @@ fn a_step_leaves_no_process_and_nothing_where_mounts_were() {
     // Asked for, it needs no refusal.
     work.build(&arguments).succeeds();
     work.build(&[&arguments[..], &["--no-cache"]].concat()).through(&words(&wrapper)).succeeds();
-    let left = Command::new("pgrep").args(["-f", &format!("sleep 1000.{tag}")]).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&left.stdout), "");
+    let command = |entry: fs::DirEntry| fs::read(entry.path().join("cmdline")).unwrap_or_default();
+    let commands = fs::read_dir("/proc").unwrap().flatten().map(command);
+    let left: Vec<_> =
+        commands.filter(|command| String::from_utf8_lossy(command).contains(&format!("1000.{tag}"))).collect();
+    assert!(left.is_empty(), "{left:?}");
     for name in ["cache", "proc", "sys", "dev", "etc/hosts"] {
         assert!(!work.path("out").join(name).exists(), "{name}");
     }

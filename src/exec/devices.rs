@@ -1,7 +1,7 @@
 //! Devices of the machine that a step asked for, by path or by a name of the Container Device Interface.
 //!
-//! A path is that of a device node. Any other name is `VENDOR/CLASS=DEVICE`, looked up in the JSON files of `/etc/cdi` and
-//! `/var/run/cdi` (cncf-tags/container-device-interface, SPEC.md), which the administrator of the machine or a driver put
+//! A path is that of a device node. Any other name is `VENDOR/CLASS=DEVICE`, looked up in the JSON and YAML files of `/etc/cdi`
+//! and `/var/run/cdi` (cncf-tags/container-device-interface, SPEC.md), which the administrator of the machine or a driver put
 //! there. Of what such a file asks for, variables, device nodes and mounts are given, read-only; hooks, which would
 //! run programs of the machine, are not.
 
@@ -86,12 +86,11 @@ fn is_device(path: &Path) -> bool {
 fn in_folder(folder: &Path, name: &str) -> Option<Brought> {
     let (kind, device) = name.split_once('=')?;
     let files = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
-    let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
+    let mut files: Vec<PathBuf> = files.collect();
     files.sort();
     for file in files {
         // What cannot be read describes nothing.
-        let Ok(text) = fs::read(&file) else { continue };
-        let Ok(file) = serde_json::from_slice::<DeviceFile>(&text) else { continue };
+        let Some(file) = read(&file) else { continue };
         if file.kind != kind {
             continue;
         }
@@ -103,6 +102,15 @@ fn in_folder(folder: &Path, name: &str) -> Option<Brought> {
         }
     }
     None
+}
+
+/// A file in one of the two formats that the specification has for it.
+fn read(file: &Path) -> Option<DeviceFile> {
+    match file.extension()?.to_str()? {
+        "json" => serde_json::from_slice(&fs::read(file).ok()?).ok(),
+        "yaml" | "yml" => serde_saphyr::from_str(&fs::read_to_string(file).ok()?).ok(),
+        _ => None,
+    }
 }
 
 impl Brought {
@@ -143,6 +151,21 @@ mod tests {
         assert_eq!(found.mounts[0].source, MountSource::Host("/dev/null".into()));
         for name in ["vendor.com/gpu=1", "vendor.com/other=0", "vendor.com/gpu"] {
             assert!(in_folder(folder.path(), name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_device_may_be_described_in_yaml() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("broken.yaml"), "kind: [").unwrap();
+        let text = "cdiVersion: 0.6.0\nkind: vendor.com/net\ndevices:\n- name: all\n  containerEdits:\n    env: [NET=1]\n    \
+                    deviceNodes:\n    - path: /dev/net0\n";
+        for name in ["net.yaml", "net.yml"] {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            let found = in_folder(folder.path(), "vendor.com/net=all").unwrap();
+            assert_eq!((found.env.len(), found.mounts.len()), (1, 1), "{name}");
+            fs::remove_file(path).unwrap();
         }
     }
 
