@@ -108,9 +108,9 @@ fn attestations_are_laid_out_as_buildkit_does() {
         let manifest = json(&blob(&layout, &attestation["digest"]));
         let config = json(&blob(&layout, &manifest["config"]["digest"]));
         assert_eq!((&config["os"], &config["architecture"]), (&json!("unknown"), &json!("unknown")));
-        let types: Vec<_> = manifest["layers"].as_array().unwrap().iter().map(|layer| &layer["annotations"]).collect();
+        let layers: Vec<_> = manifest["layers"].as_array().unwrap().iter().map(|layer| &layer["annotations"]).collect();
         let typed = |name| json!({"in-toto.io/predicate-type": name});
-        assert_eq!(types, [&typed(SPDX), &typed(SLSA)]);
+        assert_eq!(layers, [&typed(SPDX), &typed(SLSA)]);
         for layer in manifest["layers"].as_array().unwrap() {
             let statement = json(&blob(&layout, &layer["digest"]));
             assert_eq!(statement["_type"], "https://in-toto.io/Statement/v0.1");
@@ -249,8 +249,8 @@ fn packages_of_debian_are_known_by_their_archive() {
     let materials = said(&work.path("out"), SLSA)["buildDefinition"]["resolvedDependencies"].clone();
     let uris: Vec<_> = materials.as_array().unwrap().iter().map(|it| it["uri"].as_str().unwrap()).collect();
     assert_eq!(uris, ["pkg:deb/test/base-files@1?distro=test-7", "pkg:deb/test/greeting@1:2.0-1?distro=test-7"]);
-    let hashed = spdx["packages"].as_array().unwrap().iter().filter(|package| package["name"] == "greeting");
-    let hashes: Vec<_> = hashed.map(|package| &package["checksums"][0]["checksumValue"]).collect();
+    let greetings = spdx["packages"].as_array().unwrap().iter().filter(|package| package["name"] == "greeting");
+    let hashes: Vec<_> = greetings.map(|package| &package["checksums"][0]["checksumValue"]).collect();
     assert_eq!(hashes, [&materials[1]["digest"]["sha256"]]);
 }
 
