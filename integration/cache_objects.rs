@@ -17,14 +17,16 @@ fn nothing_ran(run: &Run) {
     }
 }
 
+/// With the keys of an account.
+fn keys(invocation: Invocation<'_>) -> Invocation<'_> {
+    invocation.variable("AWS_ACCESS_KEY_ID", "test").variable("AWS_SECRET_ACCESS_KEY", "very secret")
+}
+
 #[test]
 fn a_bucket_is_a_cache() {
     let (Some(work), Some(moto)) = (workspace(), Moto::start("team")) else { return };
     let spec =
         format!("type=s3,bucket=team,region=us-east-1,use_path_style=true,prefix=ci/,endpoint_url={}", moto.url());
-    fn keys(invocation: Invocation<'_>) -> Invocation<'_> {
-        invocation.variable("AWS_ACCESS_KEY_ID", "test").variable("AWS_SECRET_ACCESS_KEY", "very secret")
-    }
     let to = format!("{spec},mode=max");
     let first = keys(work.build(&["-t", "app", "--cache-to", &to])).store("one").succeeds();
     let objects = moto.objects("team");

@@ -242,3 +242,32 @@ fn a_file_that_a_pattern_finds_under_another_name_is_copied_anew() {
     assert_eq!(run.outcomes("COPY"), [&Outcome::Ran]);
     assert!(work.path("out/texts/b.txt").exists() && !work.path("out/texts/a.txt").exists());
 }
+
+#[test]
+fn archives_are_unpacked_however_they_are_compressed() {
+    use std::io::Write as _;
+    let work = Workspace::new("FROM scratch\nADD a.tar.gz a.tar.bz2 a.tar.zst plain.tar text.gz /\n");
+    let archive = |name: &str| {
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_ustar();
+        header.set_size(1);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, &b"x"[..]).unwrap();
+        archive.into_inner().unwrap()
+    };
+    let gzip = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    bzip2.write_all(&archive("bzip2")).unwrap();
+    work.file("a.tar.gz", gzip(&archive("gzip"))).file("a.tar.bz2", bzip2.finish().unwrap());
+    work.file("a.tar.zst", zstd::encode_all(&archive("zstd")[..], 1).unwrap()).file("plain.tar", archive("plain"));
+    work.file("text.gz", gzip(b"no archive\n"));
+    work.build(&["-o", &format!("type=local,dest={}", work.path("out").display())]).succeeds();
+    let mut names: Vec<_> =
+        std::fs::read_dir(work.path("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["bzip2", "gzip", "plain", "text.gz", "zstd"]);
+}

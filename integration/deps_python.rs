@@ -1,6 +1,6 @@
 //! `DEPS python`: wheels of a lock become layers.
 
-use crate::harness::{Run, Workspace};
+use crate::harness::{Run, Workspace, skip};
 use flashbuild::solver::event::{Hit, Outcome};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -8,6 +8,7 @@ use std::{
     fs,
     io::{Cursor, Write as _},
     path::Path,
+    process::Command,
 };
 use zip::{ZipWriter, write::SimpleFileOptions};
 
@@ -260,4 +261,35 @@ fn the_interpreter_and_the_library_of_the_image_decide() {
     }
     let run = build("bare");
     assert!(run.code == Some(1) && run.stderr.contains("there is no Python below"), "{}", run.stderr);
+}
+
+#[test]
+fn bytecode_is_made_once_for_all_platforms_and_needs_no_source() {
+    let version = Command::new("python3").args(["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).output();
+    let Ok(version) = version.map(|output| String::from_utf8(output.stdout).unwrap().trim().to_owned()) else {
+        skip("python3 is not installed");
+        return;
+    };
+    let mut project = Project::new(&format!(
+        "FROM scratch\nDEPS python --python={version} --compile --target=/app --find-links=wheels requirements.txt\n"
+    ));
+    project.wheel("pure", "1.0", "py3-none-any");
+    let platforms = ["--platform", "linux/amd64,linux/s390x", "-o", "type=local,dest=../out"];
+    let run = project.work.build(&platforms).succeeds();
+    assert_eq!(layers(&run).0, ["pure 1.0"]);
+    let app = project.work.path("out/linux_s390x/app");
+    let bytecode = app.join(format!("__pycache__/pure.cpython-{}.pyc", version.replace('.', "")));
+    // Bit 0: told by a hash; bit 1, that the source is looked at, is not set.
+    let bytes = fs::read(&bytecode).unwrap();
+    assert_eq!(bytes[4..8], [1, 0, 0, 0]);
+    // Where the module is in the image, for messages.
+    assert!(bytes.windows(12).any(|window| window == b"/app/pure.py"));
+
+    fs::write(app.join("pure.py"), "answer = 'another'").unwrap();
+    let said = Command::new("python3")
+        .args(["-B", "-c", "import pure; print(pure.answer)"])
+        .current_dir(&app)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "py3-none-any\n");
 }

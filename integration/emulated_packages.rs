@@ -11,7 +11,8 @@ use std::process::Command;
 
 const DOCKERFILE: &str = "
 FROM scratch AS install
-DEPS apt --no-docs apt base-files base-passwd coreutils dash debianutils diffutils dpkg grep gzip libc-bin perl-base sed tar
+DEPS apt --no-docs apt base-files base-passwd coreutils dash debianutils diffutils dpkg findutils grep gzip libc-bin mawk \
+    perl-base sed tar
 ENV PATH=/usr/sbin:/usr/bin DEBIAN_FRONTEND=noninteractive
 RUN --mount=type=bind,source=archive,target=/archive --mount=type=bind,source=apt,target=/etc/apt \
     apt-get update -q && apt-get install -qy --no-install-recommends machine && dpkg -s machine > /status

@@ -153,6 +153,9 @@ fn files_whose_case_is_another_are_named() {
     let no_file = "error: no Dockerfile in .: write one, or name it with --file; did you mean";
     let run = work.build(&[]).exits_with(1);
     assert!(run.stderr.ends_with(&format!("{no_file} \"Dockerfile.dev\"?\n")), "{}", run.stderr);
+    work.file("dockerfile", "FROM scratch\n");
+    work.build(&[]).succeeds();
+    std::fs::remove_file(work.path("context/dockerfile")).unwrap();
     work.file("DockerFile", "FROM scratch\n");
     let run = work.build(&[]).exits_with(1);
     assert!(run.stderr.ends_with(&format!("{no_file} \"DockerFile\"?\n")), "{}", run.stderr);

@@ -5,7 +5,8 @@
 //! pipeline -> context, resolve, solver, image, export, progress
 //! exec (one file per op) -> sandbox, layer, registry, packages, http, git, cache
 //! attest -> export, context, optimize, git, http
-//! export, cache -> registry, layer
+//! cache -> registry, http, packages, layer
+//! export -> registry, layer
 //! exec (one file per op) -> sandbox, layer, registry, packages, http, git
 //! context, http, git -> secrets                 what servers are shown of them
 //! export -> registry, layer

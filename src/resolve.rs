@@ -53,7 +53,10 @@ pub struct Pinned {
 
 /// What names led to in one build: each is asked once, so that all platforms are of one index, even if its tag moves.
 #[derive(Default)]
-pub struct Names(Mutex<HashMap<String, Arc<tokio::sync::Mutex<Option<Arc<Resolved>>>>>>);
+pub struct Names(Mutex<HashMap<String, Answer>>);
+
+/// What a name led to. The lock is held while it is asked, so that one question serves all who wait.
+type Answer = Arc<tokio::sync::Mutex<Option<Arc<Resolved>>>>;
 
 impl Names {
     /// Resolves `reference` for `platform`.

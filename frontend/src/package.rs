@@ -162,6 +162,9 @@ pub struct WheelLayout {
     pub interpreter: String,
     /// Whether it was asked for by name, and not only by another package (`REQUESTED`).
     pub requested: bool,
+    /// The version of Python whose bytecode comes with the modules, such as `3.11`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytecode: Option<String>,
 }
 
 /// A file that a plan makes up.

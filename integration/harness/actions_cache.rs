@@ -113,7 +113,8 @@ impl State {
             }
             ("FinalizeCacheEntryUpload", Some(number)) => {
                 let entry = &mut self.entries[number];
-                entry.is_final = asked["size_bytes"] == entry.bytes.len().to_string();
+                let size = asked["size_bytes"].as_str().and_then(|size| size.parse().ok());
+                entry.is_final = size == Some(entry.bytes.len());
                 answer(&json!({ "ok": entry.is_final, "entry_id": number.to_string() }))
             }
             ("FinalizeCacheEntryUpload", None) => twirp(404, "not_found"),

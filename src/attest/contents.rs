@@ -206,6 +206,7 @@ pub(super) mod tests {
             headers: text(),
             interpreter: text(),
             requested: true,
+            bytecode: None,
         };
         let package = package::Package {
             name: name.to_owned(),

@@ -98,6 +98,7 @@ fn table(out: &mut Output, analysis: &Analysis) -> io::Result<()> {
     folders(out, &analysis.by_path, 0, analysis.bytes / SMALLEST_FOLDER)?;
     packages(out, analysis)?;
     waste(out, analysis)?;
+    base(out, analysis)?;
     for secret in &analysis.secrets {
         let layer = secret.layer.map(|layer| format!(", layer {}", layer + 1)).unwrap_or_default();
         let hidden = if secret.hidden { ", deleted later, but still there" } else { "" };
@@ -180,6 +181,19 @@ fn waste(out: &mut Output, analysis: &Analysis) -> io::Result<()> {
         ]);
     }
     if table.is_empty() { out.line("\nnothing is wasted") } else { write_table(out, &table) }
+}
+
+fn base(out: &mut Output, analysis: &Analysis) -> io::Result<()> {
+    let Some(base) = &analysis.base else { return Ok(()) };
+    out.line(format!(
+        "\nof the base, {} of {} packages are used, as far as files tell: {} of {}; without the rest the image has {}, with",
+        base.used_packages,
+        base.packages,
+        ByteSize(base.used_bytes),
+        ByteSize(base.bytes),
+        ByteSize(base.without)
+    ))?;
+    base.dockerfile.lines().try_for_each(|line| out.line(format!("    {}", printable(line))))
 }
 
 fn write_table(out: &mut Output, table: &Table) -> io::Result<()> {

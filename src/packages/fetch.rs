@@ -204,6 +204,7 @@ mod tests {
             headers: String::new(),
             interpreter: String::new(),
             requested: false,
+            bytecode: None,
         };
         Package {
             name: "abc".to_owned(),

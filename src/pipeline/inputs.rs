@@ -76,13 +76,12 @@ impl Unknown {
 impl Unanswered {
     fn is_environment(&self) -> bool {
         match self {
-            Self::Image(ResolveError::Registry(error)) => error.is_environment(),
-            Self::Image(ResolveError::Store(_)) => true,
-            Self::Image(ResolveError::Image(_)) => false,
+            Self::Image(ResolveError::Registry(error)) | Self::Files(ExecError::Registry(error)) => {
+                error.is_environment()
+            }
+            Self::Image(ResolveError::Store(_)) | Self::Files(ExecError::Store(_)) => true,
+            Self::Image(ResolveError::Image(_)) | Self::Files(_) => false,
             Self::Deps(error) => error.is_environment(),
-            Self::Files(ExecError::Registry(error)) => error.is_environment(),
-            Self::Files(ExecError::Store(_)) => true,
-            Self::Files(_) => false,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
 use bytes::Bytes;
 use containerd_client::{
     services::v1::{
-        CreateImageRequest, CreateRequest, DeleteRequest, Image, Info, InfoRequest, UpdateImageRequest, UpdateRequest,
+        CreateImageRequest, CreateRequest, DeleteRequest, Image, Info, InfoRequest, UpdateImageRequest,
         UpdateRequest as UpdateContentRequest, WriteAction, WriteContentRequest, content_client::ContentClient,
         images_client::ImagesClient, leases_client::LeasesClient,
     },

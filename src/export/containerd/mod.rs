@@ -42,7 +42,6 @@ pub use client::send_to_containerd;
 
 /// Says that this program cannot.
 #[cfg(not(feature = "containerd"))]
-#[expect(clippy::unused_async, reason = "the other one of the same name is")]
 pub async fn send_to_containerd(
     containerd: &Containerd,
     _: &crate::store::Store,

@@ -8,6 +8,7 @@
 //! Bytes are those of files' content, not of archives: `layer_bytes` of all layers, `bytes` of what a container sees. A file
 //! with several names counts once.
 
+mod base;
 mod blocks;
 mod condition;
 mod dive;
@@ -17,6 +18,7 @@ mod line;
 mod secrets;
 mod waste;
 
+pub use base::BaseAdvice;
 pub use blocks::Block;
 pub use condition::{Condition, Metric};
 pub use layers::LayerFacts;
@@ -81,6 +83,9 @@ pub struct Analysis {
     /// What a changed line of the application pushes, if it can be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<LineChange>,
+    /// How much of the image below is used, if it is made of Debian packages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseAdvice>,
     /// What the image was made from, if it says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distribution: Option<Distribution>,
@@ -122,6 +127,7 @@ impl Analysis {
             wasted,
             efficiency: dive::efficiency(subject.view),
             score: share(layer_bytes.saturating_sub(wasted), layer_bytes),
+            base: base::advice(&subject, &tree, &inventory)?,
             line: line::change(&subject, &inventory, &layers),
             layers,
             unowned: by_path.bytes.saturating_sub(owned),

@@ -47,4 +47,26 @@ impl Elf {
             })
             .collect()
     }
+
+    /// The libraries that it is linked with (`DT_NEEDED`), by name.
+    pub(in crate::optimize) fn needed(&self) -> Vec<String> {
+        const NEEDED: u64 = 1;
+        let Ok(parsed) = Parsed::parse(&self.cache) else { return Vec::new() };
+        let (is_64, little) = (parsed.is_64(), parsed.is_little_endian());
+        let (Some(dynamic), Some(names)) = (self.section(".dynamic", 1 << 20), self.section(".dynstr", 64 << 20))
+        else {
+            return Vec::new();
+        };
+        let word = if is_64 { 8 } else { 4 };
+        let number = |bytes: &[u8]| {
+            let digits = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+            if little { bytes.iter().rev().fold(0, digits) } else { bytes.iter().fold(0, digits) }
+        };
+        let name = |at: u64| {
+            let rest = names.get(usize::try_from(at).ok()?..)?;
+            rest.split(|&byte| byte == 0).next().map(|name| String::from_utf8_lossy(name).into_owned())
+        };
+        let entries = dynamic.chunks_exact(2 * word).filter(|entry| number(&entry[..word]) == NEEDED);
+        entries.filter_map(|entry| name(number(&entry[word..]))).take(1000).collect()
+    }
 }

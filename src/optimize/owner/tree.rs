@@ -93,6 +93,13 @@ impl<'a> ImageTree<'a> {
         self.locate(path).filter(|(_, hit)| !hit.entry.is_dir()).map(|(path, _)| path)
     }
 
+    /// Where `path` leads, if that is a regular file, and its bytes; links are followed.
+    pub(crate) fn file_behind(&self, path: &[u8]) -> Option<(u64, Vec<u8>)> {
+        let resolved = self.view.resolve(path, LastLink::Follow).ok().filter(Resolved::exists)?;
+        let (size, _) = resolved.hit?.file()?;
+        Some((size, resolved.existing))
+    }
+
     /// Opens a regular file; links are followed. `None` if there is none.
     pub(crate) fn open(&self, path: &[u8]) -> Result<Option<(u64, File)>, LayerError> {
         let resolved = self.view.resolve(path, LastLink::Follow).ok().filter(Resolved::exists);

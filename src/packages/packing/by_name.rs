@@ -136,6 +136,7 @@ mod tests {
             headers: String::new(),
             interpreter: String::new(),
             requested: false,
+            bytecode: None,
         };
         let artifact = format!("sha256:{:0>64}", format!("{:x}", name.len() + version.len())).parse().unwrap();
         Package { name: name.to_owned(), version: version.to_owned(), artifact, layout: PackageLayout::Wheel(layout) }

@@ -51,7 +51,14 @@ pub(super) async fn plan(packages: &Packages, request: &DepsRequest, below: &Vie
         let problem = "building source distributions is not supported yet".to_owned();
         return Err(PackageError::Flag { flag: "build-sdist", problem });
     }
-    let target = Target::of(request, &System::of(request, below))?;
+    let mut target = Target::of(request, &System::of(request, below))?;
+    let mut notes = Vec::new();
+    if request.flag("compile").is_some() && !target.compile() {
+        notes.push(format!(
+            "there is no {} on this machine to compile modules with: they are compiled when they are imported",
+            target.python_name()
+        ));
+    }
     let wanted = Wanted {
         extras: request.flags("extra").map(normalised).collect(),
         groups: request.flags("group").map(str::to_owned).collect(),
@@ -59,7 +66,6 @@ pub(super) async fn plan(packages: &Packages, request: &DepsRequest, below: &Vie
     let mut sources = Sources::of_this_machine();
     sources.find_links.splice(0..0, request.flags("find-links").map(str::to_owned));
     let mut pinned = None;
-    let mut notes = Vec::new();
     let locked = match Format::of(file)? {
         format @ (Format::Pylock | Format::Uv | Format::Pipfile | Format::Poetry) => {
             lock::read(format, file, &packages.files.read(file)?, &target, &wanted)?

@@ -4,6 +4,7 @@ use super::{
     super::PackageError,
     system::System,
     tags::{Libc, Tags, machine},
+    wheel::can_compile,
 };
 use flashbuild_frontend::package::{DepsRequest, PackageContent, PackageFile, WheelLayout};
 use pep508_rs::{MarkerEnvironment, MarkerEnvironmentBuilder, MarkerTree};
@@ -24,6 +25,8 @@ pub(super) struct Target {
     place: Place,
     /// Whether its pointers have 64 bits.
     wide: bool,
+    /// The version whose bytecode comes with modules.
+    bytecode: Option<String>,
 }
 
 /// Where packages go.
@@ -76,7 +79,7 @@ impl Target {
         })
         .map_err(|error| flag("python", error.to_string()))?;
         let wide = !matches!(platform.arch.as_str(), "arm" | "386");
-        Ok(Self { minor, tags, markers, interpreter, place, wide })
+        Ok(Self { minor, tags, markers, interpreter, place, wide, bytecode: None })
     }
 
     /// Whether a marker holds, with these extras asked for.
@@ -89,6 +92,14 @@ impl Target {
         self.markers.python_full_version().to_string()
     }
 
+    /// Modules come with their bytecode; false if nobody here can make it.
+    pub(super) fn compile(&mut self) -> bool {
+        let version = format!("3.{}", self.minor);
+        let can = tokio::task::block_in_place(|| can_compile(&version));
+        self.bytecode = can.then_some(version);
+        can
+    }
+
     /// Where the parts of a wheel go.
     pub(super) fn layout(&self, requested: bool) -> WheelLayout {
         match &self.place {
@@ -99,6 +110,7 @@ impl Target {
                 headers: format!("{prefix}/include/site/python3.{}", self.minor),
                 interpreter: format!("{prefix}/bin/python"),
                 requested,
+                bytecode: self.bytecode.clone(),
             },
             Place::Folder(folder) => WheelLayout {
                 site: folder.clone(),
@@ -107,6 +119,7 @@ impl Target {
                 headers: format!("{folder}/include"),
                 interpreter: self.interpreter.clone(),
                 requested,
+                bytecode: self.bytecode.clone(),
             },
         }
     }

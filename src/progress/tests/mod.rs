@@ -39,7 +39,7 @@ fn a_ci_service_folds_blocks_and_obeys_no_step() {
     let case = "0.000 vertex 1 k1 RUN 100% a,b\n0.100 out 1 ::error file=x::y\\n\n0.150 vertex 2 k2 ::warning::RUN\n\
                 0.200 ran 1\n0.300 ran 2\n";
     let sink = Sink::default();
-    let text = run_on(&Case::parse(case).unwrap(), Mode::Plain, sink.clone(), Screen::grouped(sink));
+    let text = run_on(&Case::parse(case).unwrap(), Mode::Plain, &sink, Screen::grouped(sink.clone()));
     let commands: Vec<&str> = text.lines().filter(|line| line.trim_start().starts_with("::")).collect();
     let expected = ["::group::#1 RUN 100%25 a,b", "::endgroup::", "::group::#2 ::warning::RUN", "::endgroup::"];
     assert_eq!(commands, expected, "{text}");
@@ -56,11 +56,11 @@ fn run(case: &Case, mode: Mode) -> String {
         }
         Mode::Auto | Mode::Plain | Mode::RawJson | Mode::Quiet => Screen::file(sink.clone()),
     };
-    run_on(case, mode, sink, screen)
+    run_on(case, mode, &sink, screen)
 }
 
 /// Shows the case on a clock of its own, as [`show`] does on the real one.
-fn run_on(case: &Case, mode: Mode, sink: Sink, screen: Screen) -> String {
+fn run_on(case: &Case, mode: Mode, sink: &Sink, screen: Screen) -> String {
     let mut seen = String::new();
     let mut show = Show::new(mode, screen, None);
     let began = Instant::now();

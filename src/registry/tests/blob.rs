@@ -1,8 +1,13 @@
 //! Blobs on their way in, over connections that break and from registries that lie.
 
-use crate::registry::RegistryError;
-use crate::registry::testing::{FakeRegistry, Reply, client, layer};
-use std::sync::Mutex;
+use crate::registry::testing::{FakeRegistry, Reply, client, layer, options};
+use crate::registry::{Client, Options, RegistryError};
+use futures_util::future::join_all;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 const TEXT: &str = "the bytes of a layer";
 
@@ -96,4 +101,41 @@ async fn a_sink_that_fails_is_not_the_registrys_fault() {
         client(Vec::new()).fetch_blob(&registry.reference("app:1"), &descriptor, &mut sink, &|_| ()).await.unwrap_err();
     assert!(error.to_string().starts_with("cannot store 127.0.0.1:"), "{error}");
     assert_eq!(registry.lines().len(), 1);
+}
+
+/// A registry that has one blob, takes its time to answer, and counts how many wait for it at most.
+async fn slow_registry(bytes: Vec<u8>) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&most);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (now, most, bytes) = (Arc::clone(&now), Arc::clone(&counted), bytes.clone());
+            tokio::spawn(async move {
+                let mut request = [0; 1024];
+                let _ = stream.read(&mut request).await;
+                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                now.fetch_sub(1, Ordering::SeqCst);
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", bytes.len());
+                let _ = stream.write_all(&[head.as_bytes(), &bytes].concat()).await;
+            });
+        }
+    });
+    (host, most)
+}
+
+#[tokio::test]
+async fn no_more_blobs_of_a_registry_are_on_their_way_than_allowed() {
+    let (descriptor, bytes) = layer("a layer");
+    let (host, most) = slow_registry(bytes).await;
+    let reference = format!("{host}/app:1").parse().unwrap();
+    let client = Client::new(Options { transfers_per_host: 3, ..options(Vec::new()) }).unwrap();
+    let fetches = (0..12).map(|_| async {
+        let mut sink = Vec::new();
+        client.fetch_blob(&reference, &descriptor, &mut sink, &|_| ()).await.unwrap();
+    });
+    join_all(fetches).await;
+    assert_eq!(most.load(Ordering::SeqCst), 3);
 }

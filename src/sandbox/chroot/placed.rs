@@ -12,7 +12,7 @@ use super::super::mounts::is_dir;
 use super::super::shown;
 use super::super::spec::Spec;
 use super::super::tree::Tree;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use std::ffi::OsString;
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -42,6 +42,7 @@ struct Home {
     path: PathBuf,
     /// Device and inode.
     identity: (u64, u64),
+    is_folder: bool,
 }
 
 impl Placed {
@@ -109,7 +110,8 @@ impl Placed {
         let covered = covered(self.places.len());
         rustix::fs::renameat(&folder, &name, &self.aside, &covered)
             .doing(|| "put a file of the image aside".to_owned())?;
-        let home = home.map(|path| Home { path, identity: (stat.st_dev, stat.st_ino) });
+        let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        let home = home.map(|path| Home { path, identity: (stat.st_dev, stat.st_ino), is_folder });
         let moved = rustix::fs::renameat(CWD, source, &folder, &name);
         self.places.push(Place { folder, name, home });
         moved.doing(|| format!("bring {} into the tree", source.display()))
@@ -121,11 +123,15 @@ impl Placed {
             let number = self.places.len();
             let used = format!("used-{number}");
             if rustix::fs::renameat(&folder, &name, &self.aside, &used).is_ok()
-                && let Some(Home { path, identity }) = home
+                && let Some(Home { path, identity, .. }) = &home
                 && rustix::fs::statat(&self.aside, &used, AtFlags::SYMLINK_NOFOLLOW)
-                    .is_ok_and(|stat| (stat.st_dev, stat.st_ino) == identity)
+                    .is_ok_and(|stat| (stat.st_dev, stat.st_ino) == *identity)
             {
-                let _ = rustix::fs::renameat(&self.aside, &used, CWD, &path);
+                let _ = rustix::fs::renameat(&self.aside, &used, CWD, path);
+            }
+            if let Some(Home { path, is_folder: true, .. }) = &home {
+                // A folder that a step has removed is an empty one for the next.
+                let _ = fs::create_dir(path);
             }
             // Where the folder that it was in is gone, so is all that was in there.
             let _ = rustix::fs::renameat(&self.aside, covered(number), &folder, &name);

@@ -53,6 +53,7 @@ fn flag_specs(ecosystem: Ecosystem) -> &'static [FlagSpec] {
             ("find-links", Shape::List),
             ("libc", Shape::Text),
             ("build-sdist", Shape::Switch),
+            ("compile", Shape::Switch),
         ],
     }
 }

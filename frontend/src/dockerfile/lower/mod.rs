@@ -25,6 +25,7 @@ mod run;
 mod settings;
 mod signal;
 mod stage;
+mod state;
 #[cfg(test)]
 pub(super) mod tests;
 mod transfer;
@@ -36,7 +37,7 @@ use super::{
     Dockerfile, Lost,
     inputs::{Inputs, Missing, Options},
     plan::{Origin, Plan, PlannedStage},
-    scope::{Scope, epoch},
+    scope::epoch,
 };
 use crate::{
     config::ImageConfig,
@@ -49,10 +50,8 @@ use crate::{
 use budget::Budget;
 use progress::Progress;
 use stage::StageBuild;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// Where commands are looked for if the base image does not say.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+use state::{State, States};
+use std::collections::BTreeSet;
 
 impl Dockerfile {
     /// Makes the graph: an output for each platform asked for.
@@ -129,31 +128,6 @@ impl Dockerfile {
     }
 }
 
-/// What a stage is, after some of its instructions.
-#[derive(Debug, Clone)]
-struct State {
-    /// The tree.
-    root: NodeId,
-    /// The platform of processes.
-    platform: Platform,
-    /// The configuration; its environment is kept in `scope` until the end.
-    config: ImageConfig,
-    /// What was done since the base image.
-    steps: Vec<HistoryStep>,
-    /// The variables.
-    scope: Scope,
-    /// The image that everything is built on: its name and its digest.
-    base: Option<(String, String)>,
-    /// Whether a system is in the tree: an image's, or packages of a distribution.
-    has_system: bool,
-    /// Names and versions of a distribution's packages in it; nothing while it is not known which they are.
-    system: Option<Vec<(String, String)>>,
-    /// Whether there was a `WORKDIR`, here or in a stage that this one starts from.
-    has_workdir: bool,
-    /// Whether there may be variables and settings that are not known, in a survey.
-    guessed: bool,
-}
-
 /// The build of one target platform.
 struct TargetBuild<'a> {
     file: &'a Dockerfile,
@@ -187,8 +161,7 @@ impl TargetBuild<'_> {
             Ok(epoch) => self.graph.epoch = epoch,
             Err(error) => errors.push(error),
         }
-        let mut heirs = heirs(plan);
-        let mut states: BTreeMap<usize, State> = BTreeMap::new();
+        let mut states = States::of(plan);
         let mut roots: Vec<Option<NodeId>> = vec![None; plan.stages.len()];
         let one_stage = plan.stages.len() == 1;
         for (index, planned) in plan.stages.iter().enumerate().filter(|(_, planned)| planned.needed) {
@@ -197,10 +170,10 @@ impl TargetBuild<'_> {
             self.fresh = self.options.no_cache.covers(&planned.label);
             let state = match &planned.base {
                 Origin::Stage(base) => {
-                    if let (2.., Some(state)) = (heirs[*base], states.get(base)) {
+                    if let Some(state) = states.to_be_copied(*base) {
                         self.budget.spend_on_copy(state);
                     }
-                    inherit(&mut states, &mut heirs, *base).without_triggers()
+                    states.inherit(*base).without_triggers()
                 }
                 Origin::Scratch => self.empty_state(planned),
                 Origin::Unknown => self.unknown_state(planned),
@@ -238,12 +211,10 @@ impl TargetBuild<'_> {
             }
             let state = build.state;
             roots[index] = Some(state.root);
-            if heirs[index] > 0 {
-                states.insert(index, state);
-            }
+            states.keep(index, state);
         }
         // The output is the last heir of its stage.
-        (inherit(&mut states, &mut heirs, plan.target), errors)
+        (states.inherit(plan.target), errors)
     }
 
     fn add(&mut self, op: Op, inputs: Vec<NodeId>, name: String, at: Placement<'_>) -> NodeId {
@@ -368,49 +339,9 @@ impl TargetBuild<'_> {
     }
 }
 
-impl State {
-    /// A state as a base image leaves it. There always is a `PATH`, but on Windows.
-    fn start(root: NodeId, platform: Platform, config: ImageConfig, base: Option<(String, String)>) -> Self {
-        let mut scope = Scope::of_image(&config.config.env);
-        if scope.environment.get("PATH").is_none() && platform.os != "windows" {
-            scope.set_env("PATH", DEFAULT_PATH);
-        }
-        let has_system = base.is_some();
-        let (steps, has_workdir, guessed) = (Vec::new(), false, false);
-        let system = Some(Vec::new());
-        Self { root, platform, config, steps, scope, base, has_system, system, has_workdir, guessed }.without_triggers()
-    }
-
-    /// The state for a stage that starts from it: triggers are done there, once.
-    fn without_triggers(mut self) -> Self {
-        self.config.config.on_build.clear();
-        self
-    }
-}
-
 /// What a node is tied to.
 #[derive(Clone, Copy, Default)]
 struct Placement<'a> {
     platform: Option<&'a Platform>,
     span: Option<Span>,
-}
-
-/// How often the state of each stage is still asked for.
-fn heirs(plan: &Plan<'_>) -> Vec<usize> {
-    let mut heirs = vec![0; plan.stages.len()];
-    heirs[plan.target] = 1;
-    for stage in plan.stages.iter().filter(|stage| stage.needed) {
-        if let Origin::Stage(base) = stage.base {
-            heirs[base] += 1;
-        }
-    }
-    heirs
-}
-
-/// The state of a stage for one of its heirs. The last one gets it without a copy: a chain of thousands of stages costs no
-/// more than one long stage.
-fn inherit(states: &mut BTreeMap<usize, State>, heirs: &mut [usize], stage: usize) -> State {
-    heirs[stage] -= 1;
-    let inherited = if heirs[stage] == 0 { states.remove(&stage) } else { states.get(&stage).cloned() };
-    inherited.expect("a stage is lowered before its heirs")
 }

@@ -164,6 +164,12 @@
   }));
   const packages = data.packages.slice().sort((a, b) => b.bytes - a.bytes).slice(0, 500);
   table("packages", [["package"], ["version"], ["kind"], ["bytes", "number"], ["licence"]], packages.map((it) => [it.name, it.version, it.ecosystem, size(it.bytes), (it.licences || []).join(", ").slice(0, 120)]));
+  if (data.base) {
+    at("base-section").hidden = false;
+    at("base").textContent = data.base.used_packages + " of its " + data.base.packages + " packages are used, as far as files tell: "
+      + size(data.base.used_bytes) + " of " + size(data.base.bytes) + ". Without the rest the image has " + size(data.base.without) + ". To try:";
+    at("dockerfile").textContent = data.base.dockerfile;
+  }
   if (data.secrets.length > 0) {
     at("secrets-section").hidden = false;
     table("secrets", [["where"], ["what"], ["layer"]], data.secrets.map((it) => [it.place, it.kind, it.layer === undefined ? "" : String(it.layer + 1) + (it.hidden ? ", deleted later, but there" : "")]));

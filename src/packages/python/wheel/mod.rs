@@ -6,9 +6,11 @@
 //! 3. Files go where their scheme says: the root and `purelib`, `platlib` into the folder of modules, `scripts`, `headers` and
 //!    `data` from the `.data` folder to theirs.
 //! 4. Scripts start the image's interpreter, and entry points become scripts ([`script`]).
-//! 5. `RECORD` is written anew, with what was made here.
+//! 5. Modules get their bytecode, if that is asked for ([`bytecode`]).
+//! 6. `RECORD` is written anew, with what was made here.
 
 mod archive;
+mod bytecode;
 mod record;
 mod script;
 
@@ -19,6 +21,7 @@ use crate::{
     packages::{PackageError, files::text_item},
 };
 use archive::{Archive, Member};
+pub(super) use bytecode::can_compile;
 use flashbuild_frontend::package::{Package, WheelLayout};
 use record::Record;
 use std::{collections::BTreeMap, fs::File, sync::Arc};
@@ -51,6 +54,8 @@ struct Wheel<'a> {
     record: Record,
     /// By path in the layer.
     items: BTreeMap<Vec<u8>, Item>,
+    /// To compile.
+    modules: Vec<bytecode::Module>,
 }
 
 impl<'a> Wheel<'a> {
@@ -64,7 +69,7 @@ impl<'a> Wheel<'a> {
             return Err(format!("its Wheel-Version is {version:?}, and only 1.x is known"));
         }
         let record = Record::parse(&text("RECORD")?.ok_or("it has no RECORD")?)?;
-        Ok(Self { package, layout, time, archive, info, record, items: BTreeMap::new() })
+        Ok(Self { package, layout, time, archive, info, record, items: BTreeMap::new(), modules: Vec::new() })
     }
 
     fn files(mut self) -> Result<Vec<Item>, String> {
@@ -75,6 +80,7 @@ impl<'a> Wheel<'a> {
             self.place(member, &mut written)?;
         }
         self.entry_points(&mut written)?;
+        self.compile(&mut written)?;
         let info = format!("{}/{}", self.layout.site, self.info);
         self.make(&format!("{info}/INSTALLER"), b"flashbuild\n".to_vec(), 0o644, &mut written)?;
         if self.layout.requested {
@@ -95,6 +101,10 @@ impl<'a> Wheel<'a> {
                 expected.check(&script::original(member)?).map_err(|why| format!("{}: {why}", member.name))?;
             }
             return self.make(&path, bytes, 0o755, written);
+        }
+        if self.layout.bytecode.is_some() && !is_script && path.ends_with(".py") && path.starts_with(&self.layout.site)
+        {
+            self.modules.push((path.clone(), member.bytes(MAX_METADATA)?));
         }
         let mode = if is_script || member.executable { 0o755 } else { 0o644 };
         written.keep(&self.relative(&path), recorded);
@@ -134,6 +144,20 @@ impl<'a> Wheel<'a> {
         }
         for (name, launcher) in launchers {
             self.make(&format!("{}/{name}", self.layout.scripts), launcher.into_bytes(), 0o755, written)?;
+        }
+        Ok(())
+    }
+
+    /// Bytecode of the modules, but for those that bring their own.
+    fn compile(&mut self, written: &mut record::Rows) -> Result<(), String> {
+        let Some(version) = &self.layout.bytecode else { return Ok(()) };
+        let modules = std::mem::take(&mut self.modules);
+        for (path, bytes) in bytecode::compile(version, &modules)? {
+            if !self.items.contains_key(&layer_path(&path)) {
+                // As installers do: it can be made anew, so nothing vouches for it.
+                written.keep(&self.relative(&path), None);
+                self.put(text_item(&layer_path(&path), bytes, 0o644, self.time))?;
+            }
         }
         Ok(())
     }

@@ -73,6 +73,7 @@ fn package() -> Package {
         headers: "/v/include".to_owned(),
         interpreter: "/v/bin/python".to_owned(),
         requested: true,
+        bytecode: None,
     };
     Package {
         name: "demo".to_owned(),

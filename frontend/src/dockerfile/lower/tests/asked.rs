@@ -173,6 +173,7 @@ fn plan(request: &DepsRequest) -> DepsPlan {
         headers: "/opt/include".to_owned(),
         interpreter: "/bin/python".to_owned(),
         requested: true,
+        bytecode: None,
     };
     let package = |name: &str, digit: &str| Package {
         name: name.to_owned(),
