@@ -108,9 +108,9 @@ fn attestations_are_laid_out_as_buildkit_does() {
         let manifest = json(&blob(&layout, &attestation["digest"]));
         let config = json(&blob(&layout, &manifest["config"]["digest"]));
         assert_eq!((&config["os"], &config["architecture"]), (&json!("unknown"), &json!("unknown")));
-        let types: Vec<_> = manifest["layers"].as_array().unwrap().iter().map(|layer| &layer["annotations"]).collect();
-        let of_type = |name| json!({"in-toto.io/predicate-type": name});
-        assert_eq!(types, [&of_type(SPDX), &of_type(SLSA)]);
+        let layers: Vec<_> = manifest["layers"].as_array().unwrap().iter().map(|layer| &layer["annotations"]).collect();
+        let typed = |name| json!({"in-toto.io/predicate-type": name});
+        assert_eq!(layers, [&typed(SPDX), &typed(SLSA)]);
         for layer in manifest["layers"].as_array().unwrap() {
             let statement = json(&blob(&layout, &layer["digest"]));
             assert_eq!(statement["_type"], "https://in-toto.io/Statement/v0.1");
