@@ -119,7 +119,6 @@ fn a_bounded_store_stays_within_its_bounds_while_builds_write_much_more() {
         done.store(true, Ordering::Relaxed);
         watched.join().unwrap()
     });
-    eprintln!("{rounds} builds wrote {} bytes; the store never took more than {most} of {limit}", 2 * rounds * part);
     assert!(most > limit / 2, "it is used: {most}");
     assert!(most <= limit, "{most} of {limit}");
 }
