@@ -17,7 +17,7 @@ use std::{
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     thread::{self, JoinHandle},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::mpsc::{self, UnboundedReceiver, error::TryRecvError};
 
@@ -48,7 +48,7 @@ impl Recorder {
         bounds.make_room(store)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let started = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-        let id = new_id(started);
+        let id = new_id(now);
         let lock = store.lock(&lock_name(&id))?;
         let path = all.join(&id);
         fs::create_dir(&path).map_err(|error| at(&path, error))?;
@@ -178,7 +178,10 @@ fn milliseconds(from: Instant, to: Instant) -> u64 {
 }
 
 /// A name that sorts by time and that no other build has.
-fn new_id(started: i64) -> String {
-    let time = jiff::Timestamp::from_millisecond(started).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    format!("{}-{:06x}", time.strftime("%Y%m%dT%H%M%S%3f"), fastrand::u32(..1 << 24)).replace('.', "")
+///
+/// To the microsecond: a build in which nothing has to be done takes few milliseconds.
+fn new_id(since_1970: Duration) -> String {
+    let micros = i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX);
+    let time = jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    format!("{}-{:06x}", time.strftime("%Y%m%dT%H%M%S%6f"), fastrand::u32(..1 << 24)).replace('.', "")
 }
