@@ -12,7 +12,7 @@
 //! | SBOM, `CycloneDX` 1.5 | `https://cyclonedx.org/bom` | `cyclonedx` |
 //! | provenance, SLSA v1 or v0.2 | `https://slsa.dev/provenance/v1`, `…/v0.2` | `provenance` |
 //!
-//! 4. How statements are laid out beside the image is the business of [`crate::export`]; [`sign`] has `cosign` sign it.
+//! 4. How statements are laid out beside the image is the business of [`crate::export`]; `sign` has `cosign` sign it.
 //!
 //! What holds throughout:
 //!

@@ -7,7 +7,7 @@
 //! | `FLASHBUILD_KEY`, such as `FLASHBUILD_CA_CERTIFICATES` | what this shell says; lists have commas |
 //!
 //! Flags win over all of it; whoever reads a flag asks here when it is absent. Every key is one row of the table in
-//! [`key`], which the files, the variables and `flashbuild config` share. A key that nobody knows is an error that names
+//! `key`, which the files, the variables and `flashbuild config` share. A key that nobody knows is an error that names
 //! its line and the nearest that somebody does: a typing error must not pass as a default.
 //!
 //! Paths in a file are relative to the folder of the file. Percentages are of the file system that holds the store.

@@ -2,7 +2,7 @@
 //!
 //! 1. Each platform's image is opened, with its blobs: layers that stay keep them.
 //! 2. It is split or slimmed ([`crate::optimize::rewrite`]), which compares the files of both.
-//! 3. Both are started, one after the other, and have to end alike ([`proof`](super::proof)).
+//! 3. Both are started, one after the other, and have to end alike ([`proof`]).
 //! 4. Only then the new image gets its names.
 
 use super::{

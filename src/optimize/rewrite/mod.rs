@@ -4,7 +4,7 @@
 //! 1. A rewrite works layer by layer on contents tables. What it does not change stays the layer that it was, blob and all.
 //! 2. A layer that changes is packed anew from the files of the old one: read once, in pieces, so that memory does not depend
 //!    on sizes.
-//! 3. The merged tree of the result is compared with that of the image before, with our own [`diff`](super::diff), times
+//! 3. The merged tree of the result is compared with that of the image before, with our own [`diff`], times
 //!    and hard links included. What differs has to be what was asked for, or there is no result.
 
 mod remake;

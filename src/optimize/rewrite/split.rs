@@ -4,7 +4,7 @@
 //!
 //! 1. what it deletes of the layers below, if anything;
 //! 2. its packages, as the databases in this very layer tell them apart, put together as `DEPS` does
-//!    ([`packing`]): the largest alone, the rest in bins by the hash of their names, so that a new
+//!    (`packing`): the largest alone, the rest in bins by the hash of their names, so that a new
 //!    version of a package changes one layer;
 //! 3. files of no package that are large, each alone;
 //! 4. the rest: small files, the databases themselves, and the properties of all folders.

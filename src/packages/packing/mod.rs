@@ -4,9 +4,9 @@
 //! have some hundred layers at most, and who builds on it needs some of them. So once there are many, small packages
 //! share layers, in a way that a change of one package changes one layer. What is small is told
 //!
-//! - by the size of the artifact, where an index says it ([`by_size`]), or of the files, where they are there
+//! - by the size of the artifact, where an index says it ([`by_size()`]), or of the files, where they are there
 //!   ([`by_size_of`]);
-//! - by the name, where a lock says no more ([`by_name`]).
+//! - by the name, where a lock says no more ([`by_name()`]).
 
 mod by_name;
 mod by_size;
