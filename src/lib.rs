@@ -6,8 +6,6 @@
 //! exec (one file per op) -> sandbox, layer, registry, packages, http, git, cache
 //! attest -> export, context, optimize, git, http
 //! cache -> registry, http, packages, layer
-//! export -> registry, layer
-//! exec (one file per op) -> sandbox, layer, registry, packages, http, git
 //! context, http, git -> secrets                 what servers are shown of them
 //! export -> registry, layer
 //! serve -> store, image                         the store as a registry for others
