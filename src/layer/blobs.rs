@@ -40,7 +40,12 @@ impl Layers {
 
     /// The blob that the layer was pulled as, whether it is in the store or not.
     pub fn original_blob(&self, diff_id: &DiffId) -> Result<Option<LayerBlob>, LayerError> {
-        Ok(self.store.layer_blobs(diff_id)?.into_iter().find(|blob| blob.encoding.starts_with(ORIGINAL)))
+        for blob in self.store.layer_blobs(diff_id)? {
+            if blob.encoding.starts_with(ORIGINAL) && (!blob.here || self.is_believed(diff_id, &blob)?) {
+                return Ok(Some(blob));
+            }
+        }
+        Ok(None)
     }
 
     /// A blob of the layer that is in the store and is what [`Layers::blob`] would give.
@@ -50,7 +55,12 @@ impl Layers {
                 || blob.encoding.starts_with(ORIGINAL)
                     && Algorithm::of_media_type(&blob.media_type) == Some(compression.algorithm())
         };
-        Ok(self.store.layer_blobs(diff_id)?.into_iter().find(|blob| blob.here && fits(blob)))
+        for blob in self.store.layer_blobs(diff_id)? {
+            if blob.here && fits(&blob) && self.is_believed(diff_id, &blob)? {
+                return Ok(Some(blob));
+            }
+        }
+        Ok(None)
     }
 
     /// Writes the layer's tar to `output`; returns how many bytes that were. If it is an error, what was written is not
@@ -114,8 +124,38 @@ impl Layers {
 
     /// The blobs of the layer that are here and hold its tar.
     pub(super) fn blobs_here(&self, diff_id: &DiffId) -> Result<Vec<LayerBlob>, LayerError> {
-        let holds = |blob: &LayerBlob| blob.here && blob.content(diff_id) == *diff_id;
-        Ok(self.store.layer_blobs(diff_id)?.into_iter().filter(holds).collect())
+        let mut holding = Vec::new();
+        for blob in self.store.layer_blobs(diff_id)? {
+            if blob.here && blob.content(diff_id) == *diff_id && self.is_believed(diff_id, &blob)? {
+                holding.push(blob);
+            }
+        }
+        Ok(holding)
+    }
+
+    /// Whether a blob that is here is the layer. What was compressed here is. Of a pulled one only its image says so: that
+    /// is enough for what is made of that image, but not if the layer was made here as well or images disagree, because
+    /// what one image says must not change what becomes of another. Then its content is looked into, once.
+    fn is_believed(&self, diff_id: &DiffId, blob: &LayerBlob) -> Result<bool, LayerError> {
+        if !blob.encoding.starts_with(ORIGINAL) {
+            return Ok(true);
+        }
+        let key = (*diff_id, blob.digest);
+        let claims = {
+            let known = self.known();
+            if let Some(is_so) = known.looked_into.get(&key) {
+                return Ok(*is_so);
+            }
+            known.pulled.get(diff_id).cloned().unwrap_or_default()
+        };
+        let made_here = self.store.layer(diff_id)?.is_some_and(|layer| layer.canonical);
+        if !made_here && claims.len() == 1 && claims.contains(&blob.digest) {
+            return Ok(true);
+        }
+        let Some(file) = self.store.open_blob(&blob.digest)? else { return Ok(false) };
+        let is_so = matches!(copy_tar(file, &mut io::sink()), Ok((actual, _)) if actual == *diff_id);
+        self.known().looked_into.insert(key, is_so);
+        Ok(is_so)
     }
 
     /// Any blob of the layer that is here, opened.

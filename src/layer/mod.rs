@@ -84,7 +84,7 @@ use folder::{open_file, open_root};
 use pack::{Packed, Target, pack};
 use rustix::fs::Mode;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -111,6 +111,10 @@ struct Known {
     lower: HashMap<DiffId, Arc<[DiffId]>>,
     /// What layers are said to be as blobs that nobody has looked into yet.
     claimed: HashMap<DiffId, LayerBlob>,
+    /// Which blobs images said their layers to be.
+    pulled: HashMap<DiffId, BTreeSet<BlobDigest>>,
+    /// What of that was looked into, and whether it is so.
+    looked_into: HashMap<(DiffId, BlobDigest), bool>,
 }
 
 /// A layer that the store has now.
@@ -208,6 +212,7 @@ impl Layers {
         media_type: &str,
     ) -> Result<(), LayerError> {
         self.remember_lower(diff_id, lower);
+        self.known().pulled.entry(*diff_id).or_default().insert(*blob);
         let encoding = format!("{}{media_type}", blobs::ORIGINAL);
         if self.store.layer_blob(diff_id, &encoding)?.is_some_and(|known| known.digest == *blob) {
             return Ok(());

@@ -187,6 +187,25 @@ fn an_upper_directory_becomes_the_folder() {
 }
 
 #[test]
+fn what_an_image_says_of_its_layers_changes_no_other() {
+    let scene = Scene::new();
+    let made = scene.layers.from_files(vec![file("app", "mine")], None, Form::Folder).unwrap();
+    let mut gzip = compress::Compressor::new(Compression::default(), Vec::new());
+    gzip.write_all(&Archive::default().file("app", b"theirs").finish()).unwrap();
+    let (gzip, _) = gzip.finish().unwrap();
+    let blob = scene.layers.store.put_blob(&gzip).unwrap();
+    let media_type = "application/vnd.oci.image.layer.v1.tar+gzip";
+    scene.layers.pulled(&made.diff_id, &[], &blob, gzip.len() as u64, media_type).unwrap();
+
+    assert_eq!(scene.layers.original_blob(&made.diff_id).unwrap(), None);
+    let mine = scene.layers.blob(&made.diff_id, &Compression::default()).unwrap();
+    assert_ne!(mine.digest, blob);
+    let mut tar = Vec::new();
+    scene.layers.tar(&made.diff_id, &mut tar).unwrap();
+    assert_eq!(DiffId(Digest::of(&tar)), made.diff_id);
+}
+
+#[test]
 fn a_pulled_layer_keeps_its_blob_and_is_unpacked_when_asked() {
     let scene = Scene::new();
     // Not canonical: neither sorted nor with its folders.
