@@ -140,7 +140,7 @@ fn blob(
         return Ok(blob);
     }
     if !options.force_compression
-        && let Some(blob) = layers.store().layer_blobs(diff_id)?.into_iter().find(|blob| blob.here)
+        && let Some(blob) = layers.blobs_here(diff_id)?.into_iter().next()
     {
         return Ok(blob);
     }

@@ -123,7 +123,7 @@ impl Layers {
     }
 
     /// The blobs of the layer that are here and hold its tar.
-    pub(super) fn blobs_here(&self, diff_id: &DiffId) -> Result<Vec<LayerBlob>, LayerError> {
+    pub fn blobs_here(&self, diff_id: &DiffId) -> Result<Vec<LayerBlob>, LayerError> {
         let mut holding = Vec::new();
         for blob in self.store.layer_blobs(diff_id)? {
             if blob.here && blob.content(diff_id) == *diff_id && self.is_believed(diff_id, &blob)? {
