@@ -33,8 +33,12 @@ class Cost:
         )
 
 
+class Failure(Exception):
+    """A command failed."""
+
+
 def run(command, environment=None):
-    """Runs a command to its end; a failure ends the benchmark."""
+    """Runs a command to its end."""
     with tempfile.TemporaryFile() as output:
         began = time.perf_counter()
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
@@ -45,7 +49,7 @@ def run(command, environment=None):
         if process.returncode != 0:
             output.seek(0)
             text = output.read().decode(errors="replace")
-            sys.exit(f"bench: {' '.join(map(str, command))}: exit code {process.returncode}\n{text}")
+            raise Failure(f"{' '.join(map(str, command))}: exit code {process.returncode}\n{text[-2000:]}")
     return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, usage.ru_oublock * SECTOR)
 
 

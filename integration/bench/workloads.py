@@ -9,6 +9,7 @@ import sys
 import tarfile
 
 from images import busybox_tar, debian_tar, link_or_copy
+from measured import Failure
 
 SEED = 1
 
@@ -24,6 +25,7 @@ class Workload:
 
     def measure(self, tools, runs, budget, report):
         self.prepare(tools[0])
+        tools = self.able(tools)
         self.compare(tools)
         for phase in self.phases:
             if phase != "cold":
@@ -49,10 +51,21 @@ class Workload:
         cost.sent_bytes = self.results.stored_bytes() - stored
         return cost
 
-    def compare(self, tools):
-        """Builds once with every tool, which also warms what can be warm, and holds the images against each other."""
+    def able(self, tools):
+        """Builds once with every tool, which also warms what can be warm, and leaves out peers that fail."""
+        able = []
         for tool in tools:
-            self.build(tool)
+            try:
+                self.build(tool)
+                able.append(tool)
+            except Failure as failure:
+                if tool is tools[0]:
+                    sys.exit(f"bench: {failure}")
+                print(f"bench: {self.name}: left out, because it fails: {tool.name}: {failure}", file=sys.stderr)
+        return able
+
+    def compare(self, tools):
+        """Holds the images of all tools against each other."""
         for peer in tools[1:]:
             differences = tools[0].differences(self.reference(tools[0]), self.reference(peer), peer.leaves)
             if differences:
