@@ -41,6 +41,9 @@ use std::{
 
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
+/// How many steps run at once, if nobody says how many may, while the machine has something left.
+const MOST_JOBS: usize = 64;
+
 #[derive(Debug, Args)]
 pub(super) struct BuildArgs {
     #[command(flatten)]
@@ -106,7 +109,7 @@ struct RunArgs {
     /// Open a shell in the sandbox of a step that fails; it sees what the step left, and its mounts
     #[arg(long, value_name = "PROGRAM", num_args = 0..=1, require_equals = true, default_missing_value = "/bin/sh")]
     debug_shell: Option<String>,
-    /// How many steps may run at once [default: the number of cores, at least 4]
+    /// How many steps may run at once [default: the number of cores, at least 4, and more while the machine is idle]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
 }
@@ -331,6 +334,7 @@ impl DefinitionArgs {
             signer: None,
             steps: StepOptions::default(),
             jobs: 1,
+            most_jobs: 1,
             explains: false,
             gc: None,
             cache_from: Vec::new(),
@@ -354,6 +358,7 @@ fn request(args: &BuildArgs, config: &Config, privilege: Privilege, isolation: I
             output.target.split_platforms();
         }
     }
+    let asked = args.run.jobs.or(config.jobs.value.map(usize::from));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let pushes = outputs.iter().any(|output| matches!(output.target, Target::Registry { .. }));
     Ok(Request {
@@ -366,7 +371,8 @@ fn request(args: &BuildArgs, config: &Config, privilege: Privilege, isolation: I
         image: args.output.image()?,
         division: args.output.division()?,
         steps: StepOptions { debug_shell: args.run.debug_shell(), ..args.steps.options(isolation)? },
-        jobs: args.run.jobs.or(config.jobs.value.map(usize::from)).unwrap_or(cores.max(4)),
+        jobs: asked.unwrap_or(cores.max(4)),
+        most_jobs: asked.unwrap_or(MOST_JOBS),
         explains: args.cache.explain,
         gc: None,
         cache_from: cache_spec::sources(&args.cache.cache_from)?,

@@ -160,7 +160,8 @@ async fn attempt(
 ) -> Result<Built, BuildError> {
     let (graph, layers) = (&exec.graph, &exec.layers);
     let project = source.folder.join(&source.name).display().to_string();
-    let options = solver::Options { jobs: request.jobs, project, explains: request.explains };
+    let options =
+        solver::Options { jobs: request.jobs, most_jobs: request.most_jobs, project, explains: request.explains };
     let solved = solver::solve(graph, exec, events, &options).await;
     let Solved { roots, steps, keys } = solved.map_err(|failed| {
         let span = failed.node.and_then(|node| graph.node(node).span);

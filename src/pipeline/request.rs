@@ -34,6 +34,8 @@ pub struct Request {
     pub steps: StepOptions,
     /// How many processes may run at once.
     pub jobs: usize,
+    /// How many may while the machine has something left.
+    pub most_jobs: usize,
     /// Whether people are told of every step why it ran.
     pub explains: bool,
     /// What the store is kept within meanwhile, if it is.

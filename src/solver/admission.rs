@@ -1,21 +1,34 @@
 //! How many processes run at once, and whose turn it is: the most urgent of those that wait.
+//!
+//! Beyond the usual number, places are lent while the machine has something left: steps that wait for a network or a clock
+//! keep no processor busy. What is lent is not passed on.
 
+use super::pressure::Pressure;
 use std::{
     cmp::Reverse,
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
+
+/// How often the machine is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How many places are lent at a look.
+const AT_ONCE: usize = 4;
 
 /// A number of places, given to the most urgent first and among equals to the first that came.
 #[derive(Debug)]
 pub(super) struct Admission {
+    places: usize,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     free: usize,
+    lent: usize,
     arrived: u64,
     waiting: BTreeMap<(Reverse<u64>, u64), oneshot::Sender<Place>>,
 }
@@ -24,12 +37,44 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Place {
     of: Option<Arc<Admission>>,
+    is_lent: bool,
 }
 
 impl Admission {
     /// So many places; at least one.
     pub(super) fn new(places: usize) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(State { free: places.max(1), ..State::default() }) })
+        let places = places.max(1);
+        Arc::new(Self { places, state: Mutex::new(State { free: places, ..State::default() }) })
+    }
+
+    /// Lends places while the machine has something left, until all in all `most` processes run. Never ends.
+    pub(super) async fn lend(self: Arc<Self>, most: usize) {
+        let mut pressure = Pressure::of_this_machine();
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if self.waiting() > 0 && pressure.is_low(Instant::now()) {
+                self.lend_some(most);
+            }
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).waiting.len()
+    }
+
+    fn lend_some(self: &Arc<Self>, most: usize) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..AT_ONCE {
+            if self.places + state.lent >= most {
+                return;
+            }
+            let Some((_, next)) = state.waiting.pop_first() else { return };
+            match next.send(Place { of: Some(Arc::clone(self)), is_lent: true }) {
+                Ok(()) => state.lent += 1,
+                // Nobody waits any more. The place must not come back here while the state is locked.
+                Err(mut refused) => refused.of = None,
+            }
+        }
     }
 
     /// Waits for a place. Whoever stops waiting gives up its turn and nothing else.
@@ -38,7 +83,7 @@ impl Admission {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             if state.free > 0 {
                 state.free -= 1;
-                return Place { of: Some(Arc::clone(self)) };
+                return Place { of: Some(Arc::clone(self)), is_lent: false };
             }
             let (sender, turn) = oneshot::channel();
             state.arrived += 1;
@@ -54,8 +99,12 @@ impl Drop for Place {
     fn drop(&mut self) {
         let Some(admission) = self.of.take() else { return };
         let mut state = admission.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_lent {
+            state.lent -= 1;
+            return;
+        }
         while let Some((_, next)) = state.waiting.pop_first() {
-            match next.send(Place { of: Some(Arc::clone(&admission)) }) {
+            match next.send(Place { of: Some(Arc::clone(&admission)), is_lent: false }) {
                 Ok(()) => return,
                 // Nobody waits any more. The place must not come back here while the state is locked.
                 Err(mut refused) => refused.of = None,
@@ -89,6 +138,36 @@ mod tests {
             order.push(urgency);
         }
         assert_eq!(order, [3, 3, 2, 1]);
+    }
+
+    #[tokio::test]
+    async fn what_is_lent_is_not_passed_on() {
+        let admission = Admission::new(1);
+        let busy = admission.enter(0).await;
+        let waiting = |count: usize| {
+            let enter = || {
+                let admission = Arc::clone(&admission);
+                tokio::spawn(async move { admission.enter(1).await })
+            };
+            std::iter::repeat_with(enter).take(count).collect::<Vec<_>>()
+        };
+        let waiters = waiting(3);
+        tokio::task::yield_now().await;
+        admission.lend_some(2);
+        assert_eq!(admission.waiting(), 2, "two places in all");
+        let lent = futures_util::future::select_all(waiters);
+        let (first, _, others) = lent.await;
+        drop(first.unwrap());
+        tokio::task::yield_now().await;
+        assert_eq!(admission.waiting(), 2);
+        drop(busy);
+        let (second, _, others) = futures_util::future::select_all(others).await;
+        drop(second.unwrap());
+        for other in others {
+            drop(other.await.unwrap());
+        }
+        let state = admission.state.lock().unwrap();
+        assert_eq!((state.free, state.lent), (1, 0));
     }
 
     #[tokio::test]

@@ -19,6 +19,7 @@ mod identity;
 pub mod key;
 mod order;
 mod parameters;
+mod pressure;
 mod recipe;
 mod solve;
 mod why;

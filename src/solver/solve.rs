@@ -74,6 +74,8 @@ pub trait Executor: Send + Sync + 'static {
 pub struct Options {
     /// How many processes run at once.
     pub jobs: usize,
+    /// How many do while the machine has something left; no more than `jobs` means that none are added.
+    pub most_jobs: usize,
     /// What the graph is part of, from one build to the next: steps are compared with those of the same project.
     pub project: String,
     /// Whether people are told of every step why it ran; else of the first.
@@ -162,6 +164,11 @@ pub async fn solve<E: Executor>(
         }
     }
     let running = Admission::new(options.jobs);
+    // Ends with the solve: aborted when it is dropped.
+    let mut lending = JoinSet::new();
+    if options.most_jobs > options.jobs && !left.is_empty() {
+        lending.spawn(Arc::clone(&running).lend(options.most_jobs));
+    }
     let urgency = order::urgency(graph, &left);
     let explainer = Arc::new(Explainer::new(options, graph, keys, facts));
     let mut tasks = JoinSet::new();
