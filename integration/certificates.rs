@@ -4,7 +4,6 @@ use crate::harness::{BUSYBOX, Workspace, native_platform, peer};
 use std::{
     fs,
     net::{TcpListener, TcpStream},
-    os::unix::fs::PermissionsExt as _,
     process::{Child, Stdio},
     thread,
     time::Duration,
@@ -54,25 +53,12 @@ impl Drop for Server {
     }
 }
 
-/// Brings curl of this machine, and its libraries, into the context's folder `root`.
-fn bring_curl(work: &Workspace) -> Option<()> {
-    let program = peer("curl")?.get_program().to_owned();
-    let libraries = peer("ldd")?.arg(&program).output().unwrap().stdout;
-    let libraries = String::from_utf8(libraries).unwrap();
-    let paths = libraries.split_whitespace().filter(|word| word.starts_with('/'));
-    for path in paths.chain([program.to_str().unwrap()]) {
-        work.file(&format!("root{path}"), fs::read(path).unwrap());
-        fs::set_permissions(work.path(format!("context/root{path}")), fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    Some(())
-}
-
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 #[test]
 fn a_step_trusts_what_its_layer_does_not_have() {
     let Some(work) = Workspace::with_busybox(&[native_platform()], "") else { return };
-    let (Some(server), Some(())) = (Server::start(&work), bring_curl(&work)) else { return };
+    let (Some(server), Some(())) = (Server::start(&work), work.bring("curl")) else { return };
     let url = format!("https://127.0.0.1:{}/", server.port);
     work.file("bundle", "# of the distribution\n");
     work.file(

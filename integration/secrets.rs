@@ -186,19 +186,6 @@ fn make_key(path: &Path) -> Option<String> {
     Some(public.split_whitespace().nth(1).unwrap().to_owned())
 }
 
-/// The test program of `ssh-add` is the host's: a folder of the context brings it and its libraries.
-fn bring_ssh_add(work: &Workspace) -> Option<()> {
-    let program = peer("ssh-add")?.get_program().to_owned();
-    let libraries = peer("ldd")?.arg(&program).output().unwrap().stdout;
-    let libraries = String::from_utf8(libraries).unwrap();
-    let paths = libraries.split_whitespace().filter(|word| word.starts_with('/'));
-    for path in paths.chain([program.to_str().unwrap()]) {
-        work.file(&format!("root{path}"), fs::read(path).unwrap());
-        fs::set_permissions(work.path(format!("context/root{path}")), fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    Some(())
-}
-
 #[test]
 fn agents_and_keys_reach_the_step_that_asks_for_them() {
     let Some(work) = workspace(
@@ -212,7 +199,7 @@ fn agents_and_keys_reach_the_step_that_asks_for_them() {
     ) else {
         return;
     };
-    let (Some(()), Some(of_agent)) = (bring_ssh_add(&work), make_key(&work.path("home/agent"))) else { return };
+    let (Some(()), Some(of_agent)) = (work.bring("ssh-add"), make_key(&work.path("home/agent"))) else { return };
     let of_file = make_key(&work.path("home/deploy")).unwrap();
     let Some(agent) = Agent::start(&work.path("home/agent")) else { return };
     let out = format!("type=local,dest={}", work.path("out").display());

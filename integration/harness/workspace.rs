@@ -1,6 +1,6 @@
 //! A folder for one test: a context to build, stores to build in, and whatever comes out.
 
-use super::{Invocation, busybox};
+use super::{Invocation, busybox, peer};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
@@ -51,6 +51,19 @@ impl Workspace {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
         self
+    }
+
+    /// Brings a program of this machine, and its libraries, into the context's folder `root`; nothing if it is absent.
+    pub(crate) fn bring(&self, program: &str) -> Option<()> {
+        let program = peer(program)?.get_program().to_owned();
+        let libraries = peer("ldd")?.arg(&program).output().unwrap().stdout;
+        let libraries = String::from_utf8(libraries).unwrap();
+        let paths = libraries.split_whitespace().filter(|word| word.starts_with('/'));
+        for path in paths.chain([program.to_str().unwrap()]) {
+            self.file(&format!("root{path}"), fs::read(path).unwrap());
+            fs::set_permissions(self.path(format!("context/root{path}")), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        Some(())
     }
 
     /// What a file that came out says.
