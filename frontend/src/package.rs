@@ -4,7 +4,7 @@
 //! that means ([`DepsPlan`]); each of the plan's [`PackageOp`]s becomes one node, and one layer for ever: its key is what the
 //! artifacts hold and where they go, never where they come from.
 
-use crate::platform::Platform;
+use crate::{graph::ScriptFile, platform::Platform};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -71,14 +71,55 @@ impl DepsRequest {
     }
 }
 
-/// The layers that a [`DepsRequest`] comes to, lowest first.
+/// What a [`DepsRequest`] comes to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DepsPlan {
-    /// One layer each.
+    /// One layer each, lowest first.
     pub layers: Vec<PackageOp>,
+    /// How those packages of the layers come to be that are [made](PackageLayout::is_made) by a step.
+    pub steps: Vec<PackageStep>,
 }
 
-/// Artifacts that are unpacked into one layer. No inputs; the result is a tree of exactly that layer.
+impl DepsPlan {
+    /// The step that makes a package.
+    pub fn step_of(&self, package: &Package) -> Option<&PackageStep> {
+        self.steps.iter().find(|step| step.artifact == package.artifact && step.name == package.name)
+    }
+}
+
+/// A step that makes a package: a process that is shown the artifact of the lock, and leaves what is unpacked in its place.
+///
+/// Lowering makes three nodes of it: an [`Op::Package`](crate::graph::Op::Package) that holds the artifact as a file
+/// ([`PackageLayout::File`]), an [`Op::Exec`](crate::graph::Op::Exec) on the tree that has the tools, with that file mounted at
+/// [`PackageStep::SOURCE`], and the package's own node with the process's tree as an input, where one file has to lie in
+/// [`PackageStep::MADE`]. So the process is keyed, shared, run emulated and told of like any `RUN`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageStep {
+    /// The package's normalised name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What the artifact must be.
+    pub artifact: ArtifactHash,
+    /// What the artifact is called: one component of a path.
+    pub file: String,
+    /// Program and arguments; the program is looked up in the `PATH` of the tree that has the tools.
+    pub args: Vec<String>,
+    /// `NAME=value`, over what the tree's own stage has.
+    pub env: Vec<String>,
+    /// Shown to the process.
+    pub files: Vec<ScriptFile>,
+}
+
+impl PackageStep {
+    /// The folder that holds the artifact while the process runs.
+    pub const SOURCE: &str = "/run/deps/source";
+    /// The folder in which the process leaves what it made.
+    pub const MADE: &str = "/.deps-made";
+}
+
+/// Artifacts that are unpacked into one layer; the result is a tree of exactly that layer. The inputs are the trees of the
+/// steps that make packages, in the order of those packages; usually there are none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PackageOp {
     /// The packages, in the order in which they are unpacked: of two files with one path, the later one stays.
@@ -123,10 +164,33 @@ pub struct Package {
 pub enum PackageLayout {
     /// A Debian package.
     Deb(DebLayout),
+    /// The artifact as it is, for the step that makes a package of it: absolute path of the file.
+    File(String),
+    /// A Python wheel that a step makes of the artifact, which is the package's source.
+    MadeWheel(MadeWheelLayout),
     /// An npm tarball.
     Tarball(TarballLayout),
     /// A Python wheel.
     Wheel(WheelLayout),
+}
+
+impl PackageLayout {
+    /// Whether a step makes what is unpacked, and it is not the artifact itself.
+    pub fn is_made(&self) -> bool {
+        match self {
+            Self::MadeWheel(_) => true,
+            Self::Deb(_) | Self::File(_) | Self::Tarball(_) | Self::Wheel(_) => false,
+        }
+    }
+}
+
+/// Where the parts of a wheel go that a step makes, and whom it has to do for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct MadeWheelLayout {
+    /// As of any wheel.
+    pub wheel: WheelLayout,
+    /// The platform of the image.
+    pub platform: Platform,
 }
 
 /// What of a Debian package becomes part of the image.

@@ -121,6 +121,17 @@ pub enum ExecError {
         /// The package that has an emulator.
         hint: String,
     },
+    /// A step that was to make a package did not.
+    #[error(
+        "{package} could not be built from its source: {error}\nIts tools come from the stage as it is before DEPS, or from the \
+         stage or image that --build-from names"
+    )]
+    NotMade {
+        /// Name and version.
+        package: String,
+        /// Why.
+        error: Box<ExecError>,
+    },
     /// An image without the data that it should have.
     #[error("{0}")]
     Image(String),
@@ -137,6 +148,7 @@ impl ExecError {
             Self::Layer(error) => error.is_no_space(),
             Self::Registry(RegistryError::Sink { cause, .. }) => cause.kind() == std::io::ErrorKind::StorageFull,
             Self::Package(error) => error.is_no_space(),
+            Self::NotMade { error, .. } => error.is_no_space(),
             Self::Store(_)
             | Self::Cache(_)
             | Self::Registry(_)

@@ -3,7 +3,8 @@
 //! 1. [`Packages::plan`] answers what a `DEPS` asks for one platform: which artifacts, by hash, and how each is laid out. That
 //!    is the ecosystem's own business (a module each, one row in `plan_of` and in `items_of`). Where an artifact can be
 //!    fetched from is remembered beside the plan, because no key may depend on it.
-//! 2. [`Packages::fetch`] brings one artifact into the store's blobs, checked against its hash, unless it is there.
+//! 2. [`Packages::fetch`] brings one artifact into the store's blobs, checked against its hash, unless it is there. A package
+//!    that a step makes ([`PackageStep`](flashbuild_frontend::package::PackageStep)) has what the step left in its place.
 //! 3. [`Packages::unpack`] lists the files of the layer that a [`PackageOp`] is: `exec` makes the layer of them.
 //!
 //! What holds throughout:
@@ -41,7 +42,10 @@ use crate::{
     solver::event::Step,
     store::{RecordKey, Store},
 };
-use flashbuild_frontend::package::{ArtifactHash, DepsPlan, DepsRequest, Ecosystem, Package, PackageLayout, PackageOp};
+use flashbuild_frontend::{
+    package::{ArtifactHash, DepsPlan, DepsRequest, Ecosystem, Package, PackageLayout, PackageOp},
+    platform::Platform,
+};
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
@@ -73,6 +77,26 @@ pub enum Below {
     LowestLayer,
     /// All of its layers.
     Everything,
+}
+
+/// What a package is unpacked from.
+#[derive(Debug)]
+pub enum Artifact {
+    /// What its lock names.
+    Blob(BlobDigest),
+    /// What a step made of that.
+    Made(Made),
+}
+
+/// What a step left.
+#[derive(Debug)]
+pub struct Made {
+    /// The file's name.
+    pub name: String,
+    /// The file.
+    pub file: std::fs::File,
+    /// The platform that the step ran on.
+    pub platform: Platform,
 }
 
 /// What an ecosystem answers.
@@ -150,19 +174,27 @@ impl Packages {
         fetch::artifact(&self.store, &self.client, package, &addresses, step).await
     }
 
-    /// The files of the layer of `op`; `artifacts` are the blobs of its packages. No time in it is after `epoch`.
+    /// The files of the layer of `op`; `artifacts` are what its packages are made of. No time in it is after `epoch`.
     pub fn unpack(
         &self,
         layers: &Layers,
         op: &PackageOp,
-        artifacts: &[BlobDigest],
+        artifacts: Vec<Artifact>,
         epoch: Option<i64>,
     ) -> Result<Vec<Item>, PackageError> {
         let time = epoch.map_or(PackageOp::TIME, |epoch| epoch.min(PackageOp::TIME));
         let mut tree = files::Tree::new(time);
         for (package, artifact) in op.packages.iter().zip(artifacts) {
-            let blob = self.store.open_blob(artifact)?.ok_or_else(|| PackageError::Gone(package.name.clone()))?;
-            tree.put_all(items_of(layers, package, blob, time)?);
+            let file = match artifact {
+                Artifact::Blob(blob) => {
+                    self.store.open_blob(&blob)?.ok_or_else(|| PackageError::Gone(package.name.clone()))?
+                }
+                Artifact::Made(made) => {
+                    python::check_made(package, &made)?;
+                    made.file
+                }
+            };
+            tree.put_all(items_of(layers, package, file, time)?);
         }
         tree.put_files(&op.files);
         Ok(tree.into_items())
@@ -190,6 +222,8 @@ async fn plan_of(packages: &Packages, request: &DepsRequest, below: &View) -> Re
 fn items_of(layers: &Layers, package: &Package, artifact: std::fs::File, time: i64) -> Result<Vec<Item>, PackageError> {
     match &package.layout {
         PackageLayout::Deb(layout) => Ok(apt::unpack(layers, package, layout, artifact, time)?),
+        PackageLayout::File(path) => files::one_file(package, path, artifact, time),
+        PackageLayout::MadeWheel(layout) => python::unpack(package, &layout.wheel, artifact, time),
         PackageLayout::Tarball(layout) => node::unpack(layers, package, layout, artifact, time),
         PackageLayout::Wheel(layout) => python::unpack(package, layout, artifact, time),
     }

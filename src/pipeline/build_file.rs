@@ -49,7 +49,8 @@ impl BuildFile {
             }
             None => format!("error: {error}"),
         };
-        match error {
+        let cause = if let ExecError::NotMade { error, .. } = error { error } else { error };
+        match cause {
             ExecError::Store(_)
             | ExecError::Cache(_)
             | ExecError::Export(_)
@@ -81,6 +82,7 @@ impl BuildFile {
             | ExecError::NoDevice(_)
             | ExecError::Agent { .. }
             | ExecError::Image(_)
+            | ExecError::NotMade { .. }
             | ExecError::Internal(_) => BuildError::Dockerfile(rendered),
         }
     }

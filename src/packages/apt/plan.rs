@@ -52,7 +52,7 @@ pub(in crate::packages) async fn plan(packages: &Packages, request: &DepsRequest
             addresses.push((deb.hash, address));
         }
     }
-    Ok(Planned { plan: DepsPlan { layers }, addresses, notes })
+    Ok(Planned { plan: DepsPlan { layers, ..DepsPlan::default() }, addresses, notes })
 }
 
 /// Whether nothing is below: then the packages have to bring what every system has.

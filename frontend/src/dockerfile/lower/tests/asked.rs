@@ -21,7 +21,10 @@ use crate::{
     diagnostic::Diagnostic,
     dockerfile::{Dockerfile, Inputs, Missing, NamedContext, Options, ResolvedImage},
     graph::{Graph, LocalOp},
-    package::{DepsPlan, DepsRequest, Package, PackageContent, PackageFile, PackageLayout, PackageOp, WheelLayout},
+    package::{
+        DepsPlan, DepsRequest, MadeWheelLayout, Package, PackageContent, PackageFile, PackageLayout, PackageOp,
+        PackageStep, WheelLayout,
+    },
     platform::Platform,
     reference::Reference,
 };
@@ -188,5 +191,21 @@ fn plan(request: &DepsRequest) -> DepsPlan {
         content: PackageContent::Link("/bin/python".to_owned()),
     };
     let pure = PackageOp { packages: vec![package("six", "6")], files: vec![link] };
-    DepsPlan { layers: vec![pure, PackageOp { packages: vec![package("native", native)], files: Vec::new() }] }
+    let mut layers = vec![pure, PackageOp { packages: vec![package("native", native)], files: Vec::new() }];
+    let mut steps = Vec::new();
+    if request.flag("build-sdist").is_some() {
+        let made = MadeWheelLayout { wheel: layout.clone(), platform: request.platform.clone() };
+        let source = Package { layout: PackageLayout::MadeWheel(made), ..package("source", "5") };
+        steps.push(PackageStep {
+            name: source.name.clone(),
+            version: source.version.clone(),
+            artifact: source.artifact.clone(),
+            file: "source-1.0.tar.gz".to_owned(),
+            args: vec!["build".to_owned(), "source-1.0.tar.gz".to_owned()],
+            env: vec!["QUIET=1".to_owned()],
+            files: Vec::new(),
+        });
+        layers.push(PackageOp { packages: vec![source, package("beside", "e")], files: Vec::new() });
+    }
+    DepsPlan { layers, steps }
 }
