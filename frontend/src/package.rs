@@ -77,13 +77,13 @@ pub struct DepsPlan {
     /// One layer each, lowest first.
     pub layers: Vec<PackageOp>,
     /// How those packages of the layers come to be that are [made](PackageLayout::is_made) by a step.
-    pub steps: Vec<PackageStep>,
+    pub builds: Vec<PackageBuild>,
 }
 
 impl DepsPlan {
     /// The step that makes a package.
-    pub fn step_of(&self, package: &Package) -> Option<&PackageStep> {
-        self.steps.iter().find(|step| step.artifact == package.artifact && step.name == package.name)
+    pub fn build_of(&self, package: &Package) -> Option<&PackageBuild> {
+        self.builds.iter().find(|build| build.artifact == package.artifact && build.name == package.name)
     }
 }
 
@@ -91,10 +91,10 @@ impl DepsPlan {
 ///
 /// Lowering makes three nodes of it: an [`Op::Package`](crate::graph::Op::Package) that holds the artifact as a file
 /// ([`PackageLayout::File`]), an [`Op::Exec`](crate::graph::Op::Exec) on the tree that has the tools, with that file mounted at
-/// [`PackageStep::SOURCE`], and the package's own node with the process's tree as an input, where one file has to lie in
-/// [`PackageStep::MADE`]. So the process is keyed, shared, run emulated and told of like any `RUN`.
+/// [`PackageBuild::SOURCE`], and the package's own node with the process's tree as an input, where one file has to lie in
+/// [`PackageBuild::MADE`]. So the process is keyed, shared, run emulated and told of like any `RUN`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PackageStep {
+pub struct PackageBuild {
     /// The package's normalised name.
     pub name: String,
     /// Its version.
@@ -111,7 +111,7 @@ pub struct PackageStep {
     pub files: Vec<ScriptFile>,
 }
 
-impl PackageStep {
+impl PackageBuild {
     /// The folder that holds the artifact while the process runs.
     pub const SOURCE: &str = "/run/deps/source";
     /// The folder in which the process leaves what it made.

@@ -8,7 +8,7 @@ use crate::{
 };
 use flashbuild_frontend::{
     graph::{Graph, NodeId, Op},
-    package::{Package, PackageOp, PackageStep},
+    package::{Package, PackageBuild, PackageOp},
     platform::Platform,
 };
 
@@ -63,11 +63,11 @@ async fn take(exec: &Exec, from: NodeId, package: &Package, product: &Product, s
         let refuse =
             |problem: String| PackageError::Artifact { name: format!("{} {}", package.name, package.version), problem };
         let view = View::new(vec![exec.layers.toc(&layer)?]);
-        let folder = PackageStep::MADE.trim_start_matches('/').as_bytes();
+        let folder = PackageBuild::MADE.trim_start_matches('/').as_bytes();
         let files: Vec<_> = view.read_dir(folder).filter(|hit| hit.file().is_some()).collect();
         let [file] = files.as_slice() else {
             let problem =
-                format!("the step that builds it left {} files in {}, not one", files.len(), PackageStep::MADE);
+                format!("the step that builds it left {} files in {}, not one", files.len(), PackageBuild::MADE);
             return Err(refuse(problem).into());
         };
         let path = &file.entry.path;

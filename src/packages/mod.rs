@@ -4,7 +4,7 @@
 //!    is the ecosystem's own business (a module each, one row in `plan_of` and in `items_of`). Where an artifact can be
 //!    fetched from is remembered beside the plan, because no key may depend on it.
 //! 2. [`Packages::fetch`] brings one artifact into the store's blobs, checked against its hash, unless it is there. A package
-//!    that a step makes ([`PackageStep`](flashbuild_frontend::package::PackageStep)) has what the step left in its place.
+//!    that a step makes ([`PackageBuild`](flashbuild_frontend::package::PackageBuild)) has what the step left in its place.
 //! 3. [`Packages::unpack`] lists the files of the layer that a [`PackageOp`] is: `exec` makes the layer of them.
 //!
 //! What holds throughout:

@@ -5,7 +5,7 @@
 //! 2. [`lock`]: which packages of which version, with which hashes; markers, extras and groups are decided here.
 //! 3. [`pin`]: what requirements without hashes mean, from `flashbuild.lock`, from the store, or by asking uv or pip.
 //! 4. [`choose`]: the best wheel of each, from what the lock, folders and indexes offer ([`config`] says which).
-//! 5. [`sdist`]: the step that builds a wheel where there is none, if that is asked for.
+//! 5. [`sdist`]: how a wheel is built where there is none, if that is asked for.
 //! 6. [`wheel`]: a wheel's files, when the layer is made.
 //!
 //! Nothing of it runs Python, but for that step, which is a process of the build like any other.
@@ -202,7 +202,7 @@ fn planned(chosen: Vec<Chosen>, target: &Target, platform: &Platform) -> Planned
         let layout = match sdist {
             None => PackageLayout::Wheel(wheel),
             Some(file) => {
-                planned.plan.steps.push(sdist::step(&name, &version, &hash, &file, target));
+                planned.plan.builds.push(sdist::build(&name, &version, &hash, &file, target));
                 PackageLayout::MadeWheel(MadeWheelLayout { wheel, platform: platform.clone() })
             }
         };

@@ -10,7 +10,7 @@ use super::target::Target;
 use crate::packages::{Made, PackageError};
 use flashbuild_frontend::{
     graph::ScriptFile,
-    package::{ArtifactHash, DepsRequest, Package, PackageLayout, PackageStep},
+    package::{ArtifactHash, DepsRequest, Package, PackageBuild, PackageLayout},
 };
 
 const SCRIPT: &str = include_str!("build_wheel.py");
@@ -79,15 +79,15 @@ pub(super) fn version(file: &str) -> Option<&str> {
     stem(file)?.rsplit_once('-').map(|(_, version)| version)
 }
 
-/// The step that builds the wheel of a package, whose source has the hash `artifact` and is called `file`.
-pub(super) fn step(name: &str, version: &str, artifact: &ArtifactHash, file: &str, target: &Target) -> PackageStep {
+/// How the wheel of a package is built, whose source has the hash `artifact` and is called `file`.
+pub(super) fn build(name: &str, version: &str, artifact: &ArtifactHash, file: &str, target: &Target) -> PackageBuild {
     let python = format!("3.{}", target.minor);
     // pip goes by the ending alone.
     let ending = if file.strip_suffix(".zip").is_some() { "zip" } else { "tar.gz" };
     let file = format!("{name}.{ending}");
-    let source = format!("{}/{file}", PackageStep::SOURCE);
-    let args = [&format!("python{python}"), "-B", SCRIPT_PATH, &python, name, version, &source, PackageStep::MADE];
-    PackageStep {
+    let source = format!("{}/{file}", PackageBuild::SOURCE);
+    let args = [&format!("python{python}"), "-B", SCRIPT_PATH, &python, name, version, &source, PackageBuild::MADE];
+    PackageBuild {
         name: name.to_owned(),
         version: version.to_owned(),
         artifact: artifact.clone(),

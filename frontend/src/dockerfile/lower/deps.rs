@@ -3,10 +3,10 @@
 //! Which artifacts a lock file means is not known here: the first time, the request is noted as
 //! [`Missing::Deps`](crate::dockerfile::Missing), and lowering goes on as if nothing was asked. With the answer, each layer of
 //! the plan becomes a node without inputs, and one merge puts them on the stage's tree: no layer depends on what is below it.
-//! Only packages that are not there ready made come out of [steps](super::package_step), which their layers have as inputs.
+//! Only packages that are not there ready made come out of [steps](super::package_build), which their layers have as inputs.
 //! A request that leaves open which Python it is for waits for the answer to a `DEPS apt` before it, which may bring one.
 
-use super::{StageBuild, package_step, stage::not_yet};
+use super::{StageBuild, package_build, stage::not_yet};
 use crate::{
     diagnostic::Diagnostic,
     dockerfile::{inputs::Missing, instruction::Deps, plan::Step},
@@ -38,7 +38,7 @@ pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps)
     let mut summaries = Vec::new();
     for op in std::mem::take(&mut plan.layers) {
         let summary = format!("DEPS {ecosystem} {}", op.summary());
-        let made = package_step::made(stage, step, &plan, &op);
+        let made = package_build::made(stage, step, &plan, &op);
         let name = stage.progress.name(&summary);
         inputs.push(stage.add(Op::Package(op), made, name, step));
         summaries.push(summary);

@@ -18,7 +18,7 @@ mod environment;
 mod fetch;
 pub(super) mod go;
 mod mount;
-mod package_step;
+mod package_build;
 mod permission;
 mod port;
 mod progress;
@@ -49,7 +49,7 @@ use crate::{
     platform::Platform,
 };
 use budget::Budget;
-use package_step::Tools;
+use package_build::Tools;
 use progress::Progress;
 use stage::StageBuild;
 use state::{State, States};
@@ -165,7 +165,7 @@ impl TargetBuild<'_> {
         }
         let mut states = States::of(plan);
         let mut roots: Vec<Option<NodeId>> = vec![None; plan.stages.len()];
-        let (builders, mut tools) = (package_step::builders(plan), BTreeMap::new());
+        let (builders, mut tools) = (package_build::builders(plan), BTreeMap::new());
         let one_stage = plan.stages.len() == 1;
         for (index, planned) in plan.stages.iter().enumerate().filter(|(_, planned)| planned.needed) {
             let label = if one_stage { None } else { Some(planned.label.clone()) };

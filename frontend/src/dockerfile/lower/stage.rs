@@ -1,7 +1,7 @@
 //! One instruction of a stage after the other.
 
 use super::{
-    Placement, Progress, State, TargetBuild, command, deps, environment, package_step::Tools, run, settings, transfer,
+    Placement, Progress, State, TargetBuild, command, deps, environment, package_build::Tools, run, settings, transfer,
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Span},

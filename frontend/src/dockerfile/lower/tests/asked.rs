@@ -22,8 +22,8 @@ use crate::{
     dockerfile::{Dockerfile, Inputs, Missing, NamedContext, Options, ResolvedImage},
     graph::{Graph, LocalOp},
     package::{
-        DepsPlan, DepsRequest, MadeWheelLayout, Package, PackageContent, PackageFile, PackageLayout, PackageOp,
-        PackageStep, WheelLayout,
+        DepsPlan, DepsRequest, MadeWheelLayout, Package, PackageBuild, PackageContent, PackageFile, PackageLayout,
+        PackageOp, WheelLayout,
     },
     platform::Platform,
     reference::Reference,
@@ -192,11 +192,11 @@ fn plan(request: &DepsRequest) -> DepsPlan {
     };
     let pure = PackageOp { packages: vec![package("six", "6")], files: vec![link] };
     let mut layers = vec![pure, PackageOp { packages: vec![package("native", native)], files: Vec::new() }];
-    let mut steps = Vec::new();
+    let mut builds = Vec::new();
     if request.flag("build-sdist").is_some() {
         let made = MadeWheelLayout { wheel: layout.clone(), platform: request.platform.clone() };
         let source = Package { layout: PackageLayout::MadeWheel(made), ..package("source", "5") };
-        steps.push(PackageStep {
+        builds.push(PackageBuild {
             name: source.name.clone(),
             version: source.version.clone(),
             artifact: source.artifact.clone(),
@@ -207,5 +207,5 @@ fn plan(request: &DepsRequest) -> DepsPlan {
         });
         layers.push(PackageOp { packages: vec![source, package("beside", "e")], files: Vec::new() });
     }
-    DepsPlan { layers, steps }
+    DepsPlan { layers, builds }
 }

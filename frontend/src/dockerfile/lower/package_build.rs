@@ -1,4 +1,4 @@
-//! Packages that a step makes: what [`PackageStep`] describes becomes nodes.
+//! Packages that a step makes: what [`PackageBuild`] describes becomes nodes.
 //!
 //! The process runs as root on a tree that has the tools: that of `--build-from`, or the stage's own as it is before the
 //! `DEPS`. It sees the variables of that stage, as a `RUN` at that place would.
@@ -7,7 +7,7 @@ use super::{Placement, Progress, StageBuild, State};
 use crate::{
     dockerfile::plan::{Origin, Plan, Step},
     graph::{BindMount, ExecOp, Mount, NodeId, Op, Security},
-    package::{DepsPlan, Package, PackageLayout, PackageOp, PackageStep},
+    package::{DepsPlan, Package, PackageBuild, PackageLayout, PackageOp},
     platform::Platform,
 };
 use std::collections::BTreeSet;
@@ -45,7 +45,8 @@ pub(super) fn made(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, plan: &DepsP
         return Vec::new();
     }
     let tools = tools(stage, step);
-    let steps = made.into_iter().map(|package| plan.step_of(package).expect("a plan has a step for what a step makes"));
+    let steps =
+        made.into_iter().map(|package| plan.build_of(package).expect("a plan has a step for what a step makes"));
     steps.map(|making| make(stage, step, &tools, making)).collect()
 }
 
@@ -65,8 +66,8 @@ fn tools(stage: &mut StageBuild<'_, '_>, step: &Step<'_>) -> Tools {
     }
 }
 
-fn make(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, tools: &Tools, making: &PackageStep) -> NodeId {
-    let PackageStep { name, version, artifact, file, args, env, files } = making;
+fn make(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, tools: &Tools, making: &PackageBuild) -> NodeId {
+    let PackageBuild { name, version, artifact, file, args, env, files } = making;
     let source = PackageOp {
         packages: vec![Package {
             name: name.clone(),
@@ -86,7 +87,7 @@ fn make(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, tools: &Tools, making: 
         environment.retain(|known| variable(known) != variable(&pair));
         environment.push(pair);
     }
-    let mount = BindMount { target: PackageStep::SOURCE.to_owned(), from: 1, source: "/".to_owned(), writable: false };
+    let mount = BindMount { target: PackageBuild::SOURCE.to_owned(), from: 1, source: "/".to_owned(), writable: false };
     let op = ExecOp {
         args: args.clone(),
         env: environment,
