@@ -4,7 +4,10 @@
 //! that means ([`DepsPlan`]); each of the plan's [`PackageOp`]s becomes one node, and one layer for ever: its key is what the
 //! artifacts hold and where they go, never where they come from.
 
-use crate::platform::Platform;
+use crate::{
+    graph::{NeededProgram, ScriptFile},
+    platform::Platform,
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -76,6 +79,30 @@ impl DepsRequest {
 pub struct DepsPlan {
     /// One layer each.
     pub layers: Vec<PackageOp>,
+    /// What then runs on the stage's tree, one after the other: one more layer each.
+    pub steps: Vec<InstallStep>,
+}
+
+/// A process that finishes what unpacking leaves undone: scripts that packages bring along. It runs as root, and what it
+/// changes has the time of [unpacked packages](PackageOp::TIME).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstallStep {
+    /// What it does, for people, behind `DEPS` and the ecosystem.
+    pub summary: String,
+    /// Program and arguments.
+    pub args: Vec<String>,
+    /// `NAME=value` that win over what the stage has.
+    pub env: Vec<String>,
+    /// Absolute path of the working directory.
+    pub cwd: String,
+    /// Files shown to the process.
+    pub files: Vec<ScriptFile>,
+    /// Packages shown to the process, unpacked in a read-only folder at this absolute path.
+    pub shown: Option<(String, PackageOp)>,
+    /// Absolute paths of folders that are empty for the process, and of which nothing is kept.
+    pub scratch: Vec<String>,
+    /// Programs that have to be in the tree.
+    pub needs: Vec<NeededProgram>,
 }
 
 /// Artifacts that are unpacked into one layer. No inputs; the result is a tree of exactly that layer.
@@ -123,6 +150,8 @@ pub struct Package {
 pub enum PackageLayout {
     /// A Debian package.
     Deb(DebLayout),
+    /// What dpkg notes of a Debian package that it has unpacked, for a step that then configures it.
+    DebDatabase,
     /// An npm tarball.
     Tarball(TarballLayout),
     /// A Python wheel.

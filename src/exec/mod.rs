@@ -26,6 +26,7 @@ mod image;
 mod limits;
 mod mode;
 mod mounts;
+mod needed;
 mod network;
 mod options;
 mod package;

@@ -160,9 +160,18 @@ impl Packages {
     ) -> Result<Vec<Item>, PackageError> {
         let time = epoch.map_or(PackageOp::TIME, |epoch| epoch.min(PackageOp::TIME));
         let mut tree = files::Tree::new(time);
+        let mut noted = Vec::new();
         for (package, artifact) in op.packages.iter().zip(artifacts) {
             let blob = self.store.open_blob(artifact)?.ok_or_else(|| PackageError::Gone(package.name.clone()))?;
-            tree.put_all(items_of(layers, package, blob, time)?);
+            match &package.layout {
+                PackageLayout::Deb(layout) => tree.put_all(apt::unpack(layers, package, layout, blob, time)?),
+                PackageLayout::DebDatabase => noted.push((package, blob)),
+                PackageLayout::Tarball(layout) => tree.put_all(node::unpack(layers, package, layout, blob, time)?),
+                PackageLayout::Wheel(layout) => tree.put_all(python::unpack(package, layout, blob, time)?),
+            }
+        }
+        if !noted.is_empty() {
+            tree.put_all(apt::database(layers, noted, time)?);
         }
         tree.put_files(&op.files);
         Ok(tree.into_items())
@@ -183,14 +192,5 @@ async fn plan_of(packages: &Packages, request: &DepsRequest, below: &View) -> Re
         Ecosystem::Apt => apt::plan(packages, request).await,
         Ecosystem::Node => node::plan(packages, request).await,
         Ecosystem::Python => python::plan(packages, request, below).await,
-    }
-}
-
-/// The files of one artifact where its layout puts them, with the modification time `time`.
-fn items_of(layers: &Layers, package: &Package, artifact: std::fs::File, time: i64) -> Result<Vec<Item>, PackageError> {
-    match &package.layout {
-        PackageLayout::Deb(layout) => Ok(apt::unpack(layers, package, layout, artifact, time)?),
-        PackageLayout::Tarball(layout) => node::unpack(layers, package, layout, artifact, time),
-        PackageLayout::Wheel(layout) => python::unpack(package, layout, artifact, time),
     }
 }

@@ -62,7 +62,7 @@ pub(in crate::packages) async fn plan(packages: &Packages, request: &DepsRequest
         Format::Bun | Format::Pnpm => Vec::new(),
     };
     let layers = layers(&lock, &kept, &unpacked, &wishes.prefix, files);
-    Ok(Planned { plan: DepsPlan { layers }, addresses, notes: notes(&lock, &kept) })
+    Ok(Planned { plan: DepsPlan { layers, steps: Vec::new() }, addresses, notes: notes(&lock, &kept) })
 }
 
 impl Format {
