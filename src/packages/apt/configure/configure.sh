@@ -37,7 +37,6 @@ take_over_notes() {
     mkdir -p "$admin/info" "$admin/updates" "$admin/triggers" "$admin/alternatives" "$admin/parts"
     [ -e "$admin/info/format" ] || echo 1 >"$admin/info/format"
     [ -e "$admin/status" ] || : >"$admin/status"
-    [ -e "$admin/available" ] || : >"$admin/available"
     before=$line$(dpkg-query --show --showformat '${db:Status-Status} ${Package} ${Version}\n' 2>/dev/null |
         sed -n 's/^installed //p')$line
     paths_before=$(cat "$admin/triggers/File" 2>/dev/null || :)
@@ -53,8 +52,7 @@ take_over_notes() {
             "$admin/info/$stem.triggers" "$admin/info/$stem.conffiles" "$admin/info/$stem.md5sums" \
             "$admin/info/$stem.shlibs" "$admin/info/$stem.symbols"
         for file in "$notes/new/$stem/info"/*; do
-            # As dpkg has it: this one runs before there is an installed package.
-            [ "${file##*/}" = preinst ] || cp -p "$file" "$admin/info/$stem.${file##*/}"
+            cp -p "$file" "$admin/info/$stem.${file##*/}"
         done
         cat "$notes/new/$stem/status" >"$(printf %s/updates/%04d "$admin" "$number")"
         if [ -n "$was" ]; then
@@ -72,8 +70,10 @@ take_over_notes() {
     done
 }
 
-# Alternatives that unpacking made are the scripts' to make: else they would pass for somebody's own choice.
-forget_alternatives() {
+# What was made in the place of scripts is theirs to make, now that they run: else it would pass for somebody's own choice.
+forget_imitations() {
+    [ -n "$(installed_version base-files)" ] || rm -f /usr/local/man
+    [ -n "$(installed_version ca-certificates)" ] || rm -f /etc/ca-certificates.conf
     for link in /etc/alternatives/*; do
         if [ -L "$link" ] && ! grep -qsxF -- "${link##*/}" "$admin/alternatives"/* &&
             [ ! -e "$admin/alternatives/${link##*/}" ]; then
@@ -151,12 +151,10 @@ forget_the_moment() {
         /var/cache/ldconfig/aux-cache /var/cache/debconf/*-old /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- \
         /etc/subuid- /etc/subgid- /etc/.pwd.lock
     rm -rf /run/adduser /var/cache/man/*
-    for file in $(find /var/log -xdev -type f -newer /dev/flashbuild/started 2>/dev/null); do
-        case $file in
-        # Empty from the start, and what has to be there to be written.
-        */wtmp | */btmp | */lastlog | */faillog | */tallylog) : >"$file" ;;
-        *) rm -f "$file" ;;
-        esac
+    rm -f /var/log/alternatives.log /var/log/dpkg.log
+    # Somebody's program may count on its log being there.
+    for file in $(find /var/log -xdev -type f -newer /dev/flashbuild/started -size +0 2>/dev/null); do
+        : >"$file"
     done
     for key in $keys; do
         case $keys_before in
@@ -174,7 +172,7 @@ forget_the_moment() {
 keys_before=" $(echo $keys) "
 machine_before=$(cat /etc/machine-id 2>/dev/null || :)
 take_over_notes
-forget_alternatives
+forget_imitations
 set_off_triggers
 follow_order
 problems=$(dpkg --audit)
