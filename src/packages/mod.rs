@@ -44,7 +44,7 @@ use crate::{
 use flashbuild_frontend::package::{ArtifactHash, DepsPlan, DepsRequest, Ecosystem, Package, PackageLayout, PackageOp};
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// The packages of a build. Clones are the same.
@@ -60,8 +60,19 @@ pub struct Packages {
     addresses: Arc<Mutex<HashMap<ArtifactHash, Vec<Address>>>>,
     /// What resolvers answered in this build. Held while one is asked, because platforms ask for the same.
     answers: Arc<tokio::sync::Mutex<HashMap<RecordKey, String>>>,
+    /// Packages of which it shows only when they are unpacked whether they want something to be run, which they are not
+    /// allowed; and those that do.
+    unsure: Arc<Mutex<Unsure>>,
     /// Records that spare questions.
     noted: Arc<Mutex<BTreeSet<RecordKey>>>,
+}
+
+/// See [`Packages::unsure`].
+#[derive(Debug, Default)]
+struct Unsure {
+    /// Names with versions, by artifact.
+    packages: HashMap<ArtifactHash, String>,
+    not_run: BTreeSet<String>,
 }
 
 /// How much of an image somebody has to know.
@@ -84,6 +95,16 @@ pub struct Planned {
     pub addresses: Vec<(ArtifactHash, Address)>,
     /// What a person should know, a sentence each.
     pub notes: Vec<String>,
+    /// Packages that may want something to be run and are not allowed to: names with versions.
+    pub unsure: Vec<(ArtifactHash, String)>,
+}
+
+impl Unsure {
+    fn note(&mut self, artifact: &ArtifactHash) {
+        if let Some(name) = self.packages.get(artifact) {
+            self.not_run.insert(name.clone());
+        }
+    }
 }
 
 impl Packages {
@@ -99,6 +120,7 @@ impl Packages {
             ask,
             addresses: Arc::default(),
             answers: Arc::default(),
+            unsure: Arc::default(),
             noted: Arc::default(),
         }
     }
@@ -118,6 +140,15 @@ impl Packages {
         fetch::known(store, artifact)
     }
 
+    /// The notice about packages that turned out to want something to be run when they were unpacked.
+    pub fn scripts_not_run(&self) -> Option<String> {
+        node::not_run(self.unsure().not_run.iter().cloned().collect())
+    }
+
+    fn unsure(&self) -> MutexGuard<'_, Unsure> {
+        self.unsure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn note_answer(&self, key: RecordKey) {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
     }
@@ -133,7 +164,8 @@ impl Packages {
     /// Which layers a request comes to, and what to tell about it. `below` are the files of the image below, as far as
     /// they are [needed](Self::needs_below).
     pub async fn plan(&self, request: &DepsRequest, below: &View) -> Result<(DepsPlan, Vec<String>), PackageError> {
-        let Planned { plan, addresses, notes } = plan_of(self, request, below).await?;
+        let Planned { plan, addresses, notes, unsure } = plan_of(self, request, below).await?;
+        self.unsure().packages.extend(unsure);
         let mut known = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         for (hash, address) in addresses {
             known.entry(hash).or_default().push(address);
@@ -166,7 +198,13 @@ impl Packages {
             match &package.layout {
                 PackageLayout::Deb(layout) => tree.put_all(apt::unpack(layers, package, layout, blob, time)?),
                 PackageLayout::DebDatabase => noted.push((package, blob)),
-                PackageLayout::Tarball(layout) => tree.put_all(node::unpack(layers, package, layout, blob, time)?),
+                PackageLayout::Tarball(layout) => {
+                    let (items, has_install_script) = node::unpack(layers, package, layout, blob, time)?;
+                    tree.put_all(items);
+                    if has_install_script {
+                        self.unsure().note(&package.artifact);
+                    }
+                }
                 PackageLayout::Wheel(layout) => tree.put_all(python::unpack(package, layout, blob, time)?),
             }
         }

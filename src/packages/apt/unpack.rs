@@ -35,8 +35,7 @@ impl Opened {
             Failure::Layer(error) => AptError::Unpack { package: name.clone(), error },
         })?;
         let text = control_file(&control, "control");
-        let text =
-            text.map_err(|error| AptError::Unpack { package: name.clone(), error })?.unwrap_or_default();
+        let text = text.map_err(|error| AptError::Unpack { package: name.clone(), error })?.unwrap_or_default();
         let fields = Paragraph::read_all(&text).ok().and_then(|mut read| (read.len() == 1).then(|| read.remove(0)));
         let paragraph = fields.ok_or_else(|| refuse("its control file is not one paragraph of fields".to_owned()))?;
         if paragraph.get("Package") != Some(name.as_str()) || paragraph.get("Version") != Some(version.as_str()) {

@@ -160,7 +160,8 @@ fn hashed(conffiles: &[u8], data: &Unpacked) -> Result<String, LayerError> {
     for path in String::from_utf8_lossy(conffiles).lines().map(str::trim) {
         // One with a flag in front of it is to go.
         let Some(inside) = path.strip_prefix('/') else { continue };
-        let is_file = data.toc().get(inside.as_bytes()).is_some_and(|entry| matches!(entry.kind, EntryKind::File { .. }));
+        let is_file =
+            data.toc().get(inside.as_bytes()).is_some_and(|entry| matches!(entry.kind, EntryKind::File { .. }));
         if is_file && !path.contains(' ') {
             let hash = md5_of(data, inside)?;
             let _ = writeln!(lines, " {path} {hash}");

@@ -53,11 +53,8 @@ fn environment() -> Vec<String> {
 
 /// The script, and what keeps others from starting services (`invoke-rc.d(8)`; 101 is "not allowed").
 fn files() -> Vec<ScriptFile> {
-    let file = |path: &str, content: &str| ScriptFile {
-        path: path.to_owned(),
-        content: content.to_owned(),
-        mode: 0o755,
-    };
+    let file =
+        |path: &str, content: &str| ScriptFile { path: path.to_owned(), content: content.to_owned(), mode: 0o755 };
     vec![
         file(SCRIPT, include_str!("configure.sh")),
         file("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n"),

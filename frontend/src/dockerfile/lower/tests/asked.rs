@@ -21,7 +21,9 @@ use crate::{
     diagnostic::Diagnostic,
     dockerfile::{Dockerfile, Inputs, Missing, NamedContext, Options, ResolvedImage},
     graph::{Graph, LocalOp, NeededProgram, ScriptFile},
-    package::{DepsPlan, DepsRequest, InstallStep, Package, PackageContent, PackageFile, PackageLayout, PackageOp, WheelLayout},
+    package::{
+        DepsPlan, DepsRequest, InstallStep, Package, PackageContent, PackageFile, PackageLayout, PackageOp, WheelLayout,
+    },
     platform::Platform,
     reference::Reference,
 };
@@ -197,11 +199,7 @@ fn steps(request: &DepsRequest) -> Vec<InstallStep> {
     if request.flag("configure").is_none() {
         return Vec::new();
     }
-    let text = PackageFile {
-        path: "/list".to_owned(),
-        mode: 0o644,
-        content: PackageContent::Text("six\n".to_owned()),
-    };
+    let text = PackageFile { path: "/list".to_owned(), mode: 0o644, content: PackageContent::Text("six\n".to_owned()) };
     vec![InstallStep {
         summary: "configured six".to_owned(),
         args: vec!["/bin/sh".to_owned(), "/dev/configure".to_owned()],
