@@ -188,7 +188,7 @@ fn what_cannot_be_built_says_what_is_missing() {
 
     project.work.file("Dockerfile", with("--build-sdist"));
     let refused = project.work.build(&[]).fails();
-    for part in ["could not be built from its source: exec: \"python3.11\": not found in PATH", "--build-from names"] {
+    for part in ["there is no python3.11 in the image: --build-sdist builds with", "with --build-from"] {
         assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
     }
 }

@@ -4,7 +4,10 @@
 //! that means ([`DepsPlan`]); each of the plan's [`PackageOp`]s becomes one node, and one layer for ever: its key is what the
 //! artifacts hold and where they go, never where they come from.
 
-use crate::{graph::ScriptFile, platform::Platform};
+use crate::{
+    graph::{NeededProgram, ScriptFile},
+    platform::Platform,
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -78,6 +81,30 @@ pub struct DepsPlan {
     pub layers: Vec<PackageOp>,
     /// How those packages of the layers come to be that are [made](PackageLayout::is_made) by a step.
     pub builds: Vec<PackageBuild>,
+    /// What then runs on the stage's tree, one after the other: one more layer each.
+    pub steps: Vec<InstallStep>,
+}
+
+/// A process that finishes what unpacking leaves undone: scripts that packages bring along. It runs as root, and what it
+/// changes has the time of [unpacked packages](PackageOp::TIME).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstallStep {
+    /// What it does, for people, behind `DEPS` and the ecosystem.
+    pub summary: String,
+    /// Program and arguments.
+    pub args: Vec<String>,
+    /// `NAME=value` that win over what the stage has.
+    pub env: Vec<String>,
+    /// Absolute path of the working directory.
+    pub cwd: String,
+    /// Files shown to the process.
+    pub files: Vec<ScriptFile>,
+    /// Packages shown to the process, unpacked in a read-only folder at this absolute path.
+    pub shown: Option<(String, PackageOp)>,
+    /// Absolute paths of folders that are empty for the process, and of which nothing is kept.
+    pub scratch: Vec<String>,
+    /// Programs that have to be in the tree.
+    pub needs: Vec<NeededProgram>,
 }
 
 impl DepsPlan {
@@ -109,6 +136,8 @@ pub struct PackageBuild {
     pub env: Vec<String>,
     /// Shown to the process.
     pub files: Vec<ScriptFile>,
+    /// Programs that have to be in the tree.
+    pub needs: Vec<NeededProgram>,
 }
 
 impl PackageBuild {
@@ -168,6 +197,8 @@ pub enum PackageLayout {
     File(String),
     /// A Python wheel that a step makes of the artifact, which is the package's source.
     MadeWheel(MadeWheelLayout),
+    /// What dpkg notes of a Debian package that it has unpacked, for a step that then configures it.
+    DebDatabase,
     /// An npm tarball.
     Tarball(TarballLayout),
     /// A Python wheel.
@@ -179,7 +210,7 @@ impl PackageLayout {
     pub fn is_made(&self) -> bool {
         match self {
             Self::MadeWheel(_) => true,
-            Self::Deb(_) | Self::File(_) | Self::Tarball(_) | Self::Wheel(_) => false,
+            Self::Deb(_) | Self::DebDatabase | Self::File(_) | Self::Tarball(_) | Self::Wheel(_) => false,
         }
     }
 }

@@ -121,16 +121,13 @@ pub enum ExecError {
         /// The package that has an emulator.
         hint: String,
     },
-    /// A step that was to make a package did not.
-    #[error(
-        "{package} could not be built from its source: {error}\nIts tools come from the stage as it is before DEPS, or from the \
-         stage or image that --build-from names"
-    )]
-    NotMade {
-        /// Name and version.
-        package: String,
-        /// Why.
-        error: Box<ExecError>,
+    /// A program that a step cannot do without is not in the image.
+    #[error("there is no {name} in the image: {hint}")]
+    NoProgram {
+        /// Its name.
+        name: String,
+        /// What to do about it.
+        hint: String,
     },
     /// An image without the data that it should have.
     #[error("{0}")]
@@ -148,7 +145,6 @@ impl ExecError {
             Self::Layer(error) => error.is_no_space(),
             Self::Registry(RegistryError::Sink { cause, .. }) => cause.kind() == std::io::ErrorKind::StorageFull,
             Self::Package(error) => error.is_no_space(),
-            Self::NotMade { error, .. } => error.is_no_space(),
             Self::Store(_)
             | Self::Cache(_)
             | Self::Registry(_)
@@ -170,6 +166,7 @@ impl ExecError {
             | Self::NoDevice(_)
             | Self::Agent { .. }
             | Self::NoEmulator { .. }
+            | Self::NoProgram { .. }
             | Self::Image(_)
             | Self::Internal(_) => false,
         }

@@ -26,6 +26,7 @@ mod image;
 mod limits;
 mod mode;
 mod mounts;
+mod needed;
 mod network;
 mod options;
 mod package;
@@ -353,8 +354,7 @@ impl Executor for Exec {
                 for input in inputs {
                     self.sources.bring(&self.layers, input.layers(), Need::Files, Some(step)).await?;
                 }
-                let layer = run::run(self, id, op, inputs, step).await;
-                let layer = layer.map_err(|error| package::not_made(&self.graph, id, error))?;
+                let layer = run::run(self, id, op, inputs, step).await?;
                 Ok(on_top(inputs, layer, []))
             }
         }

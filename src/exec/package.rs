@@ -7,7 +7,7 @@ use crate::{
     solver::event::Step,
 };
 use flashbuild_frontend::{
-    graph::{Graph, NodeId, Op},
+    graph::NodeId,
     package::{Package, PackageBuild, PackageOp},
     platform::Platform,
 };
@@ -37,21 +37,6 @@ pub(super) async fn make(
         let made = exec.layers.from_files(items, epoch, exec.form(id))?;
         Ok(Product::tree(vec![made.diff_id], origins(inputs)))
     })
-}
-
-/// The error of a process; what it was to make, if that is a package.
-pub(super) fn not_made(graph: &Graph, process: NodeId, error: ExecError) -> ExecError {
-    let made = graph.nodes().skip(process.index() + 1).find_map(|(_, node)| {
-        let Op::Package(op) = &node.op else { return None };
-        let place = node.inputs.iter().position(|input| *input == process)?;
-        op.packages.iter().filter(|package| package.layout.is_made()).nth(place)
-    });
-    match made {
-        Some(package) => {
-            ExecError::NotMade { package: format!("{} {}", package.name, package.version), error: Box::new(error) }
-        }
-        None => error,
-    }
 }
 
 /// The one file that a step left of what it was to make.

@@ -49,8 +49,7 @@ impl BuildFile {
             }
             None => format!("error: {error}"),
         };
-        let cause = if let ExecError::NotMade { error, .. } = error { error } else { error };
-        match cause {
+        match error {
             ExecError::Store(_)
             | ExecError::Cache(_)
             | ExecError::Export(_)
@@ -82,7 +81,7 @@ impl BuildFile {
             | ExecError::NoDevice(_)
             | ExecError::Agent { .. }
             | ExecError::Image(_)
-            | ExecError::NotMade { .. }
+            | ExecError::NoProgram { .. }
             | ExecError::Internal(_) => BuildError::Dockerfile(rendered),
         }
     }

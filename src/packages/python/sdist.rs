@@ -9,11 +9,13 @@ use super::tags::{WheelName, normalised};
 use super::target::Target;
 use crate::packages::{Made, PackageError};
 use flashbuild_frontend::{
-    graph::ScriptFile,
+    graph::{NeededProgram, ScriptFile},
     package::{ArtifactHash, DepsRequest, Package, PackageBuild, PackageLayout},
 };
 
 const SCRIPT: &str = include_str!("build_wheel.py");
+const NO_PYTHON: &str = "--build-sdist builds with the Python, pip and compiler of the stage as it is before DEPS: add them \
+                         there, or name a stage or image that has them with --build-from";
 /// Where the script is while it runs.
 const SCRIPT_PATH: &str = "/run/deps/build_wheel.py";
 
@@ -94,6 +96,7 @@ pub(super) fn build(name: &str, version: &str, artifact: &ArtifactHash, file: &s
         file,
         args: args.map(str::to_owned).to_vec(),
         env: vec!["PYTHONDONTWRITEBYTECODE=1".to_owned(), "PYTHONUNBUFFERED=1".to_owned()],
+        needs: vec![NeededProgram { name: format!("python{python}"), hint: NO_PYTHON.to_owned() }],
         files: vec![ScriptFile { path: SCRIPT_PATH.to_owned(), content: SCRIPT.to_owned(), mode: 0o644 }],
     }
 }

@@ -38,6 +38,7 @@ fn flag_specs(ecosystem: Ecosystem) -> &'static [FlagSpec] {
             ("mirror", Shape::List),
             ("recommends", Shape::Switch),
             ("no-docs", Shape::Switch),
+            ("configure", Shape::Switch),
         ],
         Ecosystem::Node => &[
             ("prefix", Shape::Text),

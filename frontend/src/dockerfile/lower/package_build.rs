@@ -3,7 +3,7 @@
 //! The process runs as root on a tree that has the tools: that of `--build-from`, or the stage's own as it is before the
 //! `DEPS`. It sees the variables of that stage, as a `RUN` at that place would.
 
-use super::{Placement, Progress, StageBuild, State};
+use super::{Placement, Progress, StageBuild, State, deps::over};
 use crate::{
     dockerfile::plan::{Origin, Plan, Step},
     graph::{BindMount, ExecOp, Mount, NodeId, Op, Security},
@@ -67,7 +67,7 @@ fn tools(stage: &mut StageBuild<'_, '_>, step: &Step<'_>) -> Tools {
 }
 
 fn make(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, tools: &Tools, making: &PackageBuild) -> NodeId {
-    let PackageBuild { name, version, artifact, file, args, env, files } = making;
+    let PackageBuild { name, version, artifact, file, args, env, files, needs } = making;
     let source = PackageOp {
         packages: vec![Package {
             name: name.clone(),
@@ -81,16 +81,10 @@ fn make(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, tools: &Tools, making: 
     let source = stage.add(Op::Package(source), Vec::new(), shown, step);
     let epoch = stage.target.graph.epoch.unwrap_or(PackageOp::TIME);
     let own = env.iter().cloned().chain([format!("SOURCE_DATE_EPOCH={epoch}")]);
-    let mut environment = tools.environment.clone();
-    for pair in own {
-        let variable = |pair: &str| pair.split('=').next().map(str::to_owned);
-        environment.retain(|known| variable(known) != variable(&pair));
-        environment.push(pair);
-    }
     let mount = BindMount { target: PackageBuild::SOURCE.to_owned(), from: 1, source: "/".to_owned(), writable: false };
     let op = ExecOp {
         args: args.clone(),
-        env: environment,
+        env: over(tools.environment.clone(), own.collect()),
         cwd: "/".to_owned(),
         user: String::new(),
         hostname: stage.target.options.hostname.clone(),
@@ -99,6 +93,8 @@ fn make(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, tools: &Tools, making: 
         devices: Vec::new(),
         mounts: vec![Mount::Bind(mount)],
         files: files.clone(),
+        needs: needs.clone(),
+        epoch: Some(PackageOp::TIME),
     };
     let shown = stage.progress.name(&format!("DEPS: build {name} {version}"));
     let at = Placement { platform: Some(&tools.platform), span: Some(step.span()) };
