@@ -25,6 +25,7 @@ mod copy;
 mod crash;
 mod debug_shell;
 mod deps_apt;
+mod deps_from;
 mod deps_python;
 mod deps_python_peers;
 mod deps_python_pins;
