@@ -225,7 +225,7 @@ impl Container {
                 None => tokio::time::sleep(limit).await,
             }
         };
-        let connection = Connection { input: None, requests: Some(requests) };
+        let connection = Connection { requests: Some(requests), ..Connection::default() };
         match self.run(connection, output, decided).await {
             Ok(exit) => Ok(TrialEnd::Exited(exit.status.code())),
             Err(SandboxError::Cancelled) => Ok(verdict),
