@@ -28,6 +28,7 @@ mod deps_apt;
 mod deps_python;
 mod deps_python_peers;
 mod deps_python_pins;
+mod deps_python_sdist;
 mod differential;
 mod direction;
 mod emulated_packages;

@@ -1,7 +1,7 @@
 //! `Exec`: a process on an overlay of the tree's layers; what it changed is the layer.
 
 use super::{
-    EmulatedRun, Exec, ExecError, ForeignPrograms, Measured, Product, certificates, debug_shell, mounts,
+    EmulatedRun, Exec, ExecError, ForeignPrograms, Measured, Product, certificates, debug_shell, mounts, needed,
     redact::Redacted, users,
 };
 use crate::{
@@ -31,6 +31,7 @@ pub(super) async fn run(
 ) -> Result<DiffId, ExecError> {
     let base = &inputs[0];
     let node = exec.graph.node(id);
+    tokio::task::block_in_place(|| needed::check(exec, op, base))?;
     let platform = node.platform.clone().unwrap_or_else(Platform::host);
     let foreign = ForeignPrograms::of(&platform, exec.options.emulator.as_deref())?;
     let tell = |text: String| step.notice(text);
@@ -112,7 +113,7 @@ pub(super) async fn run(
         if exec.options.isolation == Isolation::Chroot {
             exec.layers.mark_deletions(&upper, &exec.view(base)?, &absent)?;
         }
-        keep(exec, base, &spec, &exit.stubs, step)
+        keep(exec, op, base, &spec, &exit.stubs, step)
     })
 }
 
@@ -150,14 +151,21 @@ pub fn environment(own: &[String], home: &str, mounted: &[String], extra: impl I
 }
 
 /// Makes the layer of what the process changed.
-fn keep(exec: &Exec, base: &Product, spec: &Spec, stubs: &[PathBuf], step: &Step) -> Result<DiffId, ExecError> {
+fn keep(
+    exec: &Exec,
+    op: &ExecOp,
+    base: &Product,
+    spec: &Spec,
+    stubs: &[PathBuf],
+    step: &Step,
+) -> Result<DiffId, ExecError> {
     certificates::forget(&spec.appended, &spec.upper)
         .map_err(|error| ExecError::Context { path: spec.upper.clone(), error })?;
     let made = exec.layers.from_upper(&UpperDir {
         path: &spec.upper,
         lower: &exec.view(base)?,
         stubs,
-        epoch: exec.graph.epoch,
+        epoch: exec.graph.epoch.into_iter().chain(op.epoch).min(),
         owners: if exec.single_id { Owners::Single } else { Owners::Real },
     })?;
     for notice in &made.notices {

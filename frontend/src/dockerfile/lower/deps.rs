@@ -3,14 +3,16 @@
 //! Which artifacts a lock file means is not known here: the first time, the request is noted as
 //! [`Missing::Deps`](crate::dockerfile::Missing), and lowering goes on as if nothing was asked. With the answer, each layer of
 //! the plan becomes a node without inputs, and one merge puts them on the stage's tree: no layer depends on what is below it.
+//! Only packages that are not there ready made come out of [steps](super::package_build), which their layers have as inputs.
 //! A request that leaves open which Python it is for waits for the answer to a `DEPS apt` before it, which may bring one.
+//! Steps of the plan run on the stage's tree after that merge, as a `RUN` would.
 
-use super::{StageBuild, stage::not_yet};
+use super::{StageBuild, package_build, stage::not_yet};
 use crate::{
     diagnostic::Diagnostic,
     dockerfile::{inputs::Missing, instruction::Deps, plan::Step},
-    graph::Op,
-    package::{DepsRequest, Ecosystem},
+    graph::{BindMount, ExecOp, Mount, Op, Security, TmpfsMount},
+    package::{DepsRequest, Ecosystem, InstallStep, PackageOp},
 };
 
 pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps) -> Result<(), Diagnostic> {
@@ -21,7 +23,7 @@ pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps)
     stage.state.has_system |= deps.ecosystem == Ecosystem::Apt;
     let title = stage.title(step);
     let name = stage.progress.next(&title);
-    let Some(plan) = stage.target.inputs.deps(&request).cloned() else {
+    let Some(mut plan) = stage.target.inputs.deps(&request).cloned() else {
         if deps.ecosystem == Ecosystem::Apt {
             stage.state.system = None;
         }
@@ -35,21 +37,66 @@ pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps)
     let ecosystem = deps.ecosystem.name();
     let mut inputs = vec![stage.state.root];
     let mut summaries = Vec::new();
-    for op in plan.layers {
+    for op in std::mem::take(&mut plan.layers) {
         let summary = format!("DEPS {ecosystem} {}", op.summary());
+        let made = package_build::made(stage, step, &plan, &op);
         let name = stage.progress.name(&summary);
-        inputs.push(stage.add(Op::Package(op), Vec::new(), name, step));
+        inputs.push(stage.add(Op::Package(op), made, name, step));
         summaries.push(summary);
     }
-    if summaries.is_empty() {
+    if summaries.is_empty() && plan.steps.is_empty() {
         stage.record(title);
         return Ok(());
     }
-    let merged = stage.add(Op::Merge, inputs, name, step);
-    for summary in summaries {
-        stage.push_layer(merged, summary);
+    if !summaries.is_empty() {
+        let merged = stage.add(Op::Merge, inputs, name, step);
+        for summary in summaries {
+            stage.push_layer(merged, summary);
+        }
+    }
+    for install in plan.steps {
+        run(stage, step, ecosystem, install);
     }
     Ok(())
+}
+
+/// Runs a step of the plan.
+fn run(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, ecosystem: &str, install: InstallStep) {
+    let InstallStep { summary, args, env, cwd, files, shown, scratch, needs } = install;
+    let summary = format!("DEPS {ecosystem} {summary}");
+    let name = stage.progress.name(&summary);
+    let mut inputs = vec![stage.state.root];
+    let mut mounts: Vec<Mount> =
+        scratch.into_iter().map(|target| Mount::Tmpfs(TmpfsMount { target, size: None })).collect();
+    if let Some((target, op)) = shown {
+        let name = stage.progress.name(&format!("DEPS {ecosystem} {}", op.summary()));
+        inputs.push(stage.add(Op::Package(op), Vec::new(), name, step));
+        mounts.push(Mount::Bind(BindMount { target, from: 1, source: "/".to_owned(), writable: false }));
+    }
+    let op = ExecOp {
+        args,
+        env: over(stage.state.scope.environment.write(), env),
+        cwd,
+        user: String::new(),
+        hostname: stage.target.options.hostname.clone(),
+        network: stage.target.options.network,
+        security: Security::Sandbox,
+        devices: Vec::new(),
+        mounts,
+        files,
+        needs,
+        epoch: Some(PackageOp::TIME),
+    };
+    let ran = stage.add_on_platform(Op::Exec(Box::new(op)), inputs, name, step);
+    stage.push_layer(ran, summary);
+}
+
+/// `env` with what `more` says in the place of what it says itself.
+pub(super) fn over(mut env: Vec<String>, more: Vec<String>) -> Vec<String> {
+    let name = |pair: &str| pair.split('=').next().map(str::to_owned);
+    env.retain(|pair| more.iter().all(|new| name(new) != name(pair)));
+    env.extend(more);
+    env
 }
 
 /// What is asked for; nothing as long as it depends on packages that are not known yet.
