@@ -23,7 +23,7 @@ mod workspace;
 pub(crate) use actions_cache::{ActionsCache, TOKEN as ACTIONS_TOKEN};
 pub(crate) use busybox::BUSYBOX;
 pub(crate) use containerd::Containerd;
-pub(crate) use debian_archive::{DebianArchive, dpkg_unpack};
+pub(crate) use debian_archive::{DEBIAN_STORE, DebianArchive, dpkg_unpack, with_debian};
 pub(crate) use dockerd::Dockerd;
 pub(crate) use faulty::{Fault, FaultyRegistry};
 pub(crate) use installed::tree_of_installed;

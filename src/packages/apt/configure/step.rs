@@ -31,7 +31,8 @@ pub(in crate::packages::apt) fn step(packages: Vec<Package>, asked: &[String]) -
 fn summary(asked: &[String], count: usize) -> String {
     let named = asked.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(" ");
     let more = if asked.len() > NAMED { "…" } else { "" };
-    format!("--configure {named}{more}: scripts of {count} packages")
+    let packages = if count == 1 { "package" } else { "packages" };
+    format!("--configure {named}{more}: scripts of {count} {packages}")
 }
 
 /// A stage's own variables are for its programs; what scripts of packages count on is always the same.
