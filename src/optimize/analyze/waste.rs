@@ -6,7 +6,7 @@ use crate::{
     layer::{EntryKind, LayerError},
     optimize::{
         owner::{Ecosystem, Elf, ImageTree, Inventory, Package},
-        passes::{Action, Candidate, PASSES, Pass, Trust, hidden::hidden, links},
+        passes::{Action, Candidate, PASSES, Pass, Seen, Trust, hidden::hidden, links},
     },
 };
 use serde::{Serialize, Serializer};
@@ -93,7 +93,8 @@ pub(super) fn find(
     let mut removed: HashMap<&'static str, Vec<WastedFile>> = HashMap::new();
     for hit in subject.view.walk(b"") {
         let EntryKind::File { size, .. } = hit.entry.kind else { continue };
-        let file = Candidate { path: &hit.entry.path, owner: inventory.owner(&hit.entry.path) };
+        let file =
+            Candidate { path: &hit.entry.path, owner: inventory.owner(&hit.entry.path), seen: Seen::NotObserved };
         if let Some(pass) = PASSES.iter().find(|pass| pass.removes(&file)) {
             counted.insert(file.path);
             removed.entry(pass.name).or_default().push(wasted(file.path, size, hit.layer));

@@ -20,9 +20,10 @@ use crate::{
     layer::{Entry, EntryKind, Form, Item, LayerError, Toc, View},
     optimize::{
         diff::{Change, FileChange},
+        observed::{Dropped, Needed, Observed, Tally},
         owner::{ImageTree, Inventory},
         passes::{
-            Action, Candidate, Pass,
+            Action, Candidate, Pass, Seen, Trust,
             hidden::{hidden, is_visible},
             links,
         },
@@ -52,24 +53,45 @@ pub struct Slimmed {
     pub savings: Vec<Saving>,
     /// Paths that a container no longer sees, sorted.
     pub removed: Vec<Vec<u8>>,
+    /// What nobody asked for, if that was observed.
+    pub dropped: Option<Dropped>,
     /// Positions of the layers that have their files.
     layers_of_removed: HashMap<Vec<u8>, usize>,
     tables: Vec<Option<Vec<Kept>>>,
 }
 
-/// Finds out what `passes` take away. Nothing is made yet.
-pub fn plan(image: &Image<'_>, passes: &[&'static Pass]) -> Result<Slimmed, RewriteError> {
+/// Finds out what `passes` take away, and of what was `observed` that nobody asked for. Nothing is made yet.
+pub fn plan(image: &Image<'_>, passes: &[&'static Pass], observed: Option<&Observed>) -> Result<Slimmed, RewriteError> {
     let tree = ImageTree::new(image.view, image.layers, image.diff_ids);
     let inventory = Inventory::of_owners(&tree)?;
     let mut savings: Vec<Saving> = passes.iter().map(|pass| Saving { pass, bytes: 0, files: 0 }).collect();
     let mut removed: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
-    for hit in image.view.walk(b"").filter(|hit| hit.layer >= image.base && !hit.entry.is_dir()) {
-        let file = Candidate { path: &hit.entry.path, owner: inventory.owner(&hit.entry.path) };
-        if let Some(saving) = savings.iter_mut().find(|saving| saving.pass.removes(&file)) {
-            saving.files += 1;
-            saving.bytes += if let EntryKind::File { size, .. } = hit.entry.kind { size } else { 0 };
-            removed.insert(hit.entry.path.clone(), hit.layer);
+    let needed = observed.map(|observed| Needed::of(&tree, &inventory, observed)).transpose()?;
+    let mut untouched = Tally::default();
+    for hit in image.view.walk(b"").filter(|hit| !hit.entry.is_dir()) {
+        let path = &hit.entry.path;
+        let owner = inventory.owner_index(path);
+        let seen = match &needed {
+            None => Seen::NotObserved,
+            Some(needed) if needed.has(&hit) => Seen::Needed,
+            Some(_) => Seen::Untouched,
+        };
+        let file = Candidate { path, owner: owner.map(|owner| &inventory.packages[owner]), seen };
+        let Some(saving) = savings.iter_mut().find(|saving| saving.pass.removes(&file)) else { continue };
+        let bytes = if let EntryKind::File { size, .. } = hit.entry.kind { size } else { 0 };
+        let is_untouched = saving.pass.trust == Trust::Observed;
+        if hit.layer < image.base {
+            if is_untouched {
+                untouched.add_of_base(bytes);
+            }
+            continue;
         }
+        if is_untouched {
+            untouched.add(owner, bytes);
+        }
+        saving.files += 1;
+        saving.bytes += bytes;
+        removed.insert(path.clone(), hit.layer);
     }
     let mut of_action = |action: Action, found: &[u64]| {
         if let Some(saving) = savings.iter_mut().find(|saving| saving.pass.action == action) {
@@ -118,7 +140,8 @@ pub fn plan(image: &Image<'_>, passes: &[&'static Pass]) -> Result<Slimmed, Rewr
         tables.push((!same).then_some(kept));
     }
     let (layers_of_removed, removed) = (removed.clone().into_iter().collect(), removed.into_keys().collect());
-    Ok(Slimmed { savings, removed, layers_of_removed, tables })
+    let dropped = observed.map(|_| untouched.finish(&inventory));
+    Ok(Slimmed { savings, removed, dropped, layers_of_removed, tables })
 }
 
 /// Equal files of a layer that stay: the first of them, and the bytes that a link saves.
@@ -323,7 +346,7 @@ mod tests {
     use super::*;
     use crate::optimize::{
         owner::testing::{self, Node, file, node},
-        passes::{PASSES, Trust},
+        passes::PASSES,
     };
     use flashbuild_frontend::config::ImageConfig;
 
@@ -341,7 +364,7 @@ mod tests {
         let config = ImageConfig::default();
         let subject = image.subject(&config);
         let passes: Vec<&Pass> = PASSES.iter().filter(|pass| trust.contains(&pass.trust)).collect();
-        let plan = plan(&subject, &passes).unwrap();
+        let plan = plan(&subject, &passes, None).unwrap();
         let made = plan.make(&subject).unwrap();
         // With what was dropped on top, all of it is there again.
         let whole = [&made.diff_ids[..], &[plan.dropped(&subject).unwrap()]].concat();
