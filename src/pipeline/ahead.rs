@@ -1,10 +1,11 @@
 //! Pushing begins with the first layer, not after the last step.
 
-use super::{Destination, Target};
+use super::{Destination, Request, Target};
 use crate::{
     exec::{Exec, SettledLayers},
     export::{Ahead, ImageOptions, Sent},
     image::DiffId,
+    layer::Layers,
     registry::Client,
     solver::event::{Events, Step},
 };
@@ -28,22 +29,18 @@ pub(super) struct PushAhead {
 
 /// Whom the build tells of layers, and where these go; nowhere, if nothing is pushed.
 ///
-/// A layer that `may_divide` says may become others is sent at the end only.
-pub(super) fn route(
-    graph: &Graph,
-    outputs: &[Destination],
-    tags: &[Reference],
-    may_divide: impl Fn(&DiffId) -> bool + Send + Sync + 'static,
-) -> (SettledLayers, Option<Route>) {
+/// A layer that may still become others is sent at the end only.
+pub(super) fn route(graph: &Graph, request: &Request, layers: &Layers) -> (Option<Route>, SettledLayers) {
     let is_push = |output: &&Destination| matches!(output.target, Target::Registry { .. });
-    let names = |output: &Destination| output.names.clone().unwrap_or_else(|| tags.to_vec());
+    let names = |output: &Destination| output.names.clone().unwrap_or_else(|| request.tags.clone());
     let destinations: Vec<_> =
-        outputs.iter().filter(is_push).map(|output| (output.image.clone(), names(output))).collect();
+        request.outputs.iter().filter(is_push).map(|output| (output.image.clone(), names(output))).collect();
     if destinations.is_empty() {
-        return (SettledLayers::untold(), None);
+        return (None, SettledLayers::untold());
     }
-    let (told, settled) = SettledLayers::of(graph, may_divide);
-    (told, Some(Route { destinations, settled }))
+    let (division, layers) = (request.division.clone(), layers.clone());
+    let (told, settled) = SettledLayers::of(graph, move |diff_id| division.may_divide(&layers, diff_id));
+    (Some(Route { destinations, settled }), told)
 }
 
 impl Route {

@@ -1,9 +1,9 @@
 //! What is said of a build's images: gathered when the steps are done, told when the images have digests.
 
-use super::{BuildError, Request, Target, build_file::BuildFile};
+use super::{BuildError, Target, attempt::Attempt};
 use crate::{
     attest::{Contents, Facts, Options, Provenance, Sayings, Signer, Subject},
-    exec::{Exec, Need},
+    exec::Need,
     export::{AttestationForm, Attestations, BuiltImage, ExportError, ImageOptions, Layout, Statement},
     image::{BlobDigest, DiffId},
     optimize::owner::ImageTree,
@@ -28,13 +28,8 @@ pub(super) struct Attesting {
 
 impl Attesting {
     /// Finds out what was asked for. `layers` are those of each output.
-    pub(super) async fn gather(
-        exec: &Exec,
-        request: &Request,
-        source: &BuildFile,
-        layers: &[&[DiffId]],
-        events: &Events,
-    ) -> Result<Self, BuildError> {
+    pub(super) async fn gather(attempt: &Attempt<'_>, layers: &[&[DiffId]]) -> Result<Self, BuildError> {
+        let Attempt { request, exec, .. } = *attempt;
         let options = &request.attest;
         let of_outputs = request.outputs.iter().find_map(|output| output.names.clone());
         let names = if request.tags.is_empty() { of_outputs.unwrap_or_default() } else { request.tags.clone() };
@@ -44,11 +39,11 @@ impl Attesting {
         }
         for (output, layers) in exec.graph.outputs.iter().zip(layers) {
             let contents = if needs_contents(options, &exec.graph) {
-                Some(contents(exec, source, &output.platform, layers, events).await?)
+                Some(contents(attempt, &output.platform, layers).await?)
             } else {
                 None
             };
-            let provenance = provenance(exec, request, source, output.root, contents.as_ref())?;
+            let provenance = provenance(attempt, output.root, contents.as_ref())?;
             let deps = |contents: Contents| contents.with_deps(&exec.graph, output.root);
             let contents = options.sbom.zip(contents.map(deps));
             attesting.said.push((output.platform.clone(), Sayings { contents, provenance }));
@@ -132,13 +127,8 @@ fn needs_contents(options: &Options, graph: &Graph) -> bool {
 }
 
 /// The packages of a tree, looked for once in the life of its layers.
-async fn contents(
-    exec: &Exec,
-    source: &BuildFile,
-    platform: &Platform,
-    layers: &[DiffId],
-    events: &Events,
-) -> Result<Contents, BuildError> {
+async fn contents(attempt: &Attempt<'_>, platform: &Platform, layers: &[DiffId]) -> Result<Contents, BuildError> {
+    let Attempt { source, exec, events, .. } = *attempt;
     let step = events.step(format!("list packages for {platform}"));
     if let Some(known) = Contents::known(&exec.store, layers)? {
         step.cached(Hit::Content);
@@ -160,12 +150,11 @@ async fn contents(
 }
 
 fn provenance(
-    exec: &Exec,
-    request: &Request,
-    source: &BuildFile,
+    attempt: &Attempt<'_>,
     root: NodeId,
     contents: Option<&Contents>,
 ) -> Result<Option<Provenance>, BuildError> {
+    let Attempt { request, source, exec, .. } = *attempt;
     let Some(options) = &request.attest.provenance else { return Ok(None) };
     let facts = Facts {
         options,

@@ -1,10 +1,10 @@
 //! Caches besides the store: read before the first key is looked up, written when the image is where it should be.
 
-use super::BuildError;
+use super::{BuildError, attempt::Attempt};
 use crate::{
     cache::{self, Backend, BuildNote, CacheSource, ExportOptions, Imported, MountIds, Place, Used},
     exec::{Exec, ExecError},
-    image::DiffId,
+    image::{BlobDigest, DiffId},
     layer::Layers,
     progress::ByteSize,
     registry::Client,
@@ -66,23 +66,28 @@ pub(super) async fn import(
 
 /// The caches that a build writes.
 pub(super) struct Caches<'a> {
-    pub(super) exec: &'a Exec,
-    pub(super) client: &'a Client,
-    pub(super) events: &'a Events,
-    pub(super) exports: &'a [CacheExport],
+    pub(super) attempt: Attempt<'a>,
+}
+
+/// Puts records into an image, if one of `exports` asks for that.
+pub(super) fn inline(exports: &[CacheExport], config: &mut ImageConfig, layers: &[DiffId], used: &[Used]) {
+    if exports.iter().any(|export| export.to == CacheTo::Inline) {
+        cache::inline(config, layers, used);
+    }
 }
 
 impl Caches<'_> {
     /// The steps of the build that have a record, whether they ran or not; none if nobody wants them.
     pub(super) fn used(&self, keys: &BTreeMap<NodeId, Key>) -> Result<Vec<Used>, ExecError> {
-        if self.exports.is_empty() {
+        let Attempt { exec, request, .. } = self.attempt;
+        if request.cache_to.is_empty() {
             return Ok(Vec::new());
         }
-        let in_images = in_images(&self.exec.graph);
-        let found = self.exec.find_definitions(&keys.values().copied().collect::<Vec<_>>())?;
+        let in_images = in_images(&exec.graph);
+        let found = exec.find_definitions(&keys.values().copied().collect::<Vec<_>>())?;
         let names: Vec<RecordKey> = keys.values().map(|key| RecordKey(key.0)).collect();
-        let contents = self.exec.store.record_contents(&names)?;
-        let hits = self.exec.sources.imported().hits();
+        let contents = exec.store.record_contents(&names)?;
+        let hits = exec.sources.imported().hits();
         let used = |(node, key): (&NodeId, &Key)| {
             let definition = RecordKey(key.0);
             let content = contents.get(&definition).copied();
@@ -96,9 +101,9 @@ impl Caches<'_> {
         Ok(keys.iter().filter_map(used).collect())
     }
 
-    /// Notes what the build used under all of its names.
-    pub(super) fn note(&self, keys: &BTreeMap<NodeId, Key>, names: &[String]) -> Result<(), BuildError> {
-        let Exec { graph, sources, packages, store, .. } = self.exec;
+    /// Notes what the build used under all names of its image; under its digest if it has none.
+    pub(super) fn note(&self, keys: &BTreeMap<NodeId, Key>, digest: &BlobDigest) -> Result<(), BuildError> {
+        let Exec { graph, sources, packages, store, .. } = &**self.attempt.exec;
         let mut note = BuildNote {
             records: keys.values().map(|key| RecordKey(key.0)).collect(),
             answers: packages.answers(),
@@ -111,22 +116,20 @@ impl Caches<'_> {
         }
         let images = sources.images().iter();
         note.images.extend(images.map(|(digest, source)| (source.reference.to_string(), digest.clone())));
-        Ok(note.put(store, names)?)
-    }
-
-    /// Puts records into the image, if that is asked for.
-    pub(super) fn inline(&self, config: &mut ImageConfig, layers: &[DiffId], used: &[Used]) {
-        if self.exports.iter().any(|export| export.to == CacheTo::Inline) {
-            cache::inline(config, layers, used);
+        let mut names: Vec<String> = self.attempt.request.tags.iter().map(ToString::to_string).collect();
+        if names.is_empty() {
+            names.push(format!("untagged {digest}"));
         }
+        Ok(note.put(store, &names)?)
     }
 
     /// Writes the caches that have a place of their own.
     pub(super) async fn export(&self, used: &[Used]) -> Result<(), BuildError> {
-        for export in self.exports {
+        let Attempt { client, request, events, .. } = self.attempt;
+        for export in &request.cache_to {
             let CacheTo::Place { place, options } = &export.to else { continue };
-            let opened = place.open(self.client).map_err(|error| BuildError::Environment(error.to_string()))?;
-            let step = self.events.step(format!("export cache to {}", opened.origin()));
+            let opened = place.open(client).map_err(|error| BuildError::Environment(error.to_string()))?;
+            let step = events.step(format!("export cache to {}", opened.origin()));
             match self.export_to(&*opened, options, used, &step).await {
                 Ok(()) => step.ran(),
                 Err(error) => {
@@ -148,7 +151,7 @@ impl Caches<'_> {
         used: &[Used],
         step: &Step,
     ) -> Result<(), cache::CacheError> {
-        let Exec { layers, sources, .. } = self.exec;
+        let Exec { layers, sources, .. } = &**self.attempt.exec;
         let is_base = |diff_id: &DiffId| sources.has(diff_id);
         let report = cache::export(place, options, used, (layers, sources.imported()), is_base, step).await?;
         let (records, layers, bytes) = (report.records, report.layers, ByteSize(report.bytes));

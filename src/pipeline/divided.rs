@@ -1,6 +1,6 @@
 //! Images of a build, before they are assembled: large layers are divided, and what nobody needs is left out.
 
-use super::{BuildError, CacheTo, Request};
+use super::{BuildError, CacheTo, Request, attempt::Attempt, results::Unassembled};
 use crate::{
     exec::{Exec, Need},
     image::DiffId,
@@ -9,10 +9,9 @@ use crate::{
         passes::Pass,
         rewrite::{self, slim, split},
     },
-    solver::event::{Events, Step},
+    solver::event::Step,
 };
-use flashbuild_frontend::{config::ImageConfig, platform::Platform};
-use std::sync::Arc;
+use flashbuild_frontend::config::ImageConfig;
 
 /// What becomes of layers that were built.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,9 +26,6 @@ pub struct Division {
 /// next to nothing.
 const SMALL_BLOB: u64 = 2 << 20;
 
-/// An image that is still to be assembled.
-type Unassembled = (Platform, ImageConfig, Vec<DiffId>);
-
 impl Division {
     /// Whether a layer, once it is made, may still become others.
     pub(super) fn may_divide(&self, layers: &Layers, diff_id: &DiffId) -> bool {
@@ -39,12 +35,8 @@ impl Division {
 }
 
 /// Divides the layers of `images` that this build made by `RUN` and `COPY`. Those of `DEPS` are divided already.
-pub(super) async fn divide(
-    exec: &Arc<Exec>,
-    request: &Request,
-    images: Vec<Unassembled>,
-    events: &Events,
-) -> Result<Vec<Unassembled>, BuildError> {
+pub(super) async fn divide(attempt: &Attempt<'_>, images: Vec<Unassembled>) -> Result<Vec<Unassembled>, BuildError> {
+    let Attempt { exec, request, events, .. } = *attempt;
     let division = &request.division;
     if *division == Division::default() {
         return Ok(images);
