@@ -49,6 +49,7 @@ mod isolation;
 mod mirrors;
 mod mounts;
 mod node;
+mod observe;
 mod outputs;
 mod platforms;
 mod push;

@@ -4,7 +4,7 @@ use super::{Failed, on_hand::ClientArgs};
 use crate::{
     optimize::{
         observed::{Dropped, DroppedPackage},
-        passes::{PASSES, Pass, Trust},
+        passes::{Action, PASSES, Pass, Trust},
         rewrite::split,
     },
     pipeline::{self, How, Observation, RestoreRequest, RewriteReport, RewriteRequest, Smoke},
@@ -53,6 +53,10 @@ pub(super) struct SlimArgs {
     /// NAME-dropped]
     #[arg(long, value_name = "NAME")]
     dropped: Option<Reference>,
+    /// Name an image of the debug sections that the pass debug-sections takes out of programs: debuggers find what is in it below
+    /// usr/lib/debug
+    #[arg(long, value_name = "NAME")]
+    debug: Option<Reference>,
     #[command(flatten)]
     rewrite: RewriteArgs,
 }
@@ -85,7 +89,7 @@ struct RewriteArgs {
 }
 
 pub(super) fn split(args: &SplitArgs) -> Result<(), Failed> {
-    args.rewrite.run(How::Split(split::Options { from: args.from }), args.tag.clone(), Vec::new())
+    args.rewrite.run(How::Split(split::Options { from: args.from }), args.tag.clone(), Vec::new(), None)
 }
 
 pub(super) fn slim(args: &SlimArgs) -> Result<(), Failed> {
@@ -100,13 +104,16 @@ pub(super) fn slim(args: &SlimArgs) -> Result<(), Failed> {
         limit: Duration::from_secs(args.rewrite.smoke_time),
         keep: args.keep.clone(),
     });
+    if args.debug.is_some() && !passes.iter().any(|pass| pass.action == Action::Strip) {
+        passes.extend(PASSES.iter().filter(|pass| pass.action == Action::Strip));
+    }
     if observation.is_some() {
         passes.extend(PASSES.iter().filter(|pass| pass.trust == Trust::Observed));
         if dropped.is_empty() {
             dropped = names.iter().map(pipeline::sibling).collect::<Result<_, _>>().map_err(Failed::usage)?;
         }
     }
-    args.rewrite.run(How::Slim(passes, observation), names, dropped)
+    args.rewrite.run(How::Slim(passes, observation), names, dropped, args.debug.clone())
 }
 
 fn restore(args: &SlimArgs) -> Result<(), Failed> {
@@ -164,7 +171,13 @@ impl RewriteArgs {
         if self.platform.is_empty() { vec![Platform::host()] } else { self.platform.clone() }
     }
 
-    fn run(&self, how: How, names: Vec<Reference>, dropped: Vec<Reference>) -> Result<(), Failed> {
+    fn run(
+        &self,
+        how: How,
+        names: Vec<Reference>,
+        dropped: Vec<Reference>,
+        debug: Option<Reference>,
+    ) -> Result<(), Failed> {
         sandbox::enter_user_namespace().map_err(Failed::environment)?;
         let request = RewriteRequest {
             source: self.source.clone(),
@@ -173,6 +186,7 @@ impl RewriteArgs {
             base: self.base,
             names,
             dropped,
+            debug,
             smoke: (!self.no_smoke)
                 .then(|| Smoke { commands: self.smoke.clone(), limit: Duration::from_secs(self.smoke_time) }),
         };

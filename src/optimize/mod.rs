@@ -8,6 +8,7 @@
 //! | [`owner`] | which packages are in it, and whose is a file? |
 //! | [`passes`] | what can it do without? |
 //! | [`rewrite`] | the same image in other layers, or without what nobody needs |
+//! | `strip` | a program and its debug symbols, apart |
 
 pub mod analyze;
 pub mod diff;
@@ -15,3 +16,4 @@ pub mod observed;
 pub mod owner;
 pub mod passes;
 pub mod rewrite;
+mod strip;

@@ -5,20 +5,22 @@
 //! 1. the file that each path leads to, and the links on its way;
 //! 2. what the kernel opens by itself for a program: the interpreter of a script, the loader of a linked program;
 //! 3. all of each package that one of those files belongs to, because a package is what its authors tested as a whole: a
-//!    run that imports half of it does not show which half the next one imports. What the links of such a package lead to;
+//!    run that imports half of it does not show which half the next one imports. So also what the links of such a package
+//!    lead to, and the libraries that its programs are linked with, with their packages;
 //! 4. of no package, those files alone;
 //! 5. [what is always kept](ALWAYS): what programs ask for only when something happens (a name that is looked up, a
 //!    certificate, a time zone), and what describes the image rather than being of use to it. To ask for such a file does not
 //!    make its package needed: who lists all distributions of Python needs none of them for that.
 //!
-//! Links stay unless what they lead to goes. Folders, devices and pipes stay.
+//! Links stay unless what they lead to goes; devices and pipes stay. A folder goes with all that was in it, unless somebody
+//! asked for it: to some programs a folder without files means something else than none (packages of Python).
 
-use super::owner::{ImageTree, Inventory};
-use crate::layer::{EntryKind, Hit, LastLink, LayerError, Resolved};
+use super::owner::{Elf, ImageTree, Inventory};
+use crate::layer::{EntryKind, Hit, LastLink, LayerError, Resolved, View};
 use object::read::elf::{FileHeader, ProgramHeader};
 use serde::Serialize;
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     io::{self, Read as _},
 };
 
@@ -100,6 +102,7 @@ enum Place {
 pub(super) struct Needed<'a> {
     tree: &'a ImageTree<'a>,
     files: HashSet<Vec<u8>>,
+    folders: HashSet<Vec<u8>>,
     keep: Vec<Vec<u8>>,
 }
 
@@ -114,29 +117,48 @@ impl<'a> Needed<'a> {
     /// Finds them.
     pub(super) fn of(tree: &'a ImageTree<'a>, inventory: &Inventory, observed: &Observed) -> Result<Self, LayerError> {
         let keep = observed.keep.iter().map(|path| spelled(path)).collect();
-        let mut needed = Self { tree, files: HashSet::new(), keep };
+        let mut needed = Self { tree, files: HashSet::new(), folders: HashSet::new(), keep };
         for path in &observed.paths {
             needed.ask(path, MOST_INTERPRETERS)?;
         }
-        let packages: HashSet<usize> = (needed.files.iter())
-            .filter(|path| !is_always_kept(path))
-            .filter_map(|path| inventory.owner_index(path))
-            .collect();
-        let whole = packages.into_iter().flat_map(|index| &inventory.packages[index].files);
-        for path in whole {
-            let leads_to = |hit: Hit<'_>| matches!(hit.entry.kind, EntryKind::Symlink { .. });
-            if tree.view().lookup(path).is_some_and(leads_to)
-                && let Some((target, _)) = found(tree, path, LastLink::Follow)
-            {
-                needed.files.insert(target);
-            }
-            needed.files.insert(path.clone());
-        }
+        needed.take_packages(inventory)?;
         Ok(needed)
+    }
+
+    /// Takes the packages of what is needed, with what their links lead to and the libraries that they are linked with.
+    fn take_packages(&mut self, inventory: &Inventory) -> Result<(), LayerError> {
+        let libraries = libraries(self.tree);
+        let mut taken: HashSet<usize> = HashSet::new();
+        let mut new: Vec<Vec<u8>> = self.files.iter().cloned().collect();
+        while !new.is_empty() {
+            let owners = new.iter().filter(|path| !is_always_kept(path)).filter_map(|path| inventory.owner_index(path));
+            let packages: Vec<usize> = owners.filter(|&package| taken.insert(package)).collect();
+            let mut found_now = Vec::new();
+            for path in packages.into_iter().flat_map(|package| &inventory.packages[package].files) {
+                self.files.insert(path.clone());
+                let Some((target, hit)) = found(self.tree, path, LastLink::Follow) else { continue };
+                for name in linked_with(self.tree, &target, &hit)? {
+                    found_now.extend(libraries.get(name.as_bytes()).into_iter().flatten().cloned());
+                }
+                // What a link leads to is kept, and not all of its package.
+                self.files.insert(target);
+            }
+            new = found_now.into_iter().filter(|path| self.files.insert(path.clone())).collect();
+            let targets = new.iter().filter_map(|path| Some(found(self.tree, path, LastLink::Follow)?.0));
+            let targets: Vec<Vec<u8>> = targets.collect();
+            new.extend(targets.into_iter().filter(|path| self.files.insert(path.clone())));
+        }
+        Ok(())
     }
 
     /// Takes what is at a path, what it leads to, and what runs that.
     fn ask(&mut self, path: &[u8], interpreters: usize) -> Result<(), LayerError> {
+        if let Ok(resolved) = self.tree.view().resolve(path, LastLink::Follow)
+            && resolved.exists()
+            && resolved.hit.is_some_and(|hit| hit.entry.is_dir())
+        {
+            self.folders.insert(resolved.existing);
+        }
         let link = found(self.tree, path, LastLink::Keep).map(|(link, _)| link);
         let Some((file, hit)) = found(self.tree, path, LastLink::Follow) else {
             self.files.extend(link);
@@ -181,6 +203,48 @@ impl<'a> Needed<'a> {
     }
 }
 
+/// Folders of which nothing is left when what `goes` is gone, that had something, and that nobody asked for; with the position
+/// of the layer that each is seen in. Those of the `base` stay.
+pub(super) fn emptied(
+    view: &View,
+    base: usize,
+    needed: &Needed<'_>,
+    goes: impl Fn(&[u8]) -> bool,
+) -> Vec<(Vec<u8>, usize)> {
+    let of_base = View::new(view.layers()[..base].to_vec());
+    let mut stay: HashSet<&[u8]> = HashSet::new();
+    let mut had_something: HashSet<&[u8]> = HashSet::new();
+    let folders = || view.walk(b"").filter(|hit| hit.entry.is_dir() && !hit.entry.path.is_empty());
+    for hit in view.walk(b"").filter(|hit| !hit.entry.is_dir()) {
+        let path = &hit.entry.path;
+        mark(&mut had_something, path);
+        if !goes(path) {
+            mark(&mut stay, path);
+        }
+    }
+    for hit in folders() {
+        let path = &hit.entry.path[..];
+        let is_needed = needed.folders.contains(path) || of_base.lookup(path).is_some();
+        if is_needed || !had_something.contains(path) {
+            stay.insert(path);
+            mark(&mut stay, path);
+        }
+    }
+    let gone = folders().filter(|hit| !stay.contains(&hit.entry.path[..]));
+    gone.map(|hit| (hit.entry.path.clone(), hit.layer)).collect()
+}
+
+/// Marks the folders that a path is in.
+fn mark<'a>(set: &mut HashSet<&'a [u8]>, mut path: &'a [u8]) {
+    while let Some(slash) = path.iter().rposition(|&byte| byte == b'/') {
+        path = &path[..slash];
+        // Those above are marked already.
+        if !set.insert(path) {
+            break;
+        }
+    }
+}
+
 /// A path without what is no name in it.
 fn spelled(path: &[u8]) -> Vec<u8> {
     let names = path.split(|&byte| byte == b'/').filter(|name| !matches!(*name, b"" | b"."));
@@ -195,7 +259,7 @@ fn found<'a>(tree: &ImageTree<'a>, path: &[u8], last: LastLink) -> Option<(Vec<u
 }
 
 fn is_always_kept(path: &[u8]) -> bool {
-    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    let name = name_of(path);
     ALWAYS.iter().any(|(place, _)| match place {
         Place::At(place) if place.ends_with('/') => path.starts_with(place.as_bytes()),
         Place::At(place) => path == place.as_bytes(),
@@ -206,6 +270,31 @@ fn is_always_kept(path: &[u8]) -> bool {
             folders.split(|&byte| byte == b'/').any(|folder| folder.ends_with(end.as_bytes()))
         }
     })
+}
+
+/// Where the libraries of an image are, by name: a name that several have means all of them.
+fn libraries(tree: &ImageTree<'_>) -> HashMap<Vec<u8>, Vec<Vec<u8>>> {
+    let mut libraries: HashMap<Vec<u8>, Vec<Vec<u8>>> = HashMap::new();
+    for hit in tree.view().walk(b"").filter(|hit| !hit.entry.is_dir()) {
+        let name = name_of(&hit.entry.path);
+        if name.windows(3).any(|part| part == b".so") {
+            libraries.entry(name.to_vec()).or_default().push(hit.entry.path.clone());
+        }
+    }
+    libraries
+}
+
+/// The libraries that a program or library names (`DT_NEEDED`).
+fn linked_with(tree: &ImageTree<'_>, path: &[u8], hit: &Hit<'_>) -> Result<Vec<String>, LayerError> {
+    let may_be = hit.entry.mode & 0o111 != 0 || name_of(path).windows(3).any(|part| part == b".so");
+    if !may_be || !hit.file().is_some_and(|(size, _)| Elf::may_be(size)) {
+        return Ok(Vec::new());
+    }
+    Ok(Elf::open(tree.open_hit(hit)?).map(|elf| elf.needed()).unwrap_or_default())
+}
+
+fn name_of(path: &[u8]) -> &[u8] {
+    path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
 }
 
 /// What the kernel runs a file with, if it is a script or a program that is linked.

@@ -139,7 +139,8 @@ impl Observed<'_> {
                 None => None,
             };
             for line in lines {
-                ends.push(HealthCheck::of_line(line).wait(&env, &folder, &sender, limit).await);
+                let end = HealthCheck::of_line(line).wait(&env, &folder, &sender, limit).await;
+                ends.push(as_alone(end));
             }
             if healthy.is_none() {
                 tokio::time::sleep_until(started + limit).await;
@@ -189,7 +190,7 @@ impl Session {
             let (end, output) = (super::proof::shown(ended.end), super::proof::last_lines(&ended.output));
             Err(BuildError::Rewrite(format!("{title} {end}, so what the image needs was not seen: {hint}\n{output}")))
         };
-        if let Some(failed) = self.ends.iter().find(|ended| ended.line.is_some() && !is_success(ended.end)) {
+        if let Some(failed) = self.ends.iter().find(|ended| ended.line.is_some() && ended.end != TrialEnd::Exited(0)) {
             return refuse(failed, "give lines that succeed");
         }
         match self.ends.iter().find(|ended| ended.line.is_none() && !is_success(ended.end)) {
@@ -204,6 +205,16 @@ impl Session {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// How a line that was run beside the image's own command would have ended in a container of its own.
+fn as_alone(end: TrialEnd) -> TrialEnd {
+    match end {
+        TrialEnd::Healthy => TrialEnd::Exited(0),
+        TrialEnd::Unhealthy(Some(code)) => TrialEnd::Exited(code),
+        TrialEnd::Unhealthy(None) => TrialEnd::StillRunning,
+        TrialEnd::Exited(_) | TrialEnd::StillRunning => end,
     }
 }
 

@@ -58,6 +58,8 @@ pub struct RewriteRequest {
     pub names: Vec<Reference>,
     /// Names for the result with what was removed on top, which makes it whole again.
     pub dropped: Vec<Reference>,
+    /// A name for an image of the debug sections that were taken out of programs.
+    pub debug: Option<Reference>,
     /// How it is proven to work; `None` not to.
     pub smoke: Option<Smoke>,
 }
@@ -100,6 +102,7 @@ struct Done {
     report: RewriteReport,
     rewritten: Rewritten,
     dropped: Option<DiffId>,
+    debug: Option<DiffId>,
     session: Option<Session>,
 }
 
@@ -163,6 +166,9 @@ pub async fn rewrite(
     for (_, done) in &mut all {
         done.report.dropped_to = request.dropped.first().map(Reference::familiar);
     }
+    if let Some(name) = &request.debug {
+        save_debug_files(store, &layers, name, &all, &options)?;
+    }
     built.bundle().save(store, &request.names.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     Ok(all.into_iter().map(|(_, done)| done.report).collect())
 }
@@ -219,9 +225,9 @@ fn one(
         proofs: Vec::new(),
     };
     let unchanged = || Rewritten { config: opened.config.clone(), diff_ids: opened.layers.clone() };
-    let (rewritten, dropped) = match &request.how {
-        How::Split(_) if request.names.is_empty() => (unchanged(), None),
-        How::Split(options) => (split::split(&image, *options, |_| true)?, None),
+    let (rewritten, dropped, debug) = match &request.how {
+        How::Split(_) if request.names.is_empty() => (unchanged(), None, None),
+        How::Split(options) => (split::split(&image, *options, |_| true)?, None, None),
         How::Slim(passes, how) => {
             let observed = session.as_ref().zip(how.as_ref()).map(|(session, how)| observed::Observed {
                 paths: session.paths.iter().cloned().collect(),
@@ -233,10 +239,11 @@ fn one(
             report.removed.clone_from(&plan.removed);
             let makes = !request.names.is_empty();
             let dropped = if makes && !request.dropped.is_empty() { Some(plan.dropped(&image)?) } else { None };
-            (if makes { plan.make(&image)? } else { unchanged() }, dropped)
+            let debug = if makes && request.debug.is_some() { plan.debug_files(&image)? } else { None };
+            (if makes { plan.make(&image)? } else { unchanged() }, dropped, debug)
         }
     };
-    Ok(Done { report, rewritten, dropped, session })
+    Ok(Done { report, rewritten, dropped, debug, session })
 }
 
 /// The slim image and one more layer.
@@ -279,6 +286,26 @@ fn save_dropped(
     let options = ImageOptions { annotations: said.collect(), ..options.clone() };
     let names: Vec<String> = request.dropped.iter().map(ToString::to_string).collect();
     assemble(layers, whole, &options, kept)?.bundle().save(store, &names)?;
+    Ok(())
+}
+
+/// Saves debug sections as an image of their own, of the platforms that have some.
+fn save_debug_files(
+    store: &Store,
+    layers: &Layers,
+    name: &Reference,
+    all: &[(Platform, Done)],
+    options: &ImageOptions,
+) -> Result<(), BuildError> {
+    let image = |(platform, done): &(Platform, Done)| {
+        let config = ImageConfig::for_platform(platform);
+        Some((platform.clone(), Rewritten { config, diff_ids: vec![done.debug?] }))
+    };
+    let images: Vec<_> = all.iter().filter_map(image).collect();
+    if images.is_empty() {
+        return Err(BuildError::Rewrite("no program has debug sections, so there is no image of them".to_owned()));
+    }
+    assemble(layers, images, options, &[])?.bundle().save(store, &[name.to_string()])?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@
 mod byte_code;
 mod caches;
 mod debug;
+mod debug_sections;
 mod development;
 mod docs;
 mod git;
@@ -62,6 +63,8 @@ pub enum Action {
     DropHidden,
     /// Makes equal files of a layer names of one file.
     LinkEqual,
+    /// Takes the debug sections out of programs.
+    Strip,
     /// Removes files.
     Remove(fn(&Candidate<'_>) -> bool),
 }
@@ -109,6 +112,7 @@ pub const PASSES: &[Pass] = &[
     git::PASS,
     leftovers::PASS,
     debug::PASS,
+    debug_sections::PASS,
     development::PASS,
     tests_of_packages::PASS,
     docs::PASS,
@@ -127,7 +131,7 @@ impl Pass {
     pub fn removes(&self, file: &Candidate<'_>) -> bool {
         match self.action {
             Action::Remove(takes) => takes(file),
-            Action::DropHidden | Action::LinkEqual => false,
+            Action::DropHidden | Action::LinkEqual | Action::Strip => false,
         }
     }
 }
