@@ -52,6 +52,7 @@ mod mirrors;
 mod mounts;
 mod node;
 mod node_scripts;
+mod observe;
 mod outputs;
 mod platforms;
 mod push;

@@ -89,6 +89,7 @@ pub(super) async fn run(
                 ..exec.options.limits.clone()
             },
             isolation: exec.options.isolation,
+            observed: false,
             runtime: exec.options.runtime.clone(),
         })
     })?;

@@ -18,7 +18,11 @@ use std::sync::{Mutex, OnceLock};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStdout, Command};
-use tokio::sync::{Semaphore, mpsc::UnboundedReceiver, oneshot};
+use tokio::sync::{
+    Semaphore,
+    mpsc::{UnboundedReceiver, UnboundedSender},
+    oneshot,
+};
 
 /// As much as a pipe holds.
 const OUTPUT_CHUNK: usize = 64 << 10;
@@ -49,6 +53,9 @@ pub struct Connection {
     pub joins_outputs: bool,
     /// What is asked of the sandbox while it runs, as it comes.
     pub requests: Option<UnboundedReceiver<Request>>,
+    /// Who hears which paths are asked for, if [`Spec::observed`]: each once, from the root of the tree, in the spelling of who
+    /// asked. What they ask before a request is answered, or before they end, is heard before that.
+    pub paths: Option<UnboundedSender<Vec<u8>>>,
 }
 
 /// What can be asked of a running sandbox.
@@ -89,6 +96,11 @@ fn check(spec: &Spec, connection: &Connection) -> Result<(), SandboxError> {
         && let Some(refused) = chroot::refuses(spec)
     {
         return Err(SandboxError::Spec(refused));
+    }
+    if spec.observed && (spec.runtime.is_some() || spec.isolation == Isolation::Chroot) {
+        let message =
+            "a program can be observed only in namespaces of our own: do without --oci-runtime and --isolation chroot";
+        return Err(SandboxError::Spec(message.to_owned()));
     }
     if (spec.input == Input::Nothing) != connection.input.is_none() {
         return Err(SandboxError::Spec("what a process reads is announced and not there, or the reverse".to_owned()));
@@ -176,6 +188,10 @@ impl Report {
                 self.stubs = stubs;
                 beside.started.add_permits(1);
             }
+            Message::Asked { path } => {
+                // Who has stopped listening need not hear.
+                let _ = beside.paths.as_ref().map(|paths| paths.send(path));
+            }
             Message::BesideEnded { status } => {
                 let waiting = beside.waiting.lock().expect("no panic while waiting").pop_front();
                 // Who has stopped waiting need not hear.
@@ -205,7 +221,7 @@ async fn attend(
     output: impl FnMut(Stream, &[u8]),
 ) -> Result<Report, SandboxError> {
     let line = protocol::encode(spec).map_err(|error| SandboxError::Spec(error.to_string()))?;
-    let Connection { input, requests, joins_outputs: _ } = connection;
+    let Connection { input, requests, paths, joins_outputs: _ } = connection;
     descriptor::send(&socket, input.as_ref().map(AsFd::as_fd))?;
     // The process's end of a pipe has to be the only one.
     drop(input);
@@ -216,7 +232,7 @@ async fn attend(
         _ => {}
     }
     let (stdout, stderr) = (helper.stdout.take(), helper.stderr.take());
-    let beside = Beside::default();
+    let beside = Beside { paths, ..Beside::default() };
     let (heard, passed) = tokio::select! {
         ended = async { tokio::join!(hear(BufReader::new(reader), &beside), pass_on(stdout, stderr, output)) } => ended,
         never = pass_requests(requests, &beside, &mut writer) => match never {},
@@ -234,11 +250,13 @@ struct Beside {
     started: Semaphore,
     /// Who waits for their ends, in the order in which they were asked for.
     waiting: Mutex<VecDeque<oneshot::Sender<Status>>>,
+    /// Who hears of paths.
+    paths: Option<UnboundedSender<Vec<u8>>>,
 }
 
 impl Default for Beside {
     fn default() -> Self {
-        Self { started: Semaphore::new(0), waiting: Mutex::default() }
+        Self { started: Semaphore::new(0), waiting: Mutex::default(), paths: None }
     }
 }
 

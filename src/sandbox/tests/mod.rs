@@ -9,6 +9,7 @@ mod hostile;
 mod lifetime;
 mod mount;
 mod network;
+mod observer;
 mod oci_runtime;
 mod old_kernel;
 mod ordinary_user;
@@ -104,6 +105,7 @@ impl Image {
             hardening: Hardening::default(),
             isolation: Isolation::default(),
             limits: Limits::default(),
+            observed: false,
             runtime: None,
         };
         Some(Self { folder, spec })
