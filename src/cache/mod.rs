@@ -58,5 +58,5 @@ pub use import::{Found, Imported};
 pub use inline::inline;
 pub use mounts::{CachedMount, MountIds};
 pub use place::{Backend, CacheSource, Place, Published};
-pub use s3::{S3Credentials, S3Place};
+pub use s3::{S3Credentials, S3Place, profile_region};
 pub use team::{BuildNote, TeamReport, export_team, import_team};
