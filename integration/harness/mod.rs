@@ -30,7 +30,7 @@ pub(crate) use installed::tree_of_installed;
 pub(crate) use invocation::{Invocation, Run};
 pub(crate) use layout::Layout;
 pub(crate) use leaks::files_with;
-pub(crate) use moto::Moto;
+pub(crate) use moto::{KEYS, Moto};
 pub(crate) use peer::{is_root, peer, skip};
 pub(crate) use registry::Registry;
 pub(crate) use repository::GitServer;
