@@ -31,11 +31,13 @@ mod inputs;
 mod inspect;
 mod lock;
 mod lock_files;
+mod observe;
 mod on_hand;
 mod open;
 mod outcome;
 mod proof;
 mod request;
+mod restore;
 mod results;
 mod rewrite;
 mod team;
@@ -51,11 +53,13 @@ pub use entitlements::Entitlement;
 pub use error::BuildError;
 pub use inspect::{Inspected, InspectedImage, InspectedStatement, inspect, predicate};
 pub use lock::lock;
+pub use observe::Observation;
 pub use on_hand::{create_index, pull, push, remove, save, tag};
 pub use open::{OpenImage, open};
 pub use outcome::StepOutcome;
 pub use proof::{Proof, Smoke};
 pub use request::Request;
+pub use restore::{RestoreRequest, restore, sibling};
 pub use rewrite::{How, RewriteReport, RewriteRequest, rewrite};
 pub use team::{TeamSelection, export_team, import_team};
 pub use warm::{WarmRequest, warm};
@@ -63,6 +67,7 @@ pub use warm::{WarmRequest, warm};
 use crate::{
     attest::Provenance,
     context::Prepared,
+    exec::SettledLayers,
     export::BuiltIndex,
     packages::{self, ContextFiles, LOCK_FILE_NAME, Lock, Packages},
     registry::Client,
@@ -107,6 +112,10 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
     let (route, settled) = ahead::route(&lowered.graph, &request, &begun.layers);
     let exec = Arc::new(executor::executor(store, client, &request, &begun, lowered, settled, events)?);
     let mut ahead = route.map(|route| route.start(client, &exec, events));
+    let settled = SettledLayers::default();
+    let route = ahead::route(&lowered.graph, &request, &begun.layers, &settled);
+    let exec = Arc::new(executor::executor(store, client, &mut request, &begun, lowered, settled, events)?);
+    let mut ahead = Some(route.start(client, &exec, events));
     let (request, source) = (&request, &begun.source);
     let attempt = Attempt { store, client, request, source, exec: &exec, events };
     // What a cache promised and did not keep is left out of the next attempt: the step runs.

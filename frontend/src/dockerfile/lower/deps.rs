@@ -81,7 +81,7 @@ fn run(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, ecosystem: &str, install
     let mut mounts: Vec<Mount> =
         scratch.into_iter().map(|target| Mount::Tmpfs(TmpfsMount { target, size: None })).collect();
     if let Some((target, op)) = shown {
-        let name = stage.progress.name(&format!("DEPS {ecosystem} {}", op.summary()));
+        let name = stage.progress.name(&format!("{summary}, prepared"));
         inputs.push(stage.add(Op::Package(op), Vec::new(), name, step));
         mounts.push(Mount::Bind(BindMount { target, from: 1, source: "/".to_owned(), writable: false }));
     }

@@ -14,8 +14,8 @@ const NAMED: usize = 3;
 
 /// Configures `packages`, of which those `asked` for are named to people.
 pub(in crate::packages::apt) fn step(packages: Vec<Package>, asked: &[String]) -> InstallStep {
-    let noted = packages.into_iter().map(|package| Package { layout: PackageLayout::DebDatabase, ..package });
-    let notes = PackageOp { packages: noted.collect(), files: Vec::new() };
+    let of_database = |package| Package { layout: PackageLayout::DebDatabase, ..package };
+    let notes = PackageOp { packages: packages.into_iter().map(of_database).collect(), files: Vec::new() };
     InstallStep {
         summary: summary(asked, notes.packages.len()),
         args: vec!["/bin/sh".to_owned(), SCRIPT.to_owned()],
@@ -31,7 +31,8 @@ pub(in crate::packages::apt) fn step(packages: Vec<Package>, asked: &[String]) -
 fn summary(asked: &[String], count: usize) -> String {
     let named = asked.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(" ");
     let more = if asked.len() > NAMED { "…" } else { "" };
-    format!("--configure {named}{more}: scripts of {count} packages")
+    let packages = if count == 1 { "package" } else { "packages" };
+    format!("--configure {named}{more}: scripts of {count} {packages}")
 }
 
 /// A stage's own variables are for its programs; what scripts of packages count on is always the same.
