@@ -41,7 +41,7 @@ fn differences(ours: &[String], theirs: &[String], deliberate: &[&str]) -> Vec<S
 }
 
 /// Of the moment, and so in no layer of ours.
-const OF_THE_MOMENT: [&str; 16] = [
+const OF_THE_MOMENT: [&str; 15] = [
     "/etc/.pwd.lock",
     "/etc/group-",
     "/etc/gshadow-",
@@ -54,7 +54,6 @@ const OF_THE_MOMENT: [&str; 16] = [
     "/var/lib/dpkg/lock",
     "/var/lib/dpkg/status-old",
     "/var/lib/dpkg/triggers/Lock",
-    "/var/lib/dpkg/triggers/Unincorp",
     "/var/log/alternatives.log",
     "/var/log/dpkg.log",
     "/run/adduser",
@@ -63,15 +62,17 @@ const OF_THE_MOMENT: [&str; 16] = [
 #[test]
 fn a_system_from_nothing_is_the_one_that_mmdebstrap_makes() {
     /// What only mmdebstrap brings: apt, devices, and files about this machine.
-    const OF_MMDEBSTRAP: [&str; 8] = [
+    const OF_MMDEBSTRAP: [&str; 10] = [
         "/dev/",
         "/etc/apt",
+        "/etc/dpkg/dpkg.cfg.d/99mmdebstrap",
         "/etc/fstab",
         "/etc/hostname",
         "/etc/resolv.conf",
         "/var/cache/apt",
         "/var/lib/apt",
         "/var/lib/dpkg/arch",
+        "/var/log/apt",
     ];
     // Bytecode notes the time of its source, and the time of all files in our layers is the same.
     const BYTECODE: &str = "/usr/share/python3/debpython/__pycache__/";
@@ -226,7 +227,7 @@ DEPS apt --configure watcher
 DEPS apt --configure asks
 
 FROM system AS theirs
-ENV DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 PERL_HASH_SEED=0 SOURCE_DATE_EPOCH=315532800
+ENV DEBIAN_FRONTEND=noninteractive DEBCONF_NONINTERACTIVE_SEEN=true LC_ALL=C.UTF-8 PERL_HASH_SEED=0 SOURCE_DATE_EPOCH=315532800
 RUN --mount=type=bind,source=pool,target=/pool --mount=type=tmpfs,target=/tmp <<EOF
 set -e
 printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d
