@@ -13,11 +13,11 @@ use std::{
 };
 
 /// Packages with scripts that make users, certificates, alternatives and bytecode.
-const SYSTEM: &str = "FROM scratch\nDEPS apt --configure ca-certificates openssh-client python3-minimal adduser\n";
+const SYSTEM: &str = "FROM scratch\nDEPS apt --configure ca-certificates openssh-client python3-minimal nginx-light\n";
 
 /// The system, in the store that stays, as the image `system`; nothing if the host has no archive.
 fn system() -> Option<()> {
-    let work = Workspace::new(SYSTEM);
+    let work = Workspace::new("FROM scratch\nDEPS apt --no-docs --configure adduser\n");
     with_debian(&work.build(&["--root", DEBIAN_STORE, "-t", "system"]))?;
     Some(())
 }
@@ -177,7 +177,8 @@ fn archive() -> Option<DebianArchive> {
         ],
     );
     let before = "#!/bin/sh\nset -e\n[ \"$1\" = install ] && [ -z \"$2\" ]\ncat /var/lib/helper > /var/lib/service-before\n\
-                  echo \"$DPKG_MAINTSCRIPT_NAME of $DPKG_MAINTSCRIPT_PACKAGE\" >> /var/lib/service-before\n";
+                  echo \"$DPKG_MAINTSCRIPT_NAME of $DPKG_MAINTSCRIPT_PACKAGE\" >> /var/lib/service-before\n\
+                  env | grep '^DPKG_MAINT\\|^DPKG_[AR]' | sort > /var/lib/service-before-environment\n";
     archive.add(
         "service",
         "1:2.0-1",
@@ -259,7 +260,7 @@ fn packages_are_installed_as_dpkg_installs_them() {
     assert_eq!(read("var/lib/watched"), "/usr/share/watched\nservice\n");
     assert_eq!(
         read("var/lib/service-environment"),
-        "DEBIAN_FRONTEND=noninteractive\nDPKG_MAINTSCRIPT_ARCH=amd64\nDPKG_MAINTSCRIPT_NAME=postinst\n\
+        "DEBIAN_FRONTEND=noninteractive\nDPKG_MAINTSCRIPT_ARCH=amd64\nDPKG_MAINTSCRIPT_DEBUG=0\nDPKG_MAINTSCRIPT_NAME=postinst\n\
          DPKG_MAINTSCRIPT_PACKAGE=service\nDPKG_MAINTSCRIPT_PACKAGE_REFCOUNT=1\n"
     );
     assert!(read("etc/passwd").contains("\nserviced:x:"));

@@ -115,6 +115,7 @@ preinst() {
     esac
     DPKG_MAINTSCRIPT_PACKAGE=${stem%%:*} DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT=1 DPKG_MAINTSCRIPT_NAME=preinst \
         DPKG_MAINTSCRIPT_ARCH=$(sed -n 's/^Architecture: //p' "$admin/tmp.ci/control") \
+        DPKG_MAINTSCRIPT_DEBUG=0 DPKG_RUNNING_VERSION=$(dpkg-query --show --showformat '${Version}' dpkg || :) \
         DPKG_ADMINDIR=$admin DPKG_ROOT='' "$admin/tmp.ci/preinst" "$@" </dev/null ||
         fail "the preinst script of $stem failed"
     rm -rf "$admin/tmp.ci"
