@@ -74,11 +74,13 @@ impl DepsRequest {
     }
 }
 
-/// The layers that a [`DepsRequest`] comes to, lowest first.
+/// What a [`DepsRequest`] comes to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DepsPlan {
-    /// One layer each.
+    /// One layer each, lowest first.
     pub layers: Vec<PackageOp>,
+    /// How those packages of the layers come to be that are [made](PackageLayout::is_made) by a step.
+    pub builds: Vec<PackageBuild>,
     /// What then runs on the stage's tree, one after the other: one more layer each.
     pub steps: Vec<InstallStep>,
 }
@@ -105,7 +107,48 @@ pub struct InstallStep {
     pub needs: Vec<NeededProgram>,
 }
 
-/// Artifacts that are unpacked into one layer. No inputs; the result is a tree of exactly that layer.
+impl DepsPlan {
+    /// The step that makes a package.
+    pub fn build_of(&self, package: &Package) -> Option<&PackageBuild> {
+        self.builds.iter().find(|build| build.artifact == package.artifact && build.name == package.name)
+    }
+}
+
+/// A step that makes a package: a process that is shown the artifact of the lock, and leaves what is unpacked in its place.
+///
+/// Lowering makes three nodes of it: an [`Op::Package`](crate::graph::Op::Package) that holds the artifact as a file
+/// ([`PackageLayout::File`]), an [`Op::Exec`](crate::graph::Op::Exec) on the tree that has the tools, with that file mounted at
+/// [`PackageBuild::SOURCE`], and the package's own node with the process's tree as an input, where one file has to lie in
+/// [`PackageBuild::MADE`]. So the process is keyed, shared, run emulated and told of like any `RUN`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageBuild {
+    /// The package's normalised name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What the artifact must be.
+    pub artifact: ArtifactHash,
+    /// What the artifact is called: one component of a path.
+    pub file: String,
+    /// Program and arguments; the program is looked up in the `PATH` of the tree that has the tools.
+    pub args: Vec<String>,
+    /// `NAME=value`, over what the tree's own stage has.
+    pub env: Vec<String>,
+    /// Shown to the process.
+    pub files: Vec<ScriptFile>,
+    /// Programs that have to be in the tree.
+    pub needs: Vec<NeededProgram>,
+}
+
+impl PackageBuild {
+    /// The folder that holds the artifact while the process runs.
+    pub const SOURCE: &str = "/run/deps/source";
+    /// The folder in which the process leaves what it made.
+    pub const MADE: &str = "/.deps-made";
+}
+
+/// Artifacts that are unpacked into one layer; the result is a tree of exactly that layer. The inputs are the trees of the
+/// steps that make packages, in the order of those packages; usually there are none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PackageOp {
     /// The packages, in the order in which they are unpacked: of two files with one path, the later one stays.
@@ -150,12 +193,35 @@ pub struct Package {
 pub enum PackageLayout {
     /// A Debian package.
     Deb(DebLayout),
+    /// The artifact as it is, for the step that makes a package of it: absolute path of the file.
+    File(String),
+    /// A Python wheel that a step makes of the artifact, which is the package's source.
+    MadeWheel(MadeWheelLayout),
     /// What dpkg notes of a Debian package that it has unpacked, for a step that then configures it.
     DebDatabase,
     /// An npm tarball.
     Tarball(TarballLayout),
     /// A Python wheel.
     Wheel(WheelLayout),
+}
+
+impl PackageLayout {
+    /// Whether a step makes what is unpacked, and it is not the artifact itself.
+    pub fn is_made(&self) -> bool {
+        match self {
+            Self::MadeWheel(_) => true,
+            Self::Deb(_) | Self::DebDatabase | Self::File(_) | Self::Tarball(_) | Self::Wheel(_) => false,
+        }
+    }
+}
+
+/// Where the parts of a wheel go that a step makes, and whom it has to do for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct MadeWheelLayout {
+    /// As of any wheel.
+    pub wheel: WheelLayout,
+    /// The platform of the image.
+    pub platform: Platform,
 }
 
 /// What of a Debian package becomes part of the image.

@@ -143,7 +143,7 @@ fn ecosystem(layout: &PackageLayout) -> Ecosystem {
     match layout {
         PackageLayout::Deb(_) | PackageLayout::DebDatabase => Ecosystem::Deb,
         PackageLayout::Tarball(_) => Ecosystem::Node,
-        PackageLayout::Wheel(_) => Ecosystem::Python,
+        PackageLayout::File(_) | PackageLayout::MadeWheel(_) | PackageLayout::Wheel(_) => Ecosystem::Python,
     }
 }
 

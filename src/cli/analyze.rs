@@ -168,6 +168,7 @@ fn waste(out: &mut Output, analysis: &Analysis) -> io::Result<()> {
     for waste in &analysis.waste {
         let remedy = match (waste.pass, waste.trust) {
             (Some(_), Some(Trust::Proven)) => "slim".to_owned(),
+            (Some(_), Some(Trust::Observed)) => "slim --observe".to_owned(),
             (Some(pass), Some(Trust::Profile) | None) => format!("slim --passes={pass}"),
             (None, _) => "by hand".to_owned(),
         };

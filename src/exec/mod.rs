@@ -350,7 +350,7 @@ impl Executor for Exec {
                     Ok(on_top(inputs, layer, []))
                 })
             }
-            Op::Package(op) => package::make(self, id, op, step).await,
+            Op::Package(op) => package::make(self, id, op, inputs, step).await,
             Op::Exec(op) => {
                 for input in inputs {
                     self.sources.bring(&self.layers, input.layers(), Need::Files, Some(step)).await?;

@@ -8,9 +8,9 @@ use crate::{
     export::{HardLinks, write_tree},
     image::DiffId,
     layer::{Owners, UpperDir},
-    sandbox::{self, Exit, Hardening, Input, Isolation, Limits, SandboxError, Security, ShownFile, Spec, Stream},
+    sandbox::{self, Exit, Hardening, Input, Isolation, Limits, SandboxError, Security, ShownFile, Spec},
     secrets::SecretValue,
-    solver::event::{self, Step},
+    solver::event::Step,
 };
 use flashbuild_frontend::{
     graph::{self, ExecOp, NodeId},
@@ -89,23 +89,16 @@ pub(super) async fn run(
                 ..exec.options.limits.clone()
             },
             isolation: exec.options.isolation,
+            observed: false,
             runtime: exec.options.runtime.clone(),
         })
     })?;
     let values = || ready.secrets.iter().map(SecretValue::expose);
-    let mut streams = [event::Stream::Stdout, event::Stream::Stderr].map(|stream| (stream, Redacted::new(values())));
-    let output = |stream: Stream, bytes: &[u8]| {
-        let (stream, redacted) = match stream {
-            Stream::Stdout => &mut streams[0],
-            Stream::Stderr => &mut streams[1],
-        };
-        step.output(*stream, &redacted.push(bytes));
-    };
+    let mut redacted = Redacted::new(values());
+    let output = |bytes: &[u8]| step.output(&redacted.push(bytes));
     let started = Instant::now();
     let exit = sandbox::run(&spec, output, std::future::pending()).await;
-    for (stream, redacted) in &mut streams {
-        step.output(*stream, &redacted.finish());
-    }
+    step.output(&redacted.finish());
     let problem = problem(&exit, op, &measured);
     debug_shell::open_after(exec, &spec, problem.as_ref(), &exit).await?;
     drop(ready);

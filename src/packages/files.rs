@@ -3,15 +3,17 @@
 use super::PackageError;
 use crate::{
     image::ContentDigest,
-    layer::{Content, Entry, EntryKind, Item},
+    layer::{Content, Entry, EntryKind, Item, Stream},
 };
-use flashbuild_frontend::package::{PackageContent, PackageFile};
+use flashbuild_frontend::package::{Package, PackageContent, PackageFile};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{self, Read as _},
+    io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Largest lock file that is read, in bytes.
@@ -56,6 +58,59 @@ impl ContextFiles {
         let mut bytes = Vec::new();
         file.take(MAX_LOCK).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+}
+
+/// An artifact as it is, at an absolute path.
+pub(super) fn one_file(package: &Package, path: &str, artifact: File, time: i64) -> Result<Vec<Item>, PackageError> {
+    let failed = |error: io::Error| PackageError::Artifact { name: package.name.clone(), problem: error.to_string() };
+    let size = artifact.metadata().map_err(failed)?.len();
+    // The digest is found out as the file is read.
+    let kind = EntryKind::File { size, digest: ContentDigest::of(b"") };
+    let entry = Entry { mode: 0o644, mtime: time, ..Entry::new(path.trim_start_matches('/').as_bytes(), kind) };
+    Ok(vec![Item::file_to_hash(entry, Content::Stream(Arc::new(Whole { file: Arc::new(artifact), length: size })))])
+}
+
+/// All of a file.
+#[derive(Debug)]
+struct Whole {
+    file: Arc<File>,
+    length: u64,
+}
+
+impl Stream for Whole {
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(At { file: Arc::clone(&self.file), position: 0, length: self.length }))
+    }
+}
+
+/// A part of a file, read without moving anybody else's position.
+pub(super) struct At {
+    pub(super) file: Arc<File>,
+    pub(super) position: u64,
+    /// Where it ends.
+    pub(super) length: u64,
+}
+
+impl Read for At {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.length.saturating_sub(self.position)).unwrap_or(usize::MAX);
+        let wanted = buffer.len().min(left);
+        let count = self.file.read_at(&mut buffer[..wanted], self.position)?;
+        self.position += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for At {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::End(offset) => self.length.checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+        };
+        self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.position)
     }
 }
 

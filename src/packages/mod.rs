@@ -3,7 +3,8 @@
 //! 1. [`Packages::plan`] answers what a `DEPS` asks for one platform: which artifacts, by hash, and how each is laid out. That
 //!    is the ecosystem's own business (a module each, one row in `plan_of` and in `items_of`). Where an artifact can be
 //!    fetched from is remembered beside the plan, because no key may depend on it.
-//! 2. [`Packages::fetch`] brings one artifact into the store's blobs, checked against its hash, unless it is there.
+//! 2. [`Packages::fetch`] brings one artifact into the store's blobs, checked against its hash, unless it is there. A package
+//!    that a step makes ([`PackageBuild`](flashbuild_frontend::package::PackageBuild)) has what the step left in its place.
 //! 3. [`Packages::unpack`] lists the files of the layer that a [`PackageOp`] is: `exec` makes the layer of them.
 //!
 //! What holds throughout:
@@ -41,7 +42,10 @@ use crate::{
     solver::event::Step,
     store::{RecordKey, Store},
 };
-use flashbuild_frontend::package::{ArtifactHash, DepsPlan, DepsRequest, Ecosystem, Package, PackageLayout, PackageOp};
+use flashbuild_frontend::{
+    package::{ArtifactHash, DepsPlan, DepsRequest, Ecosystem, Package, PackageLayout, PackageOp},
+    platform::Platform,
+};
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -84,6 +88,26 @@ pub enum Below {
     LowestLayer,
     /// All of its layers.
     Everything,
+}
+
+/// What a package is unpacked from.
+#[derive(Debug)]
+pub enum Artifact {
+    /// What its lock names.
+    Blob(BlobDigest),
+    /// What a step made of that.
+    Made(Made),
+}
+
+/// What a step left.
+#[derive(Debug)]
+pub struct Made {
+    /// The file's name.
+    pub name: String,
+    /// The file.
+    pub file: std::fs::File,
+    /// The platform that the step ran on.
+    pub platform: Platform,
 }
 
 /// What an ecosystem answers.
@@ -182,30 +206,42 @@ impl Packages {
         fetch::artifact(&self.store, &self.client, package, &addresses, step).await
     }
 
-    /// The files of the layer of `op`; `artifacts` are the blobs of its packages. No time in it is after `epoch`.
+    /// The files of the layer of `op`; `artifacts` are what its packages are made of. No time in it is after `epoch`.
     pub fn unpack(
         &self,
         layers: &Layers,
         op: &PackageOp,
-        artifacts: &[BlobDigest],
+        artifacts: Vec<Artifact>,
         epoch: Option<i64>,
     ) -> Result<Vec<Item>, PackageError> {
         let time = epoch.map_or(PackageOp::TIME, |epoch| epoch.min(PackageOp::TIME));
         let mut tree = files::Tree::new(time);
         let mut noted = Vec::new();
         for (package, artifact) in op.packages.iter().zip(artifacts) {
-            let blob = self.store.open_blob(artifact)?.ok_or_else(|| PackageError::Gone(package.name.clone()))?;
+            let file = match artifact {
+                Artifact::Blob(blob) => {
+                    self.store.open_blob(&blob)?.ok_or_else(|| PackageError::Gone(package.name.clone()))?
+                }
+                Artifact::Made(made) => {
+                    python::check_made(package, &made)?;
+                    made.file
+                }
+            };
             match &package.layout {
-                PackageLayout::Deb(layout) => tree.put_all(apt::unpack(layers, package, layout, blob, time)?),
-                PackageLayout::DebDatabase => noted.push((package, blob)),
+                PackageLayout::Deb(layout) => tree.put_all(apt::unpack(layers, package, layout, file, time)?),
+                PackageLayout::DebDatabase => noted.push((package, file)),
+                PackageLayout::File(path) => tree.put_all(files::one_file(package, path, file, time)?),
+                PackageLayout::MadeWheel(layout) => {
+                    tree.put_all(python::unpack(package, &layout.wheel, file, time)?);
+                }
                 PackageLayout::Tarball(layout) => {
-                    let (items, has_install_script) = node::unpack(layers, package, layout, blob, time)?;
+                    let (items, has_install_script) = node::unpack(layers, package, layout, file, time)?;
                     tree.put_all(items);
                     if has_install_script {
                         self.unsure().note(&package.artifact);
                     }
                 }
-                PackageLayout::Wheel(layout) => tree.put_all(python::unpack(package, layout, blob, time)?),
+                PackageLayout::Wheel(layout) => tree.put_all(python::unpack(package, layout, file, time)?),
             }
         }
         if !noted.is_empty() {

@@ -36,7 +36,7 @@ use tokio::sync::mpsc::unbounded_channel;
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Bytes of output that a [`Trial`] keeps: its end says most.
-const OUTPUT_KEPT: usize = 64 << 10;
+pub(super) const OUTPUT_KEPT: usize = 64 << 10;
 
 /// What a container is to be like where that is not as its image says.
 #[derive(Debug, Clone)]
@@ -59,6 +59,8 @@ pub struct ContainerOptions {
     pub input: Input,
     /// How it runs on this machine.
     pub steps: StepOptions,
+    /// Whether somebody hears which paths its processes ask for.
+    pub observed: bool,
 }
 
 impl Default for ContainerOptions {
@@ -74,6 +76,7 @@ impl Default for ContainerOptions {
             network: Network::Host,
             input: Input::Nothing,
             steps: StepOptions::default(),
+            observed: false,
         }
     }
 }
@@ -168,6 +171,7 @@ impl Container {
                     ..options.steps.limits.clone()
                 },
                 isolation: options.steps.isolation,
+                observed: options.observed,
                 runtime: options.steps.runtime.clone(),
             };
             Ok(Self { spec, health: HealthCheck::of(&config.config), measured, _network: lease, _stage: stage })
@@ -180,7 +184,7 @@ impl Container {
     }
 
     /// Runs it to its end, or until `cancel` is ready.
-    async fn run(
+    pub(super) async fn run(
         self,
         connection: Connection,
         output: impl FnMut(Stream, &[u8]),
@@ -189,6 +193,11 @@ impl Container {
         let exit = sandbox::run_connected(&self.spec, connection, output, cancel).await;
         drop(self.measured);
         exit
+    }
+
+    /// How its image says to find out that it is well.
+    pub(super) fn health_check(&self) -> Option<&HealthCheck> {
+        self.health.as_ref()
     }
 
     /// Whether its image says how to find out that it is well.
@@ -225,7 +234,7 @@ impl Container {
                 None => tokio::time::sleep(limit).await,
             }
         };
-        let connection = Connection { input: None, requests: Some(requests) };
+        let connection = Connection { requests: Some(requests), ..Connection::default() };
         match self.run(connection, output, decided).await {
             Ok(exit) => Ok(TrialEnd::Exited(exit.status.code())),
             Err(SandboxError::Cancelled) => Ok(verdict),

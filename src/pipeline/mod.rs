@@ -30,11 +30,13 @@ mod health;
 mod inputs;
 mod inspect;
 mod lock;
+mod observe;
 mod on_hand;
 mod open;
 mod outcome;
 mod proof;
 mod request;
+mod restore;
 mod results;
 mod rewrite;
 mod team;
@@ -50,11 +52,13 @@ pub use entitlements::Entitlement;
 pub use error::BuildError;
 pub use inspect::{Inspected, InspectedImage, InspectedStatement, inspect, predicate};
 pub use lock::lock;
+pub use observe::Observation;
 pub use on_hand::{create_index, pull, push, remove, save, tag};
 pub use open::{OpenImage, open};
 pub use outcome::StepOutcome;
 pub use proof::{Proof, Smoke};
 pub use request::Request;
+pub use restore::{RestoreRequest, restore, sibling};
 pub use rewrite::{How, RewriteReport, RewriteRequest, rewrite};
 pub use team::{TeamSelection, export_team, import_team};
 pub use warm::{WarmRequest, warm};
@@ -62,6 +66,7 @@ pub use warm::{WarmRequest, warm};
 use crate::{
     attest::Provenance,
     context::Prepared,
+    exec::SettledLayers,
     export::BuiltIndex,
     packages::{self, ContextFiles, LOCK_FILE_NAME, Lock, Packages},
     registry::Client,
@@ -103,9 +108,10 @@ pub async fn build(store: &Store, client: &Client, request: Request, events: &Ev
 async fn run(store: &Store, client: &Client, mut request: Request, events: &Events) -> Result<Built, BuildError> {
     let (begun, dockerfile) = read(store, client, &mut request, events).await?;
     let lowered = lower(store, client, &request, &begun, &dockerfile, events).await?;
-    let (route, settled) = ahead::route(&lowered.graph, &request, &begun.layers);
+    let settled = SettledLayers::default();
+    let route = ahead::route(&lowered.graph, &request, &begun.layers, &settled);
     let exec = Arc::new(executor::executor(store, client, &mut request, &begun, lowered, settled, events)?);
-    let mut ahead = route.map(|route| route.start(client, &exec, events));
+    let mut ahead = Some(route.start(client, &exec, events));
     let (request, source) = (&request, &begun.source);
     let attempt = Attempt { store, client, request, source, exec: &exec, events };
     // What a cache promised and did not keep is left out of the next attempt: the step runs.

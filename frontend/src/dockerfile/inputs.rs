@@ -1,6 +1,6 @@
 //! What lowering is given: the wishes of the person who builds, and what the images named in the file are.
 
-use super::{Dockerfile, Syntax, instruction::Kind, plan::Plan};
+use super::{Dockerfile, Syntax, plan::Plan};
 use crate::{
     config::ImageConfig,
     diagnostic::{Code, Diagnostic, Span, sorted},
@@ -270,31 +270,6 @@ impl Missing {
     }
 }
 
-/// Whether an instruction is done by packages, whichever way it says so.
-fn wants_packages(kind: &Kind) -> bool {
-    match kind {
-        Kind::Deps(_) => true,
-        Kind::Run(run) => run.deps.is_some(),
-        Kind::Add(_)
-        | Kind::Arg(_)
-        | Kind::Cmd(_)
-        | Kind::Copy(_)
-        | Kind::Entrypoint(_)
-        | Kind::Env(_)
-        | Kind::Expose(_)
-        | Kind::From(_)
-        | Kind::Healthcheck(_)
-        | Kind::Label(_)
-        | Kind::Maintainer(_)
-        | Kind::Onbuild(_)
-        | Kind::Shell(_)
-        | Kind::Stopsignal(_)
-        | Kind::User(_)
-        | Kind::Volume(_)
-        | Kind::Workdir(_) => false,
-    }
-}
-
 impl Dockerfile {
     /// The images and packages that must be looked at before [`Dockerfile::lower`], beyond what `inputs` holds: those
     /// that the target needs, for the platforms asked for.
@@ -313,7 +288,7 @@ impl Dockerfile {
                 Ok(plan) => {
                     missing.extend(plan.missing);
                     let mut steps = plan.stages.iter().filter(|stage| stage.needed).flat_map(|stage| &stage.steps);
-                    asks_for_packages |= steps.any(|step| wants_packages(&step.instruction.kind));
+                    asks_for_packages |= steps.any(|step| step.instruction.kind.deps().is_some());
                 }
                 Err(found) => errors.extend(found),
             }

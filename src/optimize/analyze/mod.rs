@@ -24,6 +24,7 @@ pub use condition::{Condition, Metric};
 pub use layers::LayerFacts;
 pub use line::LineChange;
 pub use secrets::Secret;
+pub(super) use waste::is_code;
 pub use waste::{Waste, WastedFile};
 
 use super::{

@@ -60,7 +60,7 @@ pub(in crate::packages) async fn plan(packages: &Packages, request: &DepsRequest
         }
     }
     let steps = if configures { vec![configure::step(all, &request.arguments)] } else { Vec::new() };
-    Ok(Planned { plan: DepsPlan { layers, steps }, addresses, notes, ..Planned::default() })
+    Ok(Planned { plan: DepsPlan { layers, steps, ..DepsPlan::default() }, addresses, notes, ..Planned::default() })
 }
 
 /// Whether nothing is below: then the packages have to bring what every system has.

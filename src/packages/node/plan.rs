@@ -75,7 +75,7 @@ pub(in crate::packages) async fn plan(packages: &Packages, request: &DepsRequest
     let unsaid = left.iter().filter(|package| package.has_install_script.is_none());
     let unsure = unsaid.filter_map(|package| artifact(package)).collect();
     let steps = run.into_iter().map(|package| scripts::step(package, &wishes.prefix, path)).collect();
-    Ok(Planned { plan: DepsPlan { layers, steps }, addresses, notes: notes(&left), unsure })
+    Ok(Planned { plan: DepsPlan { layers, steps, ..DepsPlan::default() }, addresses, notes: notes(&left), unsure })
 }
 
 /// Whose install scripts may run.

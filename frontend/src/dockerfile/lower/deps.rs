@@ -3,10 +3,11 @@
 //! Which artifacts a lock file means is not known here: the first time, the request is noted as
 //! [`Missing::Deps`](crate::dockerfile::Missing), and lowering goes on as if nothing was asked. With the answer, each layer of
 //! the plan becomes a node without inputs, and one merge puts them on the stage's tree: no layer depends on what is below it.
+//! Only packages that are not there ready made come out of [steps](super::package_build), which their layers have as inputs.
 //! A request that leaves open which Python it is for waits for the answer to a `DEPS apt` before it, which may bring one.
 //! Steps of the plan run on the stage's tree after that merge, as a `RUN` would.
 
-use super::{StageBuild, stage::not_yet};
+use super::{StageBuild, package_build, stage::not_yet};
 use crate::{
     diagnostic::Diagnostic,
     dockerfile::{inputs::Missing, instruction::Deps, plan::Step},
@@ -22,7 +23,7 @@ pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps)
     stage.state.has_system |= deps.ecosystem == Ecosystem::Apt;
     let title = stage.title(step);
     let name = stage.progress.next(&title);
-    let Some(plan) = stage.target.inputs.deps(&request).cloned() else {
+    let Some(mut plan) = stage.target.inputs.deps(&request).cloned() else {
         if deps.ecosystem == Ecosystem::Apt {
             stage.state.system = None;
         }
@@ -36,10 +37,11 @@ pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps)
     let ecosystem = deps.ecosystem.name();
     let mut inputs = vec![stage.state.root];
     let mut summaries = Vec::new();
-    for op in plan.layers {
+    for op in std::mem::take(&mut plan.layers) {
         let summary = format!("DEPS {ecosystem} {}", op.summary());
+        let made = package_build::made(stage, step, &plan, &op);
         let name = stage.progress.name(&summary);
-        inputs.push(stage.add(Op::Package(op), Vec::new(), name, step));
+        inputs.push(stage.add(Op::Package(op), made, name, step));
         summaries.push(summary);
     }
     if summaries.is_empty() && plan.steps.is_empty() {
@@ -90,7 +92,7 @@ fn run(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, ecosystem: &str, install
 }
 
 /// `env` with what `more` says in the place of what it says itself.
-fn over(mut env: Vec<String>, more: Vec<String>) -> Vec<String> {
+pub(super) fn over(mut env: Vec<String>, more: Vec<String>) -> Vec<String> {
     let name = |pair: &str| pair.split('=').next().map(str::to_owned);
     env.retain(|pair| more.iter().all(|new| name(new) != name(pair)));
     env.extend(more);

@@ -1,6 +1,8 @@
 //! One instruction of a stage after the other.
 
-use super::{Placement, Progress, State, TargetBuild, command, deps, environment, run, settings, transfer};
+use super::{
+    Placement, Progress, State, TargetBuild, command, deps, environment, package_build::Tools, run, settings, transfer,
+};
 use crate::{
     diagnostic::{Code, Diagnostic, Span},
     dockerfile::{
@@ -13,6 +15,7 @@ use crate::{
     path::clean,
     platform::Platform,
 };
+use std::collections::BTreeMap;
 
 /// A stage being lowered.
 pub(super) struct StageBuild<'b, 't> {
@@ -22,6 +25,8 @@ pub(super) struct StageBuild<'b, 't> {
     pub(super) globals: &'b Variables,
     /// The trees of the stages above.
     pub(super) roots: &'b [Option<NodeId>],
+    /// What those of them have that packages are built in.
+    pub(super) tools: &'b BTreeMap<usize, Tools>,
     /// What it is so far.
     pub(super) state: State,
     pub(super) progress: Progress,

@@ -14,8 +14,8 @@ const NAMED: usize = 3;
 
 /// Configures `packages`, of which those `asked` for are named to people.
 pub(in crate::packages::apt) fn step(packages: Vec<Package>, asked: &[String]) -> InstallStep {
-    let noted = packages.into_iter().map(|package| Package { layout: PackageLayout::DebDatabase, ..package });
-    let notes = PackageOp { packages: noted.collect(), files: Vec::new() };
+    let of_database = |package| Package { layout: PackageLayout::DebDatabase, ..package };
+    let notes = PackageOp { packages: packages.into_iter().map(of_database).collect(), files: Vec::new() };
     InstallStep {
         summary: summary(asked, notes.packages.len()),
         args: vec!["/bin/sh".to_owned(), SCRIPT.to_owned()],

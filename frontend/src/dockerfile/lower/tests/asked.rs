@@ -22,7 +22,8 @@ use crate::{
     dockerfile::{Dockerfile, Inputs, Missing, NamedContext, Options, ResolvedImage},
     graph::{Graph, LocalOp, NeededProgram, ScriptFile},
     package::{
-        DepsPlan, DepsRequest, InstallStep, Package, PackageContent, PackageFile, PackageLayout, PackageOp, WheelLayout,
+        DepsPlan, DepsRequest, InstallStep, MadeWheelLayout, Package, PackageBuild, PackageContent, PackageFile,
+        PackageLayout, PackageOp, WheelLayout,
     },
     platform::Platform,
     reference::Reference,
@@ -190,8 +191,24 @@ fn plan(request: &DepsRequest) -> DepsPlan {
         content: PackageContent::Link("/bin/python".to_owned()),
     };
     let pure = PackageOp { packages: vec![package("six", "6")], files: vec![link] };
-    let native = PackageOp { packages: vec![package("native", native)], files: Vec::new() };
-    DepsPlan { layers: vec![pure, native], steps: steps(request) }
+    let mut layers = vec![pure, PackageOp { packages: vec![package("native", native)], files: Vec::new() }];
+    let mut builds = Vec::new();
+    if request.flag("build-sdist").is_some() {
+        let made = MadeWheelLayout { wheel: layout.clone(), platform: request.platform.clone() };
+        let source = Package { layout: PackageLayout::MadeWheel(made), ..package("source", "5") };
+        builds.push(PackageBuild {
+            name: source.name.clone(),
+            version: source.version.clone(),
+            artifact: source.artifact.clone(),
+            file: "source-1.0.tar.gz".to_owned(),
+            args: vec!["build".to_owned(), "source-1.0.tar.gz".to_owned()],
+            env: vec!["QUIET=1".to_owned()],
+            files: Vec::new(),
+            needs: Vec::new(),
+        });
+        layers.push(PackageOp { packages: vec![source, package("beside", "e")], files: Vec::new() });
+    }
+    DepsPlan { layers, builds, steps: steps(request) }
 }
 
 /// A step, where one is asked for.
