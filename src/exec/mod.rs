@@ -64,7 +64,7 @@ use crate::{
         Executor, FileFact, Identity, Key, Past, Recipe,
         event::{Events, Step},
     },
-    store::{FileLock, FoundRecord, RecordKey, RecordKind, RecordLayer, Store},
+    store::{FoundRecord, NameLock, RecordKey, RecordKind, RecordLayer, Store},
 };
 use context::Context;
 use flashbuild_frontend::graph::{FileOp, Graph, NodeId, Op};
@@ -253,7 +253,7 @@ impl Exec {
 impl Executor for Exec {
     type Value = Product;
     type Error = ExecError;
-    type Guard = FileLock;
+    type Guard = NameLock;
 
     async fn definition_facts(&self, id: NodeId) -> Result<Vec<u8>, ExecError> {
         let node = self.graph.node(id);
@@ -319,7 +319,7 @@ impl Executor for Exec {
         Ok(cached.map(|cached| on_top(inputs, cached.layers[0], [cached.origin.to_string()])))
     }
 
-    async fn lock(&self, key: Key) -> Result<FileLock, ExecError> {
+    async fn lock(&self, key: Key) -> Result<NameLock, ExecError> {
         let store = self.store.clone();
         let name = format!("step-{}", key.hex());
         if let Some(lock) = store.try_lock(&name)? {

@@ -114,7 +114,12 @@ pub(super) async fn run(
         if exec.options.isolation == Isolation::Chroot {
             exec.layers.mark_deletions(&upper, &exec.view(base)?, &absent)?;
         }
-        keep(exec, op, base, &spec, &exit.stubs, step)
+        let layer = keep(exec, op, base, &spec, &exit.stubs, step)?;
+        if !upper.exists() {
+            // It became the layer's folder. What overlayfs made beside it is a handful of empty files.
+            stage.leave();
+        }
+        Ok(layer)
     })
 }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     solver::event::{Event, EventKind, StepId},
-    store::{FileLock, Store},
+    store::{NameLock, Store},
 };
 use serde::Serialize;
 use std::{
@@ -33,7 +33,7 @@ pub struct Recorder {
     bounds: Bounds,
     writer: Option<JoinHandle<()>>,
     /// Tells others that the build runs.
-    _lock: FileLock,
+    _lock: NameLock,
 }
 
 impl Recorder {

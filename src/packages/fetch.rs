@@ -7,7 +7,7 @@ use super::{Address, Client, PackageError, client::pause};
 use crate::{
     image::BlobDigest,
     solver::event::Step,
-    store::{BlobWriter, FileLock, RecordKey, RecordKind, Store},
+    store::{BlobWriter, NameLock, RecordKey, RecordKind, Store},
 };
 use flashbuild_frontend::package::{ArtifactHash, Package};
 use sha2::Digest as _;
@@ -77,7 +77,7 @@ pub(super) fn record_key(hash: &ArtifactHash) -> RecordKey {
     )
 }
 
-async fn lock(store: &Store, name: String) -> Result<FileLock, PackageError> {
+async fn lock(store: &Store, name: String) -> Result<NameLock, PackageError> {
     if let Some(lock) = store.try_lock(&name)? {
         return Ok(lock);
     }

@@ -23,7 +23,7 @@
 //!    index. Renaming and entering happen in one write transaction, of which the store has one at a time (see `index`).
 //! 3. **Nothing waits for the disk until the end of a build.** A row that points at a file says under which boot of the
 //!    machine the file was written, until [`Store::make_durable`] has flushed all of them at once (see `durable`).
-//! 4. **Everything that a process holds is bound to a lock that dies with it** ([`FileLock`]): its folder in `tmp/`, its
+//! 4. **Everything that a process holds is bound to a lock that dies with it** ([`NameLock`], and files in `locks/`): its folder in `tmp/`, its
 //!    [`Lease`], its named locks. So `kill -9` needs no cleaning up by hand, and no process id is ever trusted.
 //! 5. **What a build may be using stays** while its [`Lease`] lives (see `lease`).
 //!
@@ -69,7 +69,8 @@ pub use image_ref::ImageRow;
 pub use keeper::Keeper;
 pub use layer::{BlobIndex, LayerBlob, LayerRow};
 pub use lease::Lease;
-pub use lock::FileLock;
+use lock::FileLock;
+pub use lock::NameLock;
 pub use place::Place;
 pub use policy::{GcPolicy, GcRule, StoreKind};
 pub use recipe::{RecipeRow, StepIdentity};
@@ -175,7 +176,7 @@ mod tests {
         check::<StageDir>();
         check::<BlobWriter>();
         check::<Lease>();
-        check::<FileLock>();
+        check::<NameLock>();
     }
 
     #[test]

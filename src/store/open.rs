@@ -1,6 +1,6 @@
 //! Opening a store: four system calls and two connections if it is there, its layout if it is not.
 
-use super::{FORMAT, FileLock, Index, Shared, Store, StoreError, durable, error::At, lock, scratch};
+use super::{FORMAT, FileLock, Index, Shared, Store, StoreError, durable, error::At, scratch};
 use std::{
     fs::{self, DirBuilder, File, Permissions},
     io,
@@ -64,7 +64,7 @@ fn create(root: &Path) -> Result<Index, StoreError> {
     make_folder(root)?;
     refuse_foreign(root)?;
     make_folder(&root.join("locks"))?;
-    let _one_at_a_time = FileLock::acquire(&lock::named(root, "create"))?;
+    let _one_at_a_time = FileLock::acquire(&root.join("locks/create"))?;
     if is_store(root)? {
         return Index::open(&root.join("index.db"));
     }

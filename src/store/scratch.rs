@@ -27,6 +27,7 @@ pub(super) struct Scratch {
 /// A new, empty folder in which something can be made. Whatever is still there when this is dropped is removed.
 pub struct StageDir {
     path: PathBuf,
+    is_left: bool,
     scratch: Arc<Scratch>,
 }
 
@@ -35,10 +36,19 @@ impl StageDir {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Leaves what little there is until this process has no more to do. Making files while others are removed is slow on
+    /// ext4, which passes over the inodes of what was removed in the last seconds.
+    pub fn leave(mut self) {
+        self.is_left = true;
+    }
 }
 
 impl Drop for StageDir {
     fn drop(&mut self) {
+        if self.is_left {
+            return;
+        }
         // What resists is tried again with the whole folder of the process.
         drop(tree::remove(&self.path, self.scratch.tree_remover.get()));
     }
@@ -56,7 +66,7 @@ impl Store {
         let scratch = self.scratch()?;
         let path = scratch.fresh_path();
         DirBuilder::new().mode(0o700).create(&path).at(&path)?;
-        Ok(StageDir { path, scratch })
+        Ok(StageDir { path, is_left: false, scratch })
     }
 
     /// A path that nobody else uses, in this process's folder.
@@ -134,6 +144,18 @@ mod tests {
         fs::set_permissions(stage.path(), fs::Permissions::from_mode(0o500)).unwrap();
         let path = stage.path().to_owned();
         drop(stage);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_is_left_goes_with_the_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let stage = store.stage_dir().unwrap();
+        let path = stage.path().to_owned();
+        stage.leave();
+        assert!(path.exists());
+        drop(store);
         assert!(!path.exists());
     }
 
