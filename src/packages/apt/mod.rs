@@ -17,6 +17,7 @@ mod base;
 mod ca_certificates;
 mod error;
 mod host_sources;
+mod memory;
 mod merged_usr;
 mod paragraph;
 mod plan;

@@ -24,12 +24,14 @@ mod npmrc;
 mod package_lock;
 mod plan;
 mod pnpm_lock;
+mod resolve;
 mod roles;
 mod select;
 mod tarball;
 mod target;
 
 pub(super) use plan::{is_lock, plan};
+pub(super) use resolve::write_lock;
 
 use super::PackageError;
 use crate::layer::{Item, Layers};

@@ -14,6 +14,7 @@ mod config;
 mod index;
 mod lock;
 mod memory;
+mod pages;
 mod pin;
 mod resolve;
 mod system;
@@ -27,6 +28,7 @@ use choose::{Chosen, Shelves};
 use config::Sources;
 use flashbuild_frontend::package::{DepsRequest, Package, PackageLayout, PackageOp, WheelLayout};
 use lock::{Format, Locked, Requirements, Wanted};
+use pages::Pages;
 use std::{collections::BTreeMap, fs::File};
 use system::System;
 pub(super) use system::needs_below;
@@ -161,7 +163,8 @@ fn without_doubles(locked: Vec<Locked>) -> Result<Vec<Locked>, PackageError> {
 
 /// Opens folders and trusts indexes.
 fn shelves(packages: &Packages, sources: Sources) -> Result<Shelves, PackageError> {
-    let mut shelves = Shelves { client: packages.client.clone(), indexes: Vec::new(), folders: Vec::new() };
+    let pages = Pages(packages.clone());
+    let mut shelves = Shelves { client: packages.client.clone(), pages, indexes: Vec::new(), folders: Vec::new() };
     for folder in sources.find_links {
         if folder.starts_with("http:") || folder.starts_with("https:") {
             let problem = format!("{folder} is a page: give a folder, or configure an index");
