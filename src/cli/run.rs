@@ -207,6 +207,7 @@ impl RunArgs {
             network: self.network,
             input: if self.health { Input::Nothing } else { terminal },
             steps: self.steps.options(isolation)?,
+            observed: false,
         })
     }
 

@@ -61,6 +61,9 @@ impl Attempt<'_> {
         if let Some(cost) = exec.emulated.summary() {
             events.notice(cost);
         }
+        if let Some(notice) = exec.packages.scripts_not_run() {
+            events.notice(notice);
+        }
         Ok(solved)
     }
 }

@@ -13,7 +13,8 @@ use super::{BuildError, health::HealthCheck};
 use crate::{
     context::ImageName,
     exec::{
-        ForeignPrograms, Measured, Need, Sources, StepGroups, StepNetworks, StepOptions, environment, process_user,
+        ForeignPrograms, Measured, Need, Sources, StepGroups, StepNetworks, StepOptions, environment, overlaid,
+        process_user,
     },
     export::{HardLinks, write_tree},
     image::DiffId,
@@ -35,7 +36,7 @@ use tokio::sync::mpsc::unbounded_channel;
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Bytes of output that a [`Trial`] keeps: its end says most.
-const OUTPUT_KEPT: usize = 64 << 10;
+pub(super) const OUTPUT_KEPT: usize = 64 << 10;
 
 /// What a container is to be like where that is not as its image says.
 #[derive(Debug, Clone)]
@@ -58,6 +59,8 @@ pub struct ContainerOptions {
     pub input: Input,
     /// How it runs on this machine.
     pub steps: StepOptions,
+    /// Whether somebody hears which paths its processes ask for.
+    pub observed: bool,
 }
 
 impl Default for ContainerOptions {
@@ -73,6 +76,7 @@ impl Default for ContainerOptions {
             network: Network::Host,
             input: Input::Nothing,
             steps: StepOptions::default(),
+            observed: false,
         }
     }
 }
@@ -133,9 +137,8 @@ impl Container {
             [&upper, &work].into_iter().try_for_each(std::fs::create_dir).map_err(|error| broken(&error))?;
             let lowers = match options.steps.isolation {
                 Isolation::Namespaces => {
-                    let layers =
-                        tree.iter().filter(|layer| **layer != DiffId::empty()).map(|layer| layers.folder(layer));
-                    layers.collect::<Result<Vec<_>, _>>().map_err(|error| broken(&error))?
+                    let folders = overlaid(&tree).into_iter().map(|layer| layers.folder(layer));
+                    folders.collect::<Result<Vec<_>, _>>().map_err(|error| broken(&error))?
                 }
                 Isolation::Chroot => {
                     write_tree(&layers, &tree, &upper, HardLinks::Kept).map_err(|error| broken(&error))?;
@@ -168,6 +171,7 @@ impl Container {
                     ..options.steps.limits.clone()
                 },
                 isolation: options.steps.isolation,
+                observed: options.observed,
                 runtime: options.steps.runtime.clone(),
             };
             Ok(Self { spec, health: HealthCheck::of(&config.config), measured, _network: lease, _stage: stage })
@@ -180,7 +184,7 @@ impl Container {
     }
 
     /// Runs it to its end, or until `cancel` is ready.
-    async fn run(
+    pub(super) async fn run(
         self,
         connection: Connection,
         output: impl FnMut(Stream, &[u8]),
@@ -189,6 +193,11 @@ impl Container {
         let exit = sandbox::run_connected(&self.spec, connection, output, cancel).await;
         drop(self.measured);
         exit
+    }
+
+    /// How its image says to find out that it is well.
+    pub(super) fn health_check(&self) -> Option<&HealthCheck> {
+        self.health.as_ref()
     }
 
     /// Whether its image says how to find out that it is well.
@@ -225,7 +234,7 @@ impl Container {
                 None => tokio::time::sleep(limit).await,
             }
         };
-        let connection = Connection { input: None, requests: Some(requests) };
+        let connection = Connection { requests: Some(requests), ..Connection::default() };
         match self.run(connection, output, decided).await {
             Ok(exit) => Ok(TrialEnd::Exited(exit.status.code())),
             Err(SandboxError::Cancelled) => Ok(verdict),

@@ -100,7 +100,7 @@ fn one(
     let mut current = (config.clone(), diff_ids.to_vec());
     if !request.division.slim.is_empty() {
         let before = image(config, diff_ids, &view);
-        let plan = slim::plan(&before, &request.division.slim)?;
+        let plan = slim::plan(&before, &request.division.slim, None)?;
         for saving in plan.savings.iter().filter(|saving| saving.files > 0) {
             let (pass, size) = (saving.pass, crate::progress::ByteSize(saving.bytes));
             step.notice(format!("slim: {size} saved in {} files: {}; {}", saving.files, pass.title, pass.safe));

@@ -40,6 +40,11 @@ impl HealthCheck {
         (!args.is_empty()).then(|| Self { args, timeout: timeout.unwrap_or(TIMEOUT) })
     }
 
+    /// A line for a shell, which is to succeed.
+    pub(super) fn of_line(line: &str) -> Self {
+        Self { args: [&SHELL[0], &SHELL[1], line].map(ToString::to_string).to_vec(), timeout: TIMEOUT }
+    }
+
     /// Asks again and again until the check succeeds or the time is over. Never ready if the sandbox ends before.
     pub(super) async fn wait(
         &self,

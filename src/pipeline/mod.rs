@@ -30,17 +30,20 @@ mod health;
 mod inputs;
 mod inspect;
 mod lock;
+mod lock_files;
+mod observe;
 mod on_hand;
 mod open;
 mod outcome;
 mod proof;
 mod request;
+mod restore;
 mod results;
 mod rewrite;
 mod team;
 mod warm;
 
-pub use analyze::analyze;
+pub use analyze::{analyze, files};
 pub use caches::{CacheExport, CacheTo};
 pub use call::{Answer, AnswerFormat, Question, call};
 pub use container::{Container, ContainerOptions, Trial, TrialEnd};
@@ -50,11 +53,13 @@ pub use entitlements::Entitlement;
 pub use error::BuildError;
 pub use inspect::{Inspected, InspectedImage, InspectedStatement, inspect, predicate};
 pub use lock::lock;
+pub use observe::Observation;
 pub use on_hand::{create_index, pull, push, remove, save, tag};
 pub use open::{OpenImage, open};
 pub use outcome::StepOutcome;
 pub use proof::{Proof, Smoke};
 pub use request::Request;
+pub use restore::{RestoreRequest, restore, sibling};
 pub use rewrite::{How, RewriteReport, RewriteRequest, rewrite};
 pub use team::{TeamSelection, export_team, import_team};
 pub use warm::{WarmRequest, warm};
@@ -106,7 +111,7 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
     let lowered = lower(store, client, &request, &begun, &dockerfile, events).await?;
     let settled = SettledLayers::default();
     let route = ahead::route(&lowered.graph, &request, &begun.layers, &settled);
-    let exec = Arc::new(executor::executor(store, client, &mut request, &begun, lowered, settled, events)?);
+    let exec = Arc::new(executor::executor(store, client, &request, &begun, lowered, settled, events)?);
     let mut ahead = Some(route.start(client, &exec, events));
     let (request, source) = (&request, &begun.source);
     let attempt = Attempt { store, client, request, source, exec: &exec, events };
@@ -148,10 +153,9 @@ async fn lower(
     let Begun { layers, prepared, source, .. } = begun;
     let lock = Lock::open(source.folder.join(LOCK_FILE_NAME), false)?;
     let packages = packages(store, client, request, prepared, Arc::new(lock))?;
+    let asking = inputs::Asking { store, client, packages: Some(&packages), request, begun, events };
     let (inputs, images) =
-        inputs::resolve(store, client, Some(&packages), request, &prepared.layouts, dockerfile, events)
-            .await
-            .map_err(|unknown| unknown.into_error(dockerfile, &request.options, source))?;
+        asking.resolve(dockerfile).await.map_err(|unknown| unknown.into_error(dockerfile, &request.options, source))?;
     let graph = dockerfile.lower(&request.options, &inputs).map_err(|errors| source.refuse(&errors))?;
     entitlements::check(&graph, &request.allow).map_err(|errors| source.refuse(&errors))?;
     call::warn(dockerfile, &request.options, &inputs, source, events)?;

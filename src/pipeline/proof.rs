@@ -4,7 +4,10 @@
 //! same exit code, or the same verdict of the health check, or that both still ran when the time was over. What they wrote
 //! is not compared: it has times and process numbers in it.
 
-use super::{BuildError, Container, ContainerOptions, Trial, TrialEnd};
+use super::{
+    BuildError, Container, ContainerOptions, Trial, TrialEnd,
+    observe::{Observation, Observed, Session},
+};
 use crate::{context::ImageName, export::BuiltIndex, registry::Client, solver::event::Events, store::Store};
 use flashbuild_frontend::{platform::Platform, reference::Reference};
 use serde::Serialize;
@@ -39,11 +42,7 @@ pub(super) async fn prove(
     smoke: &Smoke,
     events: &Events,
 ) -> Result<Vec<Proof>, BuildError> {
-    // Containers are of images that have a name.
-    let scratch: Reference = format!("flashbuild.invalid/proof:{:016x}", fastrand::u64(..))
-        .parse()
-        .map_err(|error| BuildError::Environment(format!("{error}")))?;
-    successor.bundle().save(store, &[scratch.to_string()])?;
+    let scratch = name_for_now(store, successor)?;
     let mut proofs = Vec::new();
     let outcome = async {
         let own = [None];
@@ -65,13 +64,7 @@ pub(super) async fn prove(
                 continue;
             };
             if before.end != after.end {
-                let (before, told) = (shown(before.end), shown(after.end));
-                let output = String::from_utf8_lossy(&after.output);
-                let last = output.lines().rev().take(20).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>();
-                let text = format!(
-                    "the rewritten image does not work as before, so there is none: {title} {told}, before it {before}\n{}",
-                    last.join("\n")
-                );
+                let text = refusal(title, before.end, after.end, &after.output);
                 step.failed(text.clone());
                 return Err(BuildError::Rewrite(text));
             }
@@ -83,6 +76,69 @@ pub(super) async fn prove(
     .await;
     store.remove_image(&scratch.to_string())?;
     outcome.map(|()| proofs)
+}
+
+/// Runs the successor as its predecessor was observed. An error if anything ends differently.
+pub(super) async fn prove_as_observed(
+    store: &Store,
+    client: &Client,
+    before: &Session,
+    successor: &BuiltIndex,
+    platform: &Platform,
+    how: &Observation,
+    events: &Events,
+) -> Result<Vec<Proof>, BuildError> {
+    let scratch = name_for_now(store, successor)?;
+    let step = events.step(format!("prove for {platform}: what was observed"));
+    let after = Observed { store, client, name: &scratch, platform, events }.run(how, false).await;
+    store.remove_image(&scratch.to_string())?;
+    let after = after?;
+    let mut proofs = Vec::with_capacity(before.ends.len());
+    for (index, before) in before.ends.iter().enumerate() {
+        let title = before.line.as_deref().unwrap_or("its own command");
+        let after = after.ends.get(index).filter(|after| after.line == before.line);
+        match after {
+            Some(after) if after.end == before.end => {
+                proofs.push(Proof { command: before.line.clone(), end: shown(before.end) });
+            }
+            Some(after) => {
+                let text = refusal(title, before.end, after.end, &after.output);
+                step.failed(text.clone());
+                return Err(BuildError::Rewrite(text));
+            }
+            None => {
+                let text =
+                    format!("the rewritten image does not work as before, so there is none: {title} was not run");
+                step.failed(text.clone());
+                return Err(BuildError::Rewrite(text));
+            }
+        }
+    }
+    step.ran();
+    Ok(proofs)
+}
+
+/// Gives an image a name that nobody else uses: containers are of images that have one.
+fn name_for_now(store: &Store, image: &BuiltIndex) -> Result<Reference, BuildError> {
+    let name: Reference = format!("flashbuild.invalid/proof:{:016x}", fastrand::u64(..))
+        .parse()
+        .map_err(|error| BuildError::Environment(format!("{error}")))?;
+    image.bundle().save(store, &[name.to_string()])?;
+    Ok(name)
+}
+
+fn refusal(title: &str, before: TrialEnd, after: TrialEnd, output: &[u8]) -> String {
+    let (before, told) = (shown(before), shown(after));
+    let last = last_lines(output);
+    format!("the rewritten image does not work as before, so there is none: {title} {told}, before it {before}\n{last}")
+}
+
+/// What a person needs to see of an output.
+pub(super) fn last_lines(output: &[u8]) -> String {
+    const SHOWN: usize = 20;
+    let output = String::from_utf8_lossy(output);
+    let lines: Vec<&str> = output.lines().collect();
+    lines[lines.len().saturating_sub(SHOWN)..].join("\n")
 }
 
 /// `None` if the image has no command.
@@ -109,7 +165,8 @@ async fn trial(
     trial.map(Some).map_err(|error| BuildError::Environment(format!("cannot start {name}: {error}")))
 }
 
-fn shown(end: TrialEnd) -> String {
+/// How something ended, in words.
+pub(super) fn shown(end: TrialEnd) -> String {
     match end {
         TrialEnd::Exited(code) => format!("ended with exit code {code}"),
         TrialEnd::StillRunning => "was still running".to_owned(),

@@ -1,22 +1,25 @@
 //! An image becomes another one that does the same, and is started to prove it.
 //!
 //! 1. Each platform's image is opened, with its blobs: layers that stay keep them.
-//! 2. It is split or slimmed ([`crate::optimize::rewrite`]), which compares the files of both.
-//! 3. Both are started, one after the other, and have to end alike ([`proof`]).
-//! 4. Only then the new image gets its names.
+//! 2. If asked to, it is run and observed ([`observe`](super::observe)).
+//! 3. It is split or slimmed ([`crate::optimize::rewrite`]), which compares the files of both.
+//! 4. Both are started, one after the other, and have to end alike ([`proof`]).
+//! 5. Only then the new image gets its names.
 
 use super::{
     BuildError, OpenImage,
     analyze::base_of,
+    observe::{Observation, Observed, Session},
     open,
     proof::{self, Proof, Smoke},
 };
 use crate::{
     exec::Need,
-    export::{self, BuiltIndex, ImageOptions},
+    export::{self, Annotation, AnnotationLevel, BuiltImage, BuiltIndex, ImageOptions},
     image::DiffId,
     layer::{Algorithm, Compression, Layers},
     optimize::{
+        observed::{self, Dropped},
         passes::Pass,
         rewrite::{self, RewriteError, Rewritten, slim, split},
     },
@@ -24,7 +27,11 @@ use crate::{
     solver::event::Events,
     store::Store,
 };
-use flashbuild_frontend::{config::ImageConfig, platform::Platform, reference::Reference};
+use flashbuild_frontend::{
+    config::{History, ImageConfig},
+    platform::Platform,
+    reference::Reference,
+};
 use serde::Serialize;
 
 /// What is to become of an image.
@@ -32,8 +39,8 @@ use serde::Serialize;
 pub enum How {
     /// Other layers with the same files.
     Split(split::Options),
-    /// The same layers without what these passes take away.
-    Slim(Vec<&'static Pass>),
+    /// The same layers without what these passes take away, and nobody asks for, if the image is to be observed.
+    Slim(Vec<&'static Pass>, Option<Observation>),
 }
 
 /// An image to rewrite.
@@ -49,8 +56,10 @@ pub struct RewriteRequest {
     pub base: bool,
     /// Names of the result; none to find out only.
     pub names: Vec<Reference>,
-    /// A name for the result with what was removed on top, which makes it whole again.
-    pub dropped: Option<Reference>,
+    /// Names for the result with what was removed on top, which makes it whole again.
+    pub dropped: Vec<Reference>,
+    /// A name for an image of the debug sections that were taken out of programs.
+    pub debug: Option<Reference>,
     /// How it is proven to work; `None` not to.
     pub smoke: Option<Smoke>,
 }
@@ -77,6 +86,12 @@ pub struct RewriteReport {
     /// Paths that are no longer there.
     #[serde(serialize_with = "as_text", skip_serializing_if = "Vec::is_empty")]
     pub removed: Vec<Vec<u8>>,
+    /// What nobody asked for, if that was observed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<Dropped>,
+    /// Where it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dropped_to: Option<String>,
     /// How it was proven to work.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub proofs: Vec<Proof>,
@@ -87,6 +102,8 @@ struct Done {
     report: RewriteReport,
     rewritten: Rewritten,
     dropped: Option<DiffId>,
+    debug: Option<DiffId>,
+    session: Option<Session>,
 }
 
 /// Rewrites an image.
@@ -103,8 +120,11 @@ pub async fn rewrite(
     for platform in &request.platforms {
         let step = events.step(format!("rewrite {} for {platform}", request.source.familiar()));
         let image = open(store, client, &request.source, platform, Need::Blobs).await?;
-        let done = tokio::task::block_in_place(|| one(store, request, &image));
-        let done = match done {
+        let done = async {
+            let session = observe(store, client, request, platform, events).await?;
+            tokio::task::block_in_place(|| one(store, request, &image, session))
+        };
+        let done = match done.await {
             Ok(done) => done,
             Err(error) => {
                 step.failed(error.to_string());
@@ -120,12 +140,19 @@ pub async fn rewrite(
     let Some(layers) = layers.filter(|_| !request.names.is_empty()) else {
         return Ok(all.into_iter().map(|(_, done)| done.report).collect());
     };
-    let assemble = |images| assemble(&layers, images, &options, &kept);
     let images = all.iter().map(|(platform, done)| (platform.clone(), done.rewritten.clone())).collect();
-    let built = assemble(images)?;
+    let built = assemble(&layers, images, &options, &kept)?;
     if let Some(smoke) = &request.smoke {
         for ((platform, done), _) in all.iter_mut().zip(&built.images) {
-            done.report.proofs = proof::prove(store, client, &request.source, &built, platform, smoke, events).await?;
+            let proofs = &mut done.report.proofs;
+            if let (How::Slim(_, Some(how)), Some(before)) = (&request.how, &done.session) {
+                *proofs = proof::prove_as_observed(store, client, before, &built, platform, how, events).await?;
+            }
+            // What was observed is the image's own command.
+            if done.session.is_none() || !smoke.commands.is_empty() {
+                let source = &request.source;
+                proofs.extend(proof::prove(store, client, source, &built, platform, smoke, events).await?);
+            }
         }
     }
     for ((_, done), image) in all.iter_mut().zip(&built.images) {
@@ -134,19 +161,48 @@ pub async fn rewrite(
         let before = &kept;
         done.report.layers_kept = image.layers.iter().filter(|(diff_id, _)| before.contains(diff_id)).count();
     }
-    if let Some(name) = &request.dropped {
-        let whole = |(platform, done): &(Platform, Done)| {
-            let mut rewritten = done.rewritten.clone();
-            rewritten.diff_ids.extend(done.dropped);
-            (platform.clone(), rewritten)
-        };
-        assemble(all.iter().map(whole).collect())?.bundle().save(store, &[name.to_string()])?;
+    let whole = all.iter().map(|(platform, done)| (platform.clone(), with_dropped(done))).collect();
+    save_dropped(store, &layers, request, whole, &built, &options, &kept)?;
+    for (_, done) in &mut all {
+        done.report.dropped_to = request.dropped.first().map(Reference::familiar);
+    }
+    if let Some(name) = &request.debug {
+        save_debug_files(store, &layers, name, &all, &options)?;
     }
     built.bundle().save(store, &request.names.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     Ok(all.into_iter().map(|(_, done)| done.report).collect())
 }
 
-fn one(store: &Store, request: &RewriteRequest, opened: &OpenImage) -> Result<Done, BuildError> {
+/// Runs the image if it is to be observed.
+async fn observe(
+    store: &Store,
+    client: &Client,
+    request: &RewriteRequest,
+    platform: &Platform,
+    events: &Events,
+) -> Result<Option<Session>, BuildError> {
+    let How::Slim(_, Some(how)) = &request.how else { return Ok(None) };
+    let step = events.step(format!("observe for {platform}"));
+    let session = Observed { store, client, name: &request.source, platform, events }.run(how, true).await;
+    let session = session.and_then(|session| session.is_telling(events).map(|()| session));
+    match session {
+        Ok(session) => {
+            step.ran();
+            Ok(Some(session))
+        }
+        Err(error) => {
+            step.failed(error.to_string());
+            Err(error)
+        }
+    }
+}
+
+fn one(
+    store: &Store,
+    request: &RewriteRequest,
+    opened: &OpenImage,
+    session: Option<Session>,
+) -> Result<Done, BuildError> {
     let image = rewrite::Image {
         config: &opened.config,
         diff_ids: &opened.layers,
@@ -164,22 +220,93 @@ fn one(store: &Store, request: &RewriteRequest, opened: &OpenImage) -> Result<Do
         compressed_after: None,
         savings: Vec::new(),
         removed: Vec::new(),
+        dropped: None,
+        dropped_to: None,
         proofs: Vec::new(),
     };
     let unchanged = || Rewritten { config: opened.config.clone(), diff_ids: opened.layers.clone() };
-    let (rewritten, dropped) = match &request.how {
-        How::Split(_) if request.names.is_empty() => (unchanged(), None),
-        How::Split(options) => (split::split(&image, *options, |_| true)?, None),
-        How::Slim(passes) => {
-            let plan = slim::plan(&image, passes)?;
+    let (rewritten, dropped, debug) = match &request.how {
+        How::Split(_) if request.names.is_empty() => (unchanged(), None, None),
+        How::Split(options) => (split::split(&image, *options, |_| true)?, None, None),
+        How::Slim(passes, how) => {
+            let observed = session.as_ref().zip(how.as_ref()).map(|(session, how)| observed::Observed {
+                paths: session.paths.iter().cloned().collect(),
+                keep: how.keep.iter().map(|path| path.clone().into_bytes()).collect(),
+            });
+            let plan = slim::plan(&image, passes, observed.as_ref())?;
+            report.dropped.clone_from(&plan.dropped);
             report.savings.clone_from(&plan.savings);
             report.removed.clone_from(&plan.removed);
             let makes = !request.names.is_empty();
-            let dropped = if makes && request.dropped.is_some() { Some(plan.dropped(&image)?) } else { None };
-            (if makes { plan.make(&image)? } else { unchanged() }, dropped)
+            let dropped = if makes && !request.dropped.is_empty() { Some(plan.dropped(&image)?) } else { None };
+            let debug = if makes && request.debug.is_some() { plan.debug_files(&image)? } else { None };
+            (if makes { plan.make(&image)? } else { unchanged() }, dropped, debug)
         }
     };
-    Ok(Done { report, rewritten, dropped })
+    Ok(Done { report, rewritten, dropped, debug, session })
+}
+
+/// The slim image and one more layer.
+fn with_dropped(done: &Done) -> Rewritten {
+    let mut rewritten = done.rewritten.clone();
+    if let Some(dropped) = done.dropped {
+        rewritten.diff_ids.push(dropped);
+        rewritten.config.history.push(History {
+            created: None,
+            created_by: Some("slim: what was removed".to_owned()),
+            author: None,
+            comment: None,
+            empty_layer: false,
+        });
+    }
+    rewritten
+}
+
+/// Saves what was removed, on top of the slim images that it belongs to, which it names as its base
+/// (image-spec `annotations.md`).
+fn save_dropped(
+    store: &Store,
+    layers: &Layers,
+    request: &RewriteRequest,
+    whole: Vec<(Platform, Rewritten)>,
+    slim: &BuiltIndex,
+    options: &ImageOptions,
+    kept: &[DiffId],
+) -> Result<(), BuildError> {
+    let Some(name) = request.names.first().filter(|_| !request.dropped.is_empty()) else { return Ok(()) };
+    let say = |image: &BuiltImage, key: &str, value: String| Annotation {
+        level: AnnotationLevel::Manifest,
+        platform: Some(image.platform.clone()),
+        key: format!("org.opencontainers.image.base.{key}"),
+        value,
+    };
+    let said = slim.images.iter().flat_map(|image| {
+        [say(image, "name", name.to_string()), say(image, "digest", image.manifest.digest.to_string())]
+    });
+    let options = ImageOptions { annotations: said.collect(), ..options.clone() };
+    let names: Vec<String> = request.dropped.iter().map(ToString::to_string).collect();
+    assemble(layers, whole, &options, kept)?.bundle().save(store, &names)?;
+    Ok(())
+}
+
+/// Saves debug sections as an image of their own, of the platforms that have some.
+fn save_debug_files(
+    store: &Store,
+    layers: &Layers,
+    name: &Reference,
+    all: &[(Platform, Done)],
+    options: &ImageOptions,
+) -> Result<(), BuildError> {
+    let image = |(platform, done): &(Platform, Done)| {
+        let config = ImageConfig::for_platform(platform);
+        Some((platform.clone(), Rewritten { config, diff_ids: vec![done.debug?] }))
+    };
+    let images: Vec<_> = all.iter().filter_map(image).collect();
+    if images.is_empty() {
+        return Err(BuildError::Rewrite("no program has debug sections, so there is no image of them".to_owned()));
+    }
+    assemble(layers, images, options, &[])?.bundle().save(store, &[name.to_string()])?;
+    Ok(())
 }
 
 /// The same algorithm as the image's topmost layer.

@@ -14,14 +14,21 @@ use rustix::fs::{Mode, OFlags};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 
 /// What engines exit with when a second process cannot be started.
 const NOT_STARTED: i32 = 125;
 
 /// Runs the program in the place of this process, a new child of the helper. Returns only with the exit code of a
 /// failure, which has been said on standard error, as a shell would.
-pub(super) fn main(spec: &Spec, program: &Program, process: &OwnedFd, group: Option<File>) -> i32 {
-    let NotExecuted { message, code } = match set_up(spec, program, process, group) {
+pub(super) fn main(
+    spec: &Spec,
+    program: &Program,
+    process: &OwnedFd,
+    group: Option<File>,
+    observer: Option<&UnixStream>,
+) -> i32 {
+    let NotExecuted { message, code } = match set_up(spec, program, process, group, observer) {
         Ok(()) => program::execute(&program.args, &program.env),
         Err(failure) => NotExecuted { message: failure.to_string(), code: NOT_STARTED },
     };
@@ -30,7 +37,13 @@ pub(super) fn main(spec: &Spec, program: &Program, process: &OwnedFd, group: Opt
     code
 }
 
-fn set_up(spec: &Spec, program: &Program, process: &OwnedFd, group: Option<File>) -> Result<(), Failure> {
+fn set_up(
+    spec: &Spec,
+    program: &Program,
+    process: &OwnedFd,
+    group: Option<File>,
+    observer: Option<&UnixStream>,
+) -> Result<(), Failure> {
     init::die_with_parent()?;
     if spec.runtime.is_some() || spec.isolation == Isolation::Chroot {
         return Err(Failure::new("run a program beside another", "there are no namespaces of ours to enter"));
@@ -50,5 +63,5 @@ fn set_up(spec: &Spec, program: &Program, process: &OwnedFd, group: Option<File>
     rustix::process::fchdir(cwd).doing(|| format!("enter {}", program.cwd.display()))?;
     init::leave_key_ring();
     init::close_on_execute()?;
-    init::give_up_privileges(spec)
+    init::give_up_privileges(spec, observer)
 }

@@ -7,6 +7,7 @@ use super::control_group;
 use super::descriptor;
 use super::failure::{Doing, Failure};
 use super::init::{self, Init};
+use super::observer::Observer;
 use super::outbound;
 use super::protocol::{self, Message, Order};
 use super::signal_delivery::{Delivered, Target};
@@ -46,7 +47,7 @@ fn help() -> std::io::Result<()> {
     let mut orders = BufReader::new(&caller);
     let spec: Spec = protocol::read_next(&mut orders)?.ok_or(std::io::ErrorKind::UnexpectedEof)?;
     let outcome = match spec.isolation {
-        Isolation::Namespaces => start(&spec, input, &caller).and_then(|target| supervise(&mut orders, &spec, &target)),
+        Isolation::Namespaces => run_in_namespaces(&spec, input, &mut orders),
         Isolation::Chroot => run_in_chroot(&spec, input, &mut orders),
     };
     match outcome {
@@ -62,8 +63,23 @@ pub(super) fn take_stdin() -> std::io::Result<OwnedFd> {
     Ok(socket)
 }
 
+fn run_in_namespaces(
+    spec: &Spec,
+    input: Option<OwnedFd>,
+    orders: &mut BufReader<&UnixStream>,
+) -> Result<(Status, Usage), Failure> {
+    let mut observer = spec.observed.then(Observer::new).transpose()?;
+    let target = start(spec, input, orders.get_ref(), observer.as_ref())?;
+    supervise(orders, spec, &target, &mut observer)
+}
+
 /// Starts process 1 in new namespaces.
-fn start(spec: &Spec, input: Option<OwnedFd>, caller: &UnixStream) -> Result<Target, Failure> {
+fn start(
+    spec: &Spec,
+    input: Option<OwnedFd>,
+    caller: &UnixStream,
+    observer: Option<&Observer>,
+) -> Result<Target, Failure> {
     let namespaces = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWIPC
@@ -87,6 +103,8 @@ fn start(spec: &Spec, input: Option<OwnedFd>, caller: &UnixStream) -> Result<Tar
     let emulation = spec.emulator.as_ref().map(|_| binfmt::Handshake::new()).transpose()?;
     let (for_init, for_helper) = emulation.unzip();
     let message_socket = caller.try_clone().doing(|| "copy a descriptor".to_owned())?;
+    let observer = observer.map(|observer| observer.door().try_clone()).transpose();
+    let observer = observer.doing(|| "copy a descriptor".to_owned())?;
 
     // SAFETY: this process has one thread, so that the child may do whatever its parent may.
     #[expect(unsafe_code, reason = "fork has no safe form")]
@@ -94,7 +112,8 @@ fn start(spec: &Spec, input: Option<OwnedFd>, caller: &UnixStream) -> Result<Tar
     match fork {
         ForkResult::Child => {
             drop(for_helper);
-            let init = Init { spec: spec.clone(), messages: message_socket, input, group, user_namespace: for_init };
+            let init =
+                Init { spec: spec.clone(), messages: message_socket, input, group, observer, user_namespace: for_init };
             std::process::exit(init::main(init));
         }
         ForkResult::Parent { child } => {
@@ -117,7 +136,7 @@ fn run_in_chroot(
     chroot::adopt_descendants()?;
     let mut placed = Placed::new(spec)?;
     let outcome = start_in_chroot(spec, &placed, input, orders.get_ref())
-        .and_then(|target| supervise(orders, spec, &target))
+        .and_then(|target| supervise(orders, spec, &target, &mut None))
         .map(|(status, _)| status);
     chroot::end_descendants();
     placed.undo();
@@ -146,24 +165,37 @@ fn start_in_chroot(
 }
 
 /// Waits for the end of process 1, and brings it about when the caller is gone. Meanwhile it does as the caller says.
-fn supervise(orders: &mut BufReader<&UnixStream>, spec: &Spec, target: &Target) -> Result<(Status, Usage), Failure> {
+fn supervise(
+    orders: &mut BufReader<&UnixStream>,
+    spec: &Spec,
+    target: &Target,
+    observer: &mut Option<Observer>,
+) -> Result<(Status, Usage), Failure> {
     let mut ended_by = None;
     let mut beside: Option<Child> = None;
     while ended_by.is_none() {
         if orders.buffer().is_empty() {
             let caller: &UnixStream = orders.get_ref();
             let mut watched = vec![PollFd::new(&target.process, PollFlags::IN), PollFd::new(caller, PollFlags::IN)];
+            let listeners: Vec<_> = observer.iter().flat_map(|observer| observer.watched()).collect();
+            watched.extend(listeners.iter().map(|listener| PollFd::new(listener, PollFlags::IN)));
+            let after = watched.len();
             watched.extend(beside.as_ref().map(|beside| PollFd::new(&beside.process, PollFlags::IN)));
             rustix::io::retry_on_intr(|| rustix::event::poll(&mut watched, None))
                 .doing(|| "wait for the process of the sandbox".to_owned())?;
-            let happened: Vec<bool> = watched.iter().map(|watched| !watched.revents().is_empty()).collect();
-            if happened[0] {
+            let happened: Vec<PollFlags> = watched.iter().map(PollFd::revents).collect();
+            if !happened[0].is_empty() {
                 break;
             }
-            if happened.get(2) == Some(&true) {
+            if let Some(observer) = observer {
+                let tell = |path| protocol::write(caller, &Message::Asked { path });
+                // A failure means that nobody is left to be told, which is seen below.
+                let _ = observer.attend(&happened[2..after], &target.processes, tell);
+            }
+            if happened.get(after).is_some_and(|beside| !beside.is_empty()) {
                 report_end(beside.take(), caller)?;
             }
-            if !happened[1] {
+            if happened[1].is_empty() {
                 continue;
             }
         }
@@ -175,7 +207,12 @@ fn supervise(orders: &mut BufReader<&UnixStream>, spec: &Spec, target: &Target) 
             }
             Ok(Some(Order::RunBeside(program))) => {
                 report_end(beside.take(), orders.get_ref())?;
-                beside = Some(run_beside(spec, &program, target)?);
+                beside = match run_beside(spec, &program, target, observer.as_ref()) {
+                    Ok(beside) => Some(beside),
+                    // The namespace of a process that ends takes no new one.
+                    Err(_) if is_ending(target) => break,
+                    Err(failure) => return Err(failure),
+                };
             }
             Ok(None) | Err(_) => {
                 // A failure means that the process has just ended by itself.
@@ -191,6 +228,13 @@ fn supervise(orders: &mut BufReader<&UnixStream>, spec: &Spec, target: &Target) 
     Ok((status, usage_of_children()?))
 }
 
+/// Whether process 1 ends within a moment.
+fn is_ending(target: &Target) -> bool {
+    let moment = rustix::event::Timespec { tv_sec: 1, tv_nsec: 0 };
+    let mut watched = [PollFd::new(&target.process, PollFlags::IN)];
+    rustix::event::poll(&mut watched, Some(&moment)).is_ok_and(|ended| ended > 0)
+}
+
 /// `SIGKILL`
 const KILLED: i32 = 9;
 
@@ -200,14 +244,17 @@ struct Child {
     process: OwnedFd,
 }
 
-fn run_beside(spec: &Spec, program: &Program, target: &Target) -> Result<Child, Failure> {
+fn run_beside(spec: &Spec, program: &Program, target: &Target, observer: Option<&Observer>) -> Result<Child, Failure> {
     let group = target.group.as_ref().map(File::try_clone).transpose();
     let group = group.doing(|| "copy a descriptor".to_owned())?;
     // SAFETY: this process has one thread, so that the child may do whatever its parent may.
     #[expect(unsafe_code, reason = "fork has no safe form")]
     let fork = unsafe { nix::unistd::fork() }.doing(|| "start a process".to_owned())?;
     match fork {
-        ForkResult::Child => std::process::exit(beside::main(spec, program, &target.process, group)),
+        ForkResult::Child => {
+            let observer = observer.map(Observer::door);
+            std::process::exit(beside::main(spec, program, &target.process, group, observer))
+        }
         ForkResult::Parent { child } => Ok(Child { pid: child, process: watch(child)? }),
     }
 }

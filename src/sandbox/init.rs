@@ -12,7 +12,7 @@
 //! 8. Enter the working directory, resolved inside the root (CVE-2024-21626).
 //! 9. Leave the session key ring; connect input and output, or a terminal of our own; mark every descriptor above 2 to
 //!    be closed.
-//! 10. Set the limits of each process; give up new privileges if asked to; filter system calls, which without
+//! 10. Set the limits of each process; give up new privileges if asked to; be observed if asked to; filter system calls, which without
 //!     `no_new_privs` takes the capabilities that the next step drops.
 //! 11. Drop capabilities and become the user.
 //! 12. Reset signals and the umask, report, execute.
@@ -26,6 +26,7 @@ use super::kernel_views;
 use super::mount;
 use super::mounts::Mount;
 use super::network;
+use super::observer;
 use super::oci_runtime::{self, Shown};
 use super::overlay;
 use super::program::{self, NotExecuted};
@@ -57,14 +58,16 @@ pub(super) struct Init {
     pub(super) input: Option<OwnedFd>,
     /// The list of processes of the control group that it is to belong to.
     pub(super) group: Option<File>,
+    /// Where to send what it takes to observe the program.
+    pub(super) observer: Option<UnixStream>,
     /// For asking the helper to map the ids of a user namespace; present if there is an emulator.
     pub(super) user_namespace: Option<Request>,
 }
 
 /// Runs the step in the place of this process. Returns only with the exit code of a failure, which has been reported.
 pub(super) fn main(init: Init) -> i32 {
-    let Init { spec, messages, input, group, user_namespace } = init;
-    let (message, code) = match set_up(&spec, input, group, user_namespace) {
+    let Init { spec, messages, input, group, observer, user_namespace } = init;
+    let (message, code) = match set_up(&spec, input, group, observer.as_ref(), user_namespace) {
         Err(failure) => (Message::Failed(failure), 1),
         Ok(stubs) => {
             if protocol::write(&messages, &Message::Started { stubs }).is_err() {
@@ -87,6 +90,7 @@ fn set_up(
     spec: &Spec,
     input: Option<OwnedFd>,
     group: Option<File>,
+    observer: Option<&UnixStream>,
     user_namespace: Option<Request>,
 ) -> Result<Vec<PathBuf>, Failure> {
     die_with_parent()?;
@@ -142,16 +146,18 @@ fn set_up(
     leave_key_ring();
     connect(spec, input)?;
     close_on_execute()?;
-    give_up_privileges(spec)?;
+    give_up_privileges(spec, observer)?;
     Ok(tree.into_stubs())
 }
 
 /// Steps 10 to 12: from root of the sandbox to what the program may be.
-pub(super) fn give_up_privileges(spec: &Spec) -> Result<(), Failure> {
+pub(super) fn give_up_privileges(spec: &Spec, observer: Option<&UnixStream>) -> Result<(), Failure> {
     ulimit::set(&spec.limits.ulimits)?;
     if spec.hardening.no_new_privileges {
         rustix::thread::set_no_new_privs(true).doing(|| "give up new privileges".to_owned())?;
     }
+    // Both filters stand; this one first, because the other may refuse the call that installs one.
+    observer.map(observer::be_observed).transpose()?;
     match (spec.hardening.security, spec.isolation) {
         (Security::Sandbox, Isolation::Namespaces) => seccomp::install()?,
         // Who may not administrate may only install a filter without new privileges (`seccomp(2)`).

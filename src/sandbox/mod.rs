@@ -53,6 +53,10 @@
 //! With an OCI runtime named in the [`Spec`], process 1 mounts the tree and becomes the runtime (`oci_runtime.rs`); the
 //! layer that comes of the step is the same.
 //!
+//! # Who watches
+//!
+//! Of an observed sandbox ([`Spec::observed`]) the caller hears which paths its processes ask for (`observer.rs`).
+//!
 //! # Without namespaces
 //!
 //! Where a container refuses namespaces and mounts, [`Isolation::Chroot`] runs a process with nothing but a root folder
@@ -80,6 +84,7 @@ mod limits;
 mod mount;
 mod mounts;
 mod network;
+mod observer;
 mod oci_runtime;
 mod outbound;
 mod overlay;

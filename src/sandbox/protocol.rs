@@ -4,7 +4,7 @@
 //! number of [`Order`]s; that it closes its end means that it is gone.
 //! The helper says at most one [`Message::Started`], then at most one reason why there is no program running, a
 //! [`Message::BesideEnded`] for each program that ran beside it and ended before it, and last [`Message::Exited`] for
-//! whatever ran as process 1.
+//! whatever ran as process 1. Of an observed sandbox there is a [`Message::Asked`] for each path in between.
 
 use super::failure::Failure;
 use super::spec::{Program, Status, Usage};
@@ -37,6 +37,11 @@ pub(super) enum Message {
         message: String,
         /// What a shell would exit with.
         code: i32,
+    },
+    /// A process of an observed sandbox asks for a path: told once of each, before it has its answer.
+    Asked {
+        /// From the root of the tree; links on it are not followed.
+        path: Vec<u8>,
     },
     /// A program that ran beside it ended: in the order of the orders.
     BesideEnded {

@@ -50,6 +50,8 @@ pub struct Spec {
     pub isolation: Isolation,
     /// How much of the machine it may use.
     pub limits: Limits,
+    /// Whether the caller hears of each path that its processes ask for ([`Connection::paths`](super::Connection)).
+    pub observed: bool,
     /// An OCI runtime to run it, in place of our own code: a program such as `/usr/bin/crun`.
     pub runtime: Option<PathBuf>,
 }

@@ -12,6 +12,7 @@ mod base;
 mod blocks;
 mod condition;
 mod dive;
+mod files;
 pub mod html;
 mod layers;
 mod line;
@@ -21,9 +22,11 @@ mod waste;
 pub use base::BaseAdvice;
 pub use blocks::Block;
 pub use condition::{Condition, Metric};
+pub use files::{FileFilter, FileNode, Files, Mark};
 pub use layers::LayerFacts;
 pub use line::LineChange;
 pub use secrets::Secret;
+pub(super) use waste::is_code;
 pub use waste::{Waste, WastedFile};
 
 use super::{

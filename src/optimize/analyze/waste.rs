@@ -6,7 +6,7 @@ use crate::{
     layer::{EntryKind, LayerError},
     optimize::{
         owner::{Ecosystem, Elf, ImageTree, Inventory, Package},
-        passes::{Action, Candidate, PASSES, Pass, Trust, hidden::hidden, links},
+        passes::{Action, Candidate, PASSES, Pass, Seen, Trust, hidden::hidden, links},
     },
 };
 use serde::{Serialize, Serializer};
@@ -93,7 +93,8 @@ pub(super) fn find(
     let mut removed: HashMap<&'static str, Vec<WastedFile>> = HashMap::new();
     for hit in subject.view.walk(b"") {
         let EntryKind::File { size, .. } = hit.entry.kind else { continue };
-        let file = Candidate { path: &hit.entry.path, owner: inventory.owner(&hit.entry.path) };
+        let file =
+            Candidate { path: &hit.entry.path, owner: inventory.owner(&hit.entry.path), seen: Seen::NotObserved };
         if let Some(pass) = PASSES.iter().find(|pass| pass.removes(&file)) {
             counted.insert(file.path);
             removed.entry(pass.name).or_default().push(wasted(file.path, size, hit.layer));
@@ -103,16 +104,11 @@ pub(super) fn find(
         match pass.action {
             Action::DropHidden => {}
             Action::LinkEqual => all.push(of_pass(pass, equal_files(subject, &mut counted))),
+            Action::Strip => all.push(of_pass(pass, debug_sections(subject, tree, &counted)?)),
             Action::Remove(_) => all.push(of_pass(pass, removed.remove(pass.name).unwrap_or_default())),
         }
     }
     all.push(judged("duplicates", "equal files at several places", DUPLICATES, duplicates(subject, &counted)));
-    all.push(judged(
-        "debug-sections",
-        "debug symbols inside of programs",
-        DEBUG_SECTIONS,
-        debug_sections(subject, tree, &counted)?,
-    ));
     all.push(judged("build-tools", "compilers and what they need", TOOLS, build_tools(subject, inventory, &counted)));
     all.retain(|waste| waste.files > 0);
     all.sort_by(|a, b| b.bytes.cmp(&a.bytes).then(a.kind.cmp(b.kind)));
@@ -121,7 +117,6 @@ pub(super) fn find(
 
 const DUPLICATES: &str =
     "the same bytes are in several layers or under other permissions: copy them once, or link to them";
-const DEBUG_SECTIONS: &str = "only debuggers and profilers read them: build without -g, or strip what is installed";
 const TOOLS: &str = "what runs does not compile: build in one stage, and copy what was built to another";
 
 fn wasted(path: &[u8], bytes: u64, layer: usize) -> WastedFile {
@@ -205,7 +200,8 @@ fn debug_sections(
     Ok(found)
 }
 
-fn is_code(path: &[u8], mode: u32) -> bool {
+/// Whether a file may be a program or a library, by its name and mode.
+pub(in crate::optimize) fn is_code(path: &[u8], mode: u32) -> bool {
     mode & 0o111 != 0 || path.windows(3).any(|window| window == b".so")
 }
 

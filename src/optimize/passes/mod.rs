@@ -1,17 +1,20 @@
 //! What an image can do without: one file and one row a pass. `analyze` counts what each would save, `slim` does it.
 //!
-//! Two kinds, which never mix:
+//! Three kinds, which never mix:
 //!
 //! - *proven*: nothing that a container can do or see depends on it, whatever the application is. Done by default.
 //! - *profile*: true of nearly all images that serve something, and false of some: debuggers read debug symbols, a few
 //!   packages load their tests. Done when asked for, by name.
+//! - *observed*: true of what the image was seen to do. Done when it was run to be observed.
 //!
-//! A pass that removes decides file by file, from the path, the package that owns it, and nothing else. Folders stay:
+//! A pass that removes decides file by file, from the path, the package that owns it, what an observed run asked for, and
+//! nothing else. Folders stay:
 //! programs expect theirs to be there.
 
 mod byte_code;
 mod caches;
 mod debug;
+mod debug_sections;
 mod development;
 mod docs;
 mod git;
@@ -21,6 +24,7 @@ pub(super) mod links;
 mod locales;
 mod path;
 mod tests_of_packages;
+mod untouched;
 
 use super::owner::Package;
 use serde::{Serialize, Serializer};
@@ -41,13 +45,15 @@ pub struct Pass {
 }
 
 /// How sure it is that nothing is missed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Trust {
     /// It follows from what layers, package managers and links are.
     Proven,
     /// It holds for a kind of image.
     Profile,
+    /// It holds for what the image was seen to do.
+    Observed,
 }
 
 /// What a pass does.
@@ -57,6 +63,8 @@ pub enum Action {
     DropHidden,
     /// Makes equal files of a layer names of one file.
     LinkEqual,
+    /// Takes the debug sections out of programs.
+    Strip,
     /// Removes files.
     Remove(fn(&Candidate<'_>) -> bool),
 }
@@ -68,6 +76,19 @@ pub struct Candidate<'a> {
     pub path: &'a [u8],
     /// Whose it is.
     pub owner: Option<&'a Package>,
+    /// What is known of its use.
+    pub seen: Seen,
+}
+
+/// What an observed run says of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// There was none.
+    NotObserved,
+    /// It is needed, as far as was seen.
+    Needed,
+    /// Nobody asked for it.
+    Untouched,
 }
 
 /// All passes, in the order in which they are done; a file counts for the first that takes it.
@@ -91,11 +112,13 @@ pub const PASSES: &[Pass] = &[
     git::PASS,
     leftovers::PASS,
     debug::PASS,
+    debug_sections::PASS,
     development::PASS,
     tests_of_packages::PASS,
     docs::PASS,
     locales::PASS,
     byte_code::PASS,
+    untouched::PASS,
 ];
 
 impl Pass {
@@ -108,7 +131,7 @@ impl Pass {
     pub fn removes(&self, file: &Candidate<'_>) -> bool {
         match self.action {
             Action::Remove(takes) => takes(file),
-            Action::DropHidden | Action::LinkEqual => false,
+            Action::DropHidden | Action::LinkEqual | Action::Strip => false,
         }
     }
 }
@@ -136,7 +159,7 @@ mod tests {
     /// Which pass takes a file that no package owns.
     #[track_caller]
     fn check(path: &str, expected: Option<&str>) {
-        let file = Candidate { path: path.as_bytes(), owner: None };
+        let file = Candidate { path: path.as_bytes(), owner: None, seen: Seen::NotObserved };
         assert_eq!(PASSES.iter().find(|pass| pass.removes(&file)).map(|pass| pass.name), expected, "{path}");
     }
 
@@ -205,7 +228,7 @@ mod tests {
     fn names_are_unique_and_proven_passes_come_first() {
         let names: BTreeSet<&str> = PASSES.iter().map(|pass| pass.name).collect();
         assert_eq!(names.len(), PASSES.len());
-        assert!(PASSES.is_sorted_by_key(|pass| pass.trust == Trust::Profile));
+        assert!(PASSES.is_sorted_by_key(|pass| pass.trust));
         assert!(PASSES.iter().all(|pass| Pass::named(pass.name) == Some(pass)));
     }
 }

@@ -3,7 +3,9 @@
 use crate::{
     image::DiffId,
     layer::{Compression, Content, Entry, EntryKind, Form, Item, LayerError, Layers},
+    optimize::strip::{Half, HalfOfFile},
 };
+use std::sync::Arc;
 
 /// An entry of a layer to be made.
 #[derive(Debug, Clone)]
@@ -11,11 +13,13 @@ pub(super) struct Kept {
     pub(super) entry: Entry,
     /// Where the bytes of a file are in the old layer, if that is not the entry's own path.
     pub(super) from: Option<Vec<u8>>,
+    /// Which half of them, if it is one.
+    pub(super) half: Option<Half>,
 }
 
 impl From<Entry> for Kept {
     fn from(entry: Entry) -> Self {
-        Self { entry, from: None }
+        Self { entry, from: None, half: None }
     }
 }
 
@@ -29,16 +33,20 @@ pub(super) fn layer(
     if kept.is_empty() {
         return Ok(DiffId::empty());
     }
-    let items = kept.into_iter().map(|kept| item(old, kept)).collect();
+    let items = kept.into_iter().map(|kept| item(layers, old, kept)).collect();
     Ok(layers.from_files(items, None, Form::Blob(compression))?.diff_id)
 }
 
 /// As the new layer has it. What the table says of the bytes is checked when they are read.
-pub(super) fn item(old: &DiffId, Kept { entry, from }: Kept) -> Item {
+pub(super) fn item(layers: &Layers, old: &DiffId, Kept { entry, from, half }: Kept) -> Item {
     match entry.kind {
         EntryKind::File { .. } => {
             let path = from.unwrap_or_else(|| entry.path.clone());
-            Item::file(entry, Content::Layer { layer: *old, path })
+            let content = match half {
+                None => Content::Layer { layer: *old, path },
+                Some(half) => Content::Stream(Arc::new(HalfOfFile { layers: layers.clone(), layer: *old, path, half })),
+            };
+            Item::file(entry, content)
         }
         EntryKind::Dir { .. }
         | EntryKind::Symlink { .. }

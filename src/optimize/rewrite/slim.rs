@@ -6,7 +6,7 @@
 //! |---|---|
 //! | a file that a container sees | unless a pass removes it |
 //! | a file that a later layer hides | unless `hidden` is among the passes, or another of its names is seen |
-//! | a folder | if a container sees it, or it holds something that is kept |
+//! | a folder | if a container sees it and it is not removed, or it holds something that is kept |
 //! | a deletion | if there is still something below to delete |
 //!
 //! Where a removed file would uncover one of a lower layer, a deletion takes its place. Files of the base are never removed:
@@ -17,20 +17,24 @@
 use super::{Image, Replacement, RewriteError, Rewritten, check, remake, remake::Kept, replace};
 use crate::{
     image::DiffId,
-    layer::{Entry, EntryKind, Form, Item, LayerError, Toc, View},
+    layer::{Content, Entry, EntryKind, Form, Item, LayerError, Toc, View},
     optimize::{
+        analyze::is_code,
         diff::{Change, FileChange},
-        owner::{ImageTree, Inventory},
+        observed::{Dropped, Needed, Observed, Tally, emptied},
+        owner::{Elf, ImageTree, Inventory},
         passes::{
-            Action, Candidate, Pass,
+            Action, Candidate, Pass, Seen, Trust,
             hidden::{hidden, is_visible},
             links,
         },
+        strip::{self, Divisible, Half, HalfOfFile},
     },
 };
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    io,
     sync::Arc,
 };
 
@@ -52,23 +56,51 @@ pub struct Slimmed {
     pub savings: Vec<Saving>,
     /// Paths that a container no longer sees, sorted.
     pub removed: Vec<Vec<u8>>,
+    /// What nobody asked for, if that was observed.
+    pub dropped: Option<Dropped>,
+    /// Programs without their debug sections, by layer and path, and where debuggers look for those.
+    stripped: BTreeMap<(usize, Vec<u8>), Vec<u8>>,
     /// Positions of the layers that have their files.
     layers_of_removed: HashMap<Vec<u8>, usize>,
     tables: Vec<Option<Vec<Kept>>>,
 }
 
-/// Finds out what `passes` take away. Nothing is made yet.
-pub fn plan(image: &Image<'_>, passes: &[&'static Pass]) -> Result<Slimmed, RewriteError> {
+/// Finds out what `passes` take away, and of what was `observed` that nobody asked for. Nothing is made yet.
+pub fn plan(image: &Image<'_>, passes: &[&'static Pass], observed: Option<&Observed>) -> Result<Slimmed, RewriteError> {
     let tree = ImageTree::new(image.view, image.layers, image.diff_ids);
     let inventory = Inventory::of_owners(&tree)?;
     let mut savings: Vec<Saving> = passes.iter().map(|pass| Saving { pass, bytes: 0, files: 0 }).collect();
     let mut removed: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
-    for hit in image.view.walk(b"").filter(|hit| hit.layer >= image.base && !hit.entry.is_dir()) {
-        let file = Candidate { path: &hit.entry.path, owner: inventory.owner(&hit.entry.path) };
-        if let Some(saving) = savings.iter_mut().find(|saving| saving.pass.removes(&file)) {
-            saving.files += 1;
-            saving.bytes += if let EntryKind::File { size, .. } = hit.entry.kind { size } else { 0 };
-            removed.insert(hit.entry.path.clone(), hit.layer);
+    let needed = observed.map(|observed| Needed::of(&tree, &inventory, observed)).transpose()?;
+    let mut untouched = Tally::default();
+    for hit in image.view.walk(b"").filter(|hit| !hit.entry.is_dir()) {
+        let path = &hit.entry.path;
+        let owner = inventory.owner_index(path);
+        let seen = match &needed {
+            None => Seen::NotObserved,
+            Some(needed) if needed.has(&hit) => Seen::Needed,
+            Some(_) => Seen::Untouched,
+        };
+        let file = Candidate { path, owner: owner.map(|owner| &inventory.packages[owner]), seen };
+        let Some(saving) = savings.iter_mut().find(|saving| saving.pass.removes(&file)) else { continue };
+        let bytes = if let EntryKind::File { size, .. } = hit.entry.kind { size } else { 0 };
+        let is_untouched = saving.pass.trust == Trust::Observed;
+        if hit.layer < image.base {
+            if is_untouched {
+                untouched.add_of_base(bytes);
+            }
+            continue;
+        }
+        if is_untouched {
+            untouched.add(owner, bytes);
+        }
+        saving.files += 1;
+        saving.bytes += bytes;
+        removed.insert(path.clone(), hit.layer);
+    }
+    if let Some(needed) = &needed {
+        for (path, layer) in emptied(image.view, image.base, needed, |path| removed.contains_key(path)) {
+            removed.insert(path, layer);
         }
     }
     let mut of_action = |action: Action, found: &[u64]| {
@@ -78,6 +110,7 @@ pub fn plan(image: &Image<'_>, passes: &[&'static Pass]) -> Result<Slimmed, Rewr
         }
     };
     let drops_hidden = passes.iter().any(|pass| pass.action == Action::DropHidden);
+    let strips = passes.iter().any(|pass| pass.action == Action::Strip);
     let links_equal = passes.iter().any(|pass| pass.action == Action::LinkEqual);
     let unseen: HashSet<(usize, &[u8])> = if drops_hidden {
         let found: Vec<_> = hidden(image.view).into_iter().filter(|file| file.layer >= image.base).collect();
@@ -86,6 +119,7 @@ pub fn plan(image: &Image<'_>, passes: &[&'static Pass]) -> Result<Slimmed, Rewr
     } else {
         HashSet::new()
     };
+    let mut stripped = BTreeMap::new();
     let mut tables = Vec::with_capacity(image.diff_ids.len());
     let mut below: Vec<Arc<Toc>> = image.view.layers()[..image.base].to_vec();
     for layer in 0..image.diff_ids.len() {
@@ -96,6 +130,10 @@ pub fn plan(image: &Image<'_>, passes: &[&'static Pass]) -> Result<Slimmed, Rewr
         let equal = if links_equal { equal_files(image, layer, &removed) } else { HashMap::new() };
         let sizes: Vec<u64> = equal.values().map(|(_, bytes)| *bytes).collect();
         of_action(Action::LinkEqual, &sizes);
+        let strips =
+            if strips { divisible_files(image, layer, &tree, &removed, &equal, &unseen)? } else { BTreeMap::new() };
+        let sizes: Vec<u64> = strips.values().map(|(_, saved)| *saved).collect();
+        of_action(Action::Strip, &sizes);
         let under = View::new(below.clone());
         let decide = Layer {
             image,
@@ -104,6 +142,7 @@ pub fn plan(image: &Image<'_>, passes: &[&'static Pass]) -> Result<Slimmed, Rewr
             unseen: &unseen,
             removed: &removed,
             equal: &equal,
+            stripped: &strips,
             under: &under,
         };
         let kept = decide.kept();
@@ -115,10 +154,43 @@ pub fn plan(image: &Image<'_>, passes: &[&'static Pass]) -> Result<Slimmed, Rewr
             let entries = kept.iter().map(|kept| kept.entry.clone()).collect();
             Arc::new(Toc::new(entries).map_err(LayerError::from)?)
         });
+        stripped.extend(strips.into_iter().map(|(path, (half, _))| ((layer, path.to_vec()), half.debug_path)));
         tables.push((!same).then_some(kept));
     }
     let (layers_of_removed, removed) = (removed.clone().into_iter().collect(), removed.into_keys().collect());
-    Ok(Slimmed { savings, removed, layers_of_removed, tables })
+    let dropped = observed.map(|_| untouched.finish(&inventory));
+    Ok(Slimmed { savings, removed, dropped, stripped, layers_of_removed, tables })
+}
+
+/// Programs of a layer that stay and have debug sections: what they are without, and the bytes that it saves.
+fn divisible_files<'a>(
+    image: &Image<'a>,
+    layer: usize,
+    tree: &ImageTree<'_>,
+    removed: &BTreeMap<Vec<u8>, usize>,
+    equal: &HashMap<&[u8], (&[u8], u64)>,
+    unseen: &HashSet<(usize, &[u8])>,
+) -> Result<BTreeMap<&'a [u8], (Divisible, u64)>, RewriteError> {
+    let mut found = BTreeMap::new();
+    for entry in image.view.layers()[layer].entries() {
+        let EntryKind::File { size, .. } = entry.kind else { continue };
+        let path = entry.path.as_slice();
+        let Some(hit) = image.view.lookup(path).filter(|hit| hit.layer == layer) else { continue };
+        // What is signed as it is has to stay so.
+        let is_signed = entry.xattrs.keys().any(|name| name.starts_with(b"security.ima"));
+        let goes = removed.contains_key(path) || equal.contains_key(path) || unseen.contains(&(layer, path));
+        if goes || is_signed || !Elf::may_be(size) || !is_code(path, entry.mode) {
+            continue;
+        }
+        let open = || tree.open_hit(&hit).map_err(io::Error::other);
+        let half = strip::divisible(open, path)
+            .map_err(|error| LayerError::Io { path: String::from_utf8_lossy(path).into_owned().into(), error })?;
+        if let Some(half) = half.filter(|half| half.size < size) {
+            let saved = size - half.size;
+            found.insert(path, (half, saved));
+        }
+    }
+    Ok(found)
 }
 
 /// Equal files of a layer that stay: the first of them, and the bytes that a link saves.
@@ -158,25 +230,28 @@ impl Slimmed {
         let rewritten = replace(image, replacements);
         let removed: BTreeSet<String> =
             self.removed.iter().map(|path| format!("/{}", String::from_utf8_lossy(path))).collect();
-        check(image, &rewritten, |file| is_asked_for(file, &removed))?;
+        let text = |path: &Vec<u8>| format!("/{}", String::from_utf8_lossy(path));
+        let stripped: BTreeSet<String> = self.stripped.keys().map(|(_, path)| text(path)).collect();
+        check(image, &rewritten, |file| is_asked_for(file, &removed, &stripped))?;
         Ok(rewritten)
     }
 
     /// A layer of what was removed: the slim image with it on top is the image that was there before.
     pub fn dropped(&self, image: &Image<'_>) -> Result<DiffId, RewriteError> {
         let mut items: BTreeMap<Vec<u8>, Item> = BTreeMap::new();
-        for path in &self.removed {
-            let layer = self.layers_of_removed[path];
+        let stripped = self.stripped.keys().map(|(layer, path)| (path, *layer));
+        let removed = self.removed.iter().map(|path| (path, self.layers_of_removed[path]));
+        for (path, layer) in removed.chain(stripped) {
             let Some(hit) = image.view.lookup(path) else { continue };
             // A link to a file that is kept, or in another layer, becomes a file of its own.
             let kept = match (&hit.entry.kind, hit.file()) {
                 (EntryKind::HardLink { target }, Some((size, digest))) => {
                     let entry = Entry { kind: EntryKind::File { size, digest }, ..hit.entry.clone() };
-                    Kept { entry, from: Some(target.clone()) }
+                    Kept { entry, from: Some(target.clone()), half: None }
                 }
                 _ => Kept::from(hit.entry.clone()),
             };
-            items.insert(path.clone(), remake::item(&image.diff_ids[layer], kept));
+            items.insert(path.clone(), remake::item(image.layers, &image.diff_ids[layer], kept));
             let mut folder = remake::parent(path);
             while !folder.is_empty() && !items.contains_key(folder) {
                 if let Some(hit) = image.view.lookup(folder) {
@@ -189,13 +264,35 @@ impl Slimmed {
         let form = Form::Blob(image.compression);
         Ok(image.layers.from_files(items.into_values().collect(), None, form)?.diff_id)
     }
+
+    /// A layer of the debug sections that were taken out of programs, where debuggers look for them. `None` if there are
+    /// none.
+    pub fn debug_files(&self, image: &Image<'_>) -> Result<Option<DiffId>, RewriteError> {
+        let mut items: BTreeMap<&[u8], Item> = BTreeMap::new();
+        for ((layer, path), debug_path) in &self.stripped {
+            let layer = image.diff_ids[*layer];
+            let half = HalfOfFile { layers: image.layers.clone(), layer, path: path.clone(), half: Half::Debug };
+            let (size, digest) = strip::measure(&half)
+                .map_err(|error| LayerError::Io { path: String::from_utf8_lossy(path).into_owned().into(), error })?;
+            let mut entry = Entry::new(debug_path.clone(), EntryKind::File { size, digest });
+            entry.mode = 0o644;
+            items.insert(debug_path, Item::file(entry, Content::Stream(Arc::new(half))));
+        }
+        if items.is_empty() {
+            return Ok(None);
+        }
+        let form = Form::Blob(image.compression);
+        Ok(Some(image.layers.from_files(items.into_values().collect(), None, form)?.diff_id))
+    }
 }
 
 /// Whether a difference is what the passes are for.
-fn is_asked_for(file: &FileChange, removed: &BTreeSet<String>) -> bool {
+fn is_asked_for(file: &FileChange, removed: &BTreeSet<String>, stripped: &BTreeSet<String>) -> bool {
+    let is_stripped = stripped.contains(&file.path);
+    let may_change = |field: &str| field == "hard link to" || is_stripped && matches!(field, "size" | "content");
     match &file.change {
         Change::Removed => removed.contains(&file.path),
-        Change::Changed(fields) => fields.iter().all(|field| field.field == "hard link to"),
+        Change::Changed(fields) => fields.iter().all(|field| may_change(&field.field)),
         Change::Added => false,
     }
 }
@@ -209,6 +306,8 @@ struct Layer<'a> {
     removed: &'a BTreeMap<Vec<u8>, usize>,
     /// Files that become links: to which file.
     equal: &'a HashMap<&'a [u8], (&'a [u8], u64)>,
+    /// Programs without their debug sections.
+    stripped: &'a BTreeMap<&'a [u8], (Divisible, u64)>,
     /// What the layers below came to.
     under: &'a View,
 }
@@ -233,10 +332,10 @@ impl Layer<'_> {
             }
         }
         for entry in entries.iter().filter(|entry| entry.is_dir()) {
-            let stays = !self.drops_hidden
-                || entry.path.is_empty()
+            let is_seen = || !self.drops_hidden || is_visible(self.image.view, self.index, &entry.path);
+            let stays = entry.path.is_empty()
                 || needed.contains(&entry.path[..])
-                || is_visible(self.image.view, self.index, &entry.path);
+                || !self.removed.contains_key(&entry.path) && is_seen();
             if stays {
                 kept.insert(&entry.path, Kept::from(entry.clone()));
                 let mut folder = remake::parent(&entry.path);
@@ -274,7 +373,11 @@ impl Layer<'_> {
                     let kind = EntryKind::HardLink { target: first.to_vec() };
                     Kept::from(Entry { kind, ..entry.clone() })
                 });
-                Some((entry, linked.unwrap_or_else(|| Kept::from(entry.clone()))))
+                let stripped = self.stripped.get(path).map(|(half, _)| {
+                    let kind = EntryKind::File { size: half.size, digest: half.digest };
+                    Kept { entry: Entry { kind, ..entry.clone() }, from: None, half: Some(Half::Program) }
+                });
+                Some((entry, linked.or(stripped).unwrap_or_else(|| Kept::from(entry.clone()))))
             }
             EntryKind::HardLink { target } => {
                 if self.drops_hidden && !is_visible(self.image.view, self.index, path) {
@@ -314,7 +417,7 @@ impl Layer<'_> {
         }
         moved.insert(target, &entry.path);
         let kind = toc.get(target).map_or_else(|| entry.kind.clone(), |file| file.kind.clone());
-        Kept { entry: Entry { kind, ..entry.clone() }, from: Some(target.to_vec()) }
+        Kept { entry: Entry { kind, ..entry.clone() }, from: Some(target.to_vec()), half: None }
     }
 }
 
@@ -323,7 +426,7 @@ mod tests {
     use super::*;
     use crate::optimize::{
         owner::testing::{self, Node, file, node},
-        passes::{PASSES, Trust},
+        passes::PASSES,
     };
     use flashbuild_frontend::config::ImageConfig;
 
@@ -341,12 +444,14 @@ mod tests {
         let config = ImageConfig::default();
         let subject = image.subject(&config);
         let passes: Vec<&Pass> = PASSES.iter().filter(|pass| trust.contains(&pass.trust)).collect();
-        let plan = plan(&subject, &passes).unwrap();
+        let plan = plan(&subject, &passes, None).unwrap();
         let made = plan.make(&subject).unwrap();
         // With what was dropped on top, all of it is there again.
         let whole = [&made.diff_ids[..], &[plan.dropped(&subject).unwrap()]].concat();
-        check(&subject, &Rewritten { diff_ids: whole, ..made.clone() }, |file| is_asked_for(file, &BTreeSet::new()))
-            .unwrap();
+        check(&subject, &Rewritten { diff_ids: whole, ..made.clone() }, |file| {
+            is_asked_for(file, &BTreeSet::new(), &BTreeSet::new())
+        })
+        .unwrap();
         let saved = plan.savings.iter().filter(|it| it.files > 0).map(|it| (it.pass.name, it.bytes)).collect();
         let shown = |entry: &Entry| match &entry.kind {
             EntryKind::Whiteout => format!("-{}", String::from_utf8_lossy(&entry.path)),

@@ -102,7 +102,7 @@ fn set_up(spec: &Spec, root: &OwnedFd, input: Option<OwnedFd>, group: Option<Fil
     init::leave_key_ring();
     init::connect(spec, input)?;
     init::close_on_execute()?;
-    init::give_up_privileges(spec)
+    init::give_up_privileges(spec, None)
 }
 
 /// Makes this process, the helper, the parent of what process 1 would be the parent of.

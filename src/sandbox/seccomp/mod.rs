@@ -6,6 +6,7 @@
 //! | `abi` | the kernel interfaces that programs of this machine can use: its own, and that of its 32-bit ancestor |
 //! | `rule` | what becomes of a call |
 //! | `program` | rules as instructions, searched by halves |
+//! | `path_calls` | the calls that name a path, and a second filter that tells of them |
 //!
 //! A step that runs emulated is held by the same filter: its emulator is a program of this machine.
 //!
@@ -15,6 +16,7 @@
 
 mod abi;
 mod calls;
+pub(super) mod path_calls;
 mod program;
 mod rule;
 

@@ -12,17 +12,22 @@ const ARGUMENTS: u32 = 16;
 /// The longest jump of a condition.
 const FAR: usize = u8::MAX as usize;
 
-/// The program for some interfaces; a call by any other is unknown.
+/// The program of the profile for some interfaces; a call by any other is unknown.
 pub(super) fn assemble(abis: &[Abi]) -> Vec<sock_filter> {
+    assemble_of(abis, rule::rules, UNKNOWN)
+}
+
+/// The program of any rules, and what becomes of calls by other interfaces.
+pub(super) fn assemble_of(abis: &[Abi], rules: impl Fn(Abi) -> Vec<(u32, Rule)>, other: Rule) -> Vec<sock_filter> {
     let mut program = vec![load(ARCHITECTURE)];
     for &abi in abis {
         let mut calls = vec![load(NUMBER)];
-        calls.extend(search(abi, &rule::rules(abi)));
+        calls.extend(search(abi, &rules(abi)));
         program.push(when(libc::BPF_JEQ, abi.audit, 1, 0));
         program.push(jump(calls.len()));
         program.extend(calls);
     }
-    program.push(give(UNKNOWN));
+    program.push(give(other));
     program
 }
 
@@ -47,7 +52,7 @@ fn search(abi: Abi, rules: &[(u32, Rule)]) -> Vec<sock_filter> {
 /// Says what becomes of a call. Only the lower half of an argument counts, because the kernel reads no more of these.
 fn decide(abi: Abi, rule: Rule) -> Vec<sock_filter> {
     match rule {
-        Rule::Allow | Rule::Fail(_) => vec![give(rule)],
+        Rule::Allow | Rule::Fail(_) | Rule::Tell => vec![give(rule)],
         Rule::Clone => {
             let flags = load_argument(abi.clone_flags_argument());
             vec![flags, when(libc::BPF_JSET, NAMESPACE_FLAGS, 1, 0), give(Rule::Allow), give(REFUSED)]
@@ -90,6 +95,7 @@ fn give(rule: Rule) -> sock_filter {
     let action = match rule {
         Rule::Allow => libc::SECCOMP_RET_ALLOW,
         Rule::Fail(error) => libc::SECCOMP_RET_ERRNO | error,
+        Rule::Tell => libc::SECCOMP_RET_USER_NOTIF,
         Rule::Clone | Rule::Socket | Rule::Personality => unreachable!("decided by conditions"),
     };
     instruction(libc::BPF_RET | libc::BPF_K, 0, 0, action)

@@ -14,6 +14,8 @@ pub(super) enum Rule {
     Clone,
     /// `socket`: allowed but for `AF_ALG` and `AF_VSOCK`, which no namespace holds.
     Socket,
+    /// Somebody is told of it first (`path_calls`).
+    Tell,
     /// `personality`: allowed for what 32-bit programs and debuggers ask, and for asking.
     Personality,
 }
