@@ -371,6 +371,20 @@ fn referrers_leave_the_image_as_it_is() {
     work.flashbuild("push", &[&name, &later]).succeeds();
     let list = format!("http://127.0.0.1:{}/v2/later/referrers/{}", served.port(), built.digest());
     assert_eq!(referrers(&list), found);
+    // So does a pull that is asked to; and nothing of it is left when no name needs it any more.
+    let elsewhere =
+        |command, arguments: &[&str]| work.flashbuild(command, arguments).store("elsewhere").succeeds().stdout;
+    elsewhere("pull", &[&name]);
+    assert!(work.flashbuild("inspect", &[&name, "--sbom"]).store("elsewhere").run().code != Some(0));
+    elsewhere("pull", &["--referrers", &name]);
+    assert_eq!(elsewhere("inspect", &[&name, "--sbom"]), sbom);
+    let again = served.name("app:2");
+    elsewhere("tag", &[&name, &again]);
+    elsewhere("rmi", &[&name]);
+    assert_eq!(elsewhere("inspect", &[&again, "--sbom"]), sbom);
+    elsewhere("rmi", &[&again]);
+    let left = elsewhere("images", &[]);
+    assert!(!left.contains("sha256-") && !left.contains("app"), "{left}");
 
     let Some(registry) = Registry::start() else { return };
     let name = registry.name("app:1");
@@ -433,6 +447,75 @@ fn cosign_signs_what_was_pushed() {
     fs::write(tools.join("cosign"), "#!/bin/sh\necho 'wrong password' >&2\nexit 1\n").unwrap();
     let refused = work.build(&arguments).variable("PATH", path).exits_with(3);
     assert!(refused.stderr.contains("cosign did not sign") && refused.stderr.contains("wrong password"));
+}
+
+#[test]
+fn cosign_itself_signs_and_verifies() {
+    let Some(mut version) = peer("cosign") else { return };
+    let version = succeeds(version.args(["version", "--json"]));
+    let version: Value = serde_json::from_str(&version[version.find('{').unwrap()..]).unwrap();
+    // Debian's own calls itself "devel", and is one of those that need it.
+    let is_2 = version["gitVersion"].as_str().unwrap().starts_with("v2");
+    let work = workspace();
+    let served = Served::start(&work, "served", &["--read-write"]);
+    let cosign = |arguments: &[&str]| {
+        let mut cosign = Command::new("cosign");
+        cosign.args(arguments).env("COSIGN_PASSWORD", "").env("HOME", work.path("home")).current_dir(work.path("home"));
+        cosign
+    };
+    let key = work.path("home/my").display().to_string();
+    succeeds(&mut cosign(&["generate-key-pair", "--output-key-prefix", &key]));
+    let name = served.name("app:1");
+    let key = |end| format!("{key}.{end}");
+    let private = key("key");
+    // Nothing is written to anybody's public log.
+    let mut arguments = vec!["-t", &name, "--push", "--cosign-key", &private, "--cosign-arg=--tlog-upload=false"];
+    arguments.extend((!is_2).then_some("--cosign-arg=--use-signing-config=false"));
+    let build = work.build(&arguments).variable("COSIGN_PASSWORD", "").succeeds();
+    let verify =
+        |key: &str| cosign(&["verify", "--key", key, "--allow-http-registry", "--insecure-ignore-tlog=true", &name]);
+    let said = succeeds(&mut verify(&key("pub")));
+    assert!(said.contains(build.digest()), "{said}");
+    let other = work.path("home/other").display().to_string();
+    succeeds(&mut cosign(&["generate-key-pair", "--output-key-prefix", &other]));
+    assert!(!verify(&format!("{other}.pub")).output().unwrap().status.success());
+}
+
+#[test]
+fn the_checkout_that_the_context_lies_in_is_told() {
+    let work = workspace();
+    let Some(mut git) = peer("git") else { return };
+    let folder = work.path("context");
+    let run = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=me", "-c", "user.email=me@h.example"]).args(arguments).current_dir(&folder);
+        succeeds(git.env("HOME", work.path("home")))
+    };
+    succeeds(git.args(["init", "--quiet"]).current_dir(&folder).env("HOME", work.path("home")));
+    run(&["remote", "add", "origin", "https://me:hunter-2@h.example/r.git"]);
+    run(&["add", "--all"]);
+    run(&["commit", "--quiet", "--message=first"]);
+    let commit = run(&["rev-parse", "HEAD"]).trim().to_owned();
+    let vcs = |flags: &[&str], info: &str| {
+        let build = work.build(&[&["-t", "app"], flags].concat()).variable("BUILDX_GIT_INFO", info);
+        build.succeeds();
+        let said = work.flashbuild("inspect", &["app", "--provenance"]).succeeds().stdout;
+        assert!(!said.contains("hunter-2"), "{said}");
+        serde_json::from_str::<Value>(&said).unwrap()["runDetails"]["metadata"]["buildkit_metadata"]["vcs"].clone()
+    };
+    let told = |revision: &str| {
+        serde_json::json!({
+            "source": "https://h.example/r.git",
+            "revision": revision,
+            "localdir:context": ".",
+            "localdir:dockerfile": ".",
+        })
+    };
+    assert_eq!(vcs(&["--provenance=min"], ""), told(&commit));
+    work.file("new", "new\n");
+    assert_eq!(vcs(&["--provenance=max"], ""), told(&format!("{commit}-dirty")));
+    assert_eq!(vcs(&["--provenance=max"], "false"), Value::Null);
+    assert_eq!(vcs(&["--provenance=mode=max,vcs=false"], ""), Value::Null);
 }
 
 #[test]

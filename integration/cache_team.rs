@@ -117,6 +117,74 @@ fn packages_are_fetched_before_a_build_needs_them() {
     assert!(refused.stderr.contains("DEPS python reads uv.lock"), "{}", refused.stderr);
 }
 
+/// `requirements.txt` names a hash only, so that the index has to say which file that is.
+#[test]
+fn what_was_fetched_ahead_serves_without_a_network() {
+    let packages = Packages::new();
+    let index = || packages.index.url("/simple");
+    let warm = ["warm", "--python", "3.11", "requirements.txt"];
+    packages.work.flashbuild("cache", &warm).variable("PIP_INDEX_URL", index()).succeeds();
+    let asked = packages.index.requests().len();
+    let build = |store| {
+        let build = packages.work.build(&["-t", "packages", "--offline"]).store(store);
+        offline(build.variable("PIP_INDEX_URL", index()))
+    };
+    build("store").succeeds();
+    let refused = build("empty").exits_with(3);
+    assert!(refused.stderr.contains("--offline forbids to fetch it"), "{}", refused.stderr);
+    // So it does for others, from a file.
+    let team = packages.work.path("team").display().to_string();
+    packages.work.flashbuild("cache", &["export", &team, "--for", "packages"]).succeeds();
+    packages.work.flashbuild("cache", &["import", &team]).store("imported").succeeds();
+    packages.work.file("main.py", "import pure, sys\n");
+    build("imported").succeeds();
+    assert_eq!(packages.index.requests().len(), asked);
+}
+
+/// What the programs of a preset are asked, by programs in their place that answer with what the index has.
+#[test]
+fn a_preset_is_names_that_are_pinned_once() {
+    let packages = Packages::new();
+    let work = &packages.work;
+    let pinned = std::fs::read_to_string(work.path("context/requirements.txt")).unwrap();
+    let tools = work.path("tools");
+    fs::create_dir(&tools).unwrap();
+    let program = |name: &str, script: &str| {
+        fs::write(tools.join(name), format!("#!/bin/sh\necho {name} >> {}\n{script}", tools.join("asked").display()))
+            .unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(tools.join(name), mode).unwrap();
+    };
+    let names = tools.join("names");
+    program("uv", &format!("cat requirements.txt > {}\necho '{}'\n", names.display(), pinned.trim()));
+    program(
+        "npm",
+        "grep -q fastify package.json && echo '{\"lockfileVersion\": 3, \"packages\": {\"\": {}}}' > package-lock.json\n",
+    );
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    let locks = work.path("locks").display().to_string();
+    let warm = |store| {
+        let arguments =
+            ["warm", "--preset", "web", "--python", "3.11", "--platform", "linux/amd64,linux/arm64", "--locks"];
+        let run = work.flashbuild("cache", &[&arguments[..], &[&locks]].concat()).store(store);
+        run.variable("PATH", &path).variable("PIP_INDEX_URL", packages.index.url("/simple")).succeeds().stdout
+    };
+    assert_eq!(warm("store"), "1 packages are here\n");
+    let asked = fs::read_to_string(&names).unwrap();
+    assert!(
+        asked.lines().any(|name| name == "fastapi") && asked.lines().any(|name| name == "uvicorn[standard]"),
+        "{asked}"
+    );
+    // Whoever has the locks gets the same, and nobody is asked what names mean.
+    fs::remove_file(tools.join("asked")).unwrap();
+    assert_eq!(warm("other"), "1 packages are here\n");
+    assert!(!tools.join("asked").exists());
+    let locked = fs::read_to_string(work.path("locks/web/flashbuild.lock")).unwrap();
+    assert_eq!(locked.matches("\"version\": \"1.0\"").count(), 2, "{locked}");
+    let unknown = work.flashbuild("cache", &["warm", "--preset", "games"]).exits_with(2);
+    assert!(unknown.stderr.contains("the presets are ml, torch, web"), "{}", unknown.stderr);
+}
+
 #[test]
 fn a_file_may_hold_what_one_image_needs() {
     let Some(work) =

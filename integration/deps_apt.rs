@@ -113,6 +113,30 @@ fn a_package_is_one_layer_for_all_platforms_and_projects() {
     assert_eq!(more.outcomes("greeting-data 1"), [&Outcome::Cached(Hit::Definition)]);
 }
 
+/// A colleague with the same suites, whose mirror may be another one, builds from what was brought along.
+#[test]
+fn what_apt_said_goes_along_to_who_cannot_ask() {
+    let Some(archive) = archive(&["amd64"]) else { return };
+    let config = archive.apt_config();
+    let work = Workspace::new(DOCKERFILE);
+    let arguments = ["--platform", "linux/amd64", "-t", "app"];
+    let first = build(&work, &config, &arguments).succeeds();
+    let team = work.path("team").display().to_string();
+    work.flashbuild("cache", &["export", &team]).succeeds();
+    work.flashbuild("cache", &["import", &team]).store("elsewhere").succeeds();
+
+    fs::rename(archive.path("archive"), archive.path("away")).unwrap();
+    for (flags, note) in [(&["--offline"][..], false), (&[], true)] {
+        let run = build(&work, &config, &[&arguments[..], flags].concat()).store("elsewhere").succeeds();
+        assert_eq!(run.digest(), first.digest());
+        assert!(run.vertices().all(|(_, outcome)| matches!(outcome, Outcome::Cached(_))), "{}", run.raw);
+        assert_eq!(run.raw.contains("apt cannot ask its mirrors"), note, "{}", run.raw);
+    }
+    let refused = build(&work, &config, &[&arguments[..], &["--pull"]].concat()).store("elsewhere").exits_with(3);
+    assert!(refused.stderr.contains("apt-get update"), "{}", refused.stderr);
+    build(&work, &config, &arguments).store("empty").exits_with(3);
+}
+
 #[test]
 fn a_system_is_made_once_and_what_it_says_stays() {
     let Some(archive) = archive(&["amd64"]) else { return };

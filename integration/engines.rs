@@ -43,6 +43,91 @@ fn podman_loads_both_kinds_of_archives() {
     podman(&["rmi", "--all", "--force"]);
 }
 
+/// Major version of what `--version` says.
+fn major(program: &str) -> Option<u32> {
+    let mut program = peer(program)?;
+    let said = succeeds(program.arg("--version"));
+    let number = said.split(|c: char| !c.is_ascii_digit()).find(|digits| !digits.is_empty());
+    number.and_then(|digits| digits.parse().ok())
+}
+
+/// Of layers that can be read file by file, a newer podman reads the files that it has not.
+#[test]
+fn podman_pulls_only_what_it_lacks() {
+    let Some(version) = major("podman") else { return };
+    if !is_root() || version < 5 {
+        return skip(&format!("podman {version} pulls no parts of layers, or this is not root"));
+    }
+    let work = Workspace::new("FROM scratch\nCOPY . /d/\n");
+    let mut random = fastrand::Rng::with_seed(3);
+    let large: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(3 << 20).collect();
+    work.file("large", large).file("small", "one\n");
+    let served = Served::start(&work, "store", &[]);
+    let storage = work.path("storage.conf");
+    let podman = |arguments: &[&str]| {
+        let mut podman = Command::new("podman");
+        let output =
+            podman.args(arguments).env("HOME", work.path("home")).env("CONTAINERS_STORAGE_CONF", &storage).output();
+        let output = output.expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        (String::from_utf8_lossy(&output.stdout).into_owned(), said)
+    };
+    // Of estargz it says that nobody vouches for what the layer is as a whole, and wants to be told that this is fine.
+    for kind in ["zstd:chunked", "estargz"] {
+        let root = work.path(format!("podman-{}", &kind[..4]));
+        let text = format!(
+            "[storage]\ndriver = \"overlay\"\nrunroot = \"{0}/run\"\ngraphroot = \"{0}/root\"\n[storage.options.pull_options]\n\
+             enable_partial_images = \"true\"\ninsecure_allow_unpredictable_image_contents = \"true\"\n",
+            root.display()
+        );
+        std::fs::write(&storage, text).unwrap();
+        let pull = |tag: &str, small: &str| {
+            work.file("small", small);
+            work.build(&["-t", tag, "--compression", kind]).succeeds();
+            podman(&["--log-level", "debug", "pull", "--tls-verify=false", &served.name(tag)]).1
+        };
+        pull("app:1", "one\n");
+        let said = pull("app:2", "two\n");
+        let (_, missing) = said.rsplit_once("Missing ").unwrap_or_else(|| panic!("{kind}: {said}"));
+        let missing: u64 = missing.split(' ').next().unwrap().parse().unwrap();
+        assert!(said.contains("Retrieved partial blob") && missing < 100, "{kind}: {said}");
+        let (mounted, _) = podman(&["image", "mount", &served.name("app:2")]);
+        let read = |file: &str| std::fs::read(format!("{}/d/{file}", mounted.trim()));
+        if let Ok(small) = read("small") {
+            assert_eq!(small, b"two\n");
+            assert!(read("large").unwrap() == std::fs::read(work.path("context/large")).unwrap());
+        }
+        podman(&["image", "umount", "--all"]);
+        podman(&["rmi", "--all", "--force"]);
+    }
+}
+
+#[test]
+fn buildx_reads_the_index_and_what_is_said_of_it() {
+    let Some(mut docker) = peer("docker") else { return };
+    if !docker.args(["buildx", "version"]).output().is_ok_and(|output| output.status.success()) {
+        return skip("docker has no buildx");
+    }
+    let work = workspace();
+    let name = "app:1";
+    work.build(&[&BOTH[..], &["-t", name, "--sbom", "--provenance=max"]].concat()).succeeds();
+    let served = Served::start(&work, "store", &[]);
+    let inspect = |format: &str| -> Value {
+        let mut docker = Command::new("docker");
+        docker.args(["buildx", "imagetools", "inspect", "--format", format, &served.name(name)]);
+        serde_json::from_str(&succeeds(docker.env("HOME", work.path("home")))).unwrap()
+    };
+    assert_eq!(inspect("{{json .Manifest}}")["manifests"].as_array().unwrap().len(), 4);
+    for platform in ["linux/amd64", "linux/arm64"] {
+        assert_eq!(inspect("{{json .Image}}")[platform]["config"]["Labels"]["who"], "me");
+        let sbom = &inspect("{{json .SBOM}}")[platform]["SPDX"];
+        assert_eq!(sbom["spdxVersion"], "SPDX-2.3", "{sbom}");
+        let provenance = &inspect("{{json .Provenance}}")[platform]["SLSA"];
+        assert!(provenance["buildDefinition"]["internalParameters"]["buildConfig"]["steps"].is_array(), "{provenance}");
+    }
+}
+
 #[test]
 fn containerd_imports_and_pulls() {
     let Some(containerd) = Containerd::start() else { return };

@@ -31,7 +31,7 @@ mod spdx;
 mod statement;
 
 pub use contents::{Component, Contents};
-pub use provenance::{Facts, Provenance, ProvenanceMode, ProvenanceOptions, SlsaVersion};
+pub use provenance::{Facts, Provenance, ProvenanceMode, ProvenanceOptions, SlsaVersion, Vcs};
 pub use redact::Redactor;
 pub use sign::{SignError, Signer};
 pub use statement::Subject;

@@ -33,21 +33,22 @@ pub enum SignError {
 pub struct Signer {
     program: PathBuf,
     key: String,
+    arguments: Vec<String>,
 }
 
 impl Signer {
-    /// Finds the program. `key` is what its `--key` takes.
-    pub fn new(key: &str) -> Result<Self, SignError> {
+    /// Finds the program. `key` is what its `--key` takes; `arguments` are further ones of its `sign`.
+    pub fn new(key: &str, arguments: &[String]) -> Result<Self, SignError> {
         let path = env::var_os("PATH").unwrap_or_default();
         let program = env::split_paths(&path).map(|folder| folder.join(COSIGN)).find(|file| file.is_file());
-        Ok(Self { program: program.ok_or(SignError::NoCosign)?, key: key.to_owned() })
+        Ok(Self { program: program.ok_or(SignError::NoCosign)?, key: key.to_owned(), arguments: arguments.to_vec() })
     }
 
     /// Signs what the repository of `name` has under `digest`. With `plain_http`, its registry speaks no TLS.
     pub async fn sign(&self, name: &Reference, digest: &BlobDigest, plain_http: bool) -> Result<(), SignError> {
         let image = format!("{}/{}@{digest}", name.host(), name.path());
         let mut cosign = tokio::process::Command::new(&self.program);
-        cosign.args(["sign", "--yes", "--key", &self.key]);
+        cosign.args(["sign", "--yes", "--key", &self.key]).args(&self.arguments);
         if plain_http {
             cosign.arg("--allow-http-registry");
         }

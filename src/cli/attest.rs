@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 #[command(next_help_heading = "What is said of the image")]
 pub(super) struct AttestArgs {
     /// Say what is in the image or how it came to be: type=sbom[,format=spdx|cyclonedx] or
-    /// type=provenance[,mode=min|max,version=v1|v0.2,builder-id=URI,reproducible=BOOL,timestamps=BOOL] (repeatable)
+    /// type=provenance[,mode=min|max,version=v1|v0.2,builder-id=URI,reproducible=BOOL,timestamps=BOOL,vcs=BOOL] (repeatable)
     #[arg(long, value_name = "SPEC")]
     attest: Vec<String>,
     /// List the packages of the image: true, false, spdx or cyclonedx; short for --attest=type=sbom
@@ -26,6 +26,9 @@ pub(super) struct AttestArgs {
     /// Sign what was pushed, by `cosign sign --yes --key KEY`: a file, or the address of a key
     #[arg(long, value_name = "KEY")]
     cosign_key: Option<String>,
+    /// A further argument of `cosign sign`, as --cosign-arg=--tlog-upload=false (repeatable)
+    #[arg(long, value_name = "ARG", requires = "cosign_key", allow_hyphen_values = true)]
+    cosign_arg: Vec<String>,
 }
 
 /// Where statements are.
@@ -71,7 +74,7 @@ impl AttestArgs {
         if !pushes {
             return Err(Failed::usage("--cosign-key signs what is pushed: add --push"));
         }
-        Signer::new(key).map(Some).map_err(Failed::environment)
+        Signer::new(key, &self.cosign_arg).map(Some).map_err(Failed::environment)
     }
 }
 
@@ -82,6 +85,11 @@ fn long(kind: &str, value: &str) -> String {
         "false" | "0" => format!("type={kind},disabled=true"),
         keys => format!("type={kind},{keys}"),
     }
+}
+
+/// Whether a variable of the environment says no, as buildx reads it.
+fn says_no(name: &str) -> bool {
+    std::env::var(name).is_ok_and(|value| matches!(value.as_str(), "false" | "0"))
 }
 
 /// Adds what one specification says.
@@ -116,11 +124,12 @@ fn read(options: &mut Options, flag: &'static str, spec: &str, started: i64) -> 
             };
             let builder = keys.text("builder-id");
             let reproducible = keys.flag("reproducible")?.unwrap_or(false);
+            let vcs = keys.flag("vcs")?.unwrap_or_else(|| !says_no("BUILDX_GIT_INFO"));
             let started = keys.flag("timestamps")?.unwrap_or(false).then_some(started);
             // Every output that has room for it gets it, and its file is always called the same.
             keys.flag("inline-only")?;
             keys.text("filename");
-            let provenance = ProvenanceOptions { mode, version, builder, reproducible, started };
+            let provenance = ProvenanceOptions { mode, version, builder, reproducible, vcs, started };
             options.provenance = (!is_disabled).then_some(provenance);
         }
         other => return Err(keys.wrong(&format!("unknown type {other:?}: expected sbom or provenance"))),
@@ -139,6 +148,7 @@ mod tests {
             provenance: provenance.map(str::to_owned),
             attest_as: Form::Index,
             cosign_key: None,
+            cosign_arg: Vec::new(),
         }
     }
 

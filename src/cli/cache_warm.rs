@@ -2,7 +2,7 @@
 
 use super::{Failed, StoreArgs, config, interruption};
 use crate::{
-    packages,
+    packages::{self, Preset},
     pipeline::{self, WarmRequest},
     progress::{self, Mode, Output, Screen},
     solver::event::Events,
@@ -15,8 +15,16 @@ use std::path::PathBuf;
 pub(super) struct WarmArgs {
     /// Lock files: uv.lock, pylock.toml, poetry.lock, Pipfile.lock, requirements.txt, package-lock.json, bun.lock,
     /// pnpm-lock.yaml
-    #[arg(required = true, value_name = "LOCKFILE")]
+    #[arg(required_unless_present = "preset", value_name = "LOCKFILE")]
     files: Vec<PathBuf>,
+    /// Packages that many projects begin with: ml, torch or web; what the names mean is asked of uv or pip, and npm
+    /// (repeatable)
+    #[arg(long, value_name = "NAME", value_parser = Preset::named)]
+    preset: Vec<&'static Preset>,
+    /// Folder where the locks of presets are, and are written if they are not; without it, what a preset means is asked
+    /// each time
+    #[arg(long, value_name = "DIR", requires = "preset")]
+    locks: Option<PathBuf>,
     /// Platforms that the packages are for [default: this machine's]
     #[arg(long, value_delimiter = ',', value_name = "PLATFORM")]
     platform: Vec<Platform>,
@@ -46,6 +54,8 @@ pub(super) fn warm(args: &WarmArgs) -> Result<(), Failed> {
     let store = args.store.open()?;
     let request = WarmRequest {
         files: args.files.clone(),
+        presets: args.preset.clone(),
+        locks: args.locks.clone(),
         platforms: if args.platform.is_empty() { vec![Platform::host()] } else { args.platform.clone() },
         flags: args.flags(),
     };

@@ -88,6 +88,9 @@ pub(super) struct PullArgs {
     /// Fetch the layers of all platforms
     #[arg(long, conflicts_with = "platform")]
     all_platforms: bool,
+    /// Fetch what speaks of the image, too: attestations and signatures that its registry has as referrers
+    #[arg(long)]
+    referrers: bool,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -154,7 +157,7 @@ pub(super) fn pull(args: &PullArgs) -> Result<(), Failed> {
         named => named.to_vec(),
     };
     args.client.run(async |store, client, events| {
-        pipeline::pull(&store, &client, &args.name, &platforms, &events).await.map(drop)
+        pipeline::pull(&store, &client, &args.name, &platforms, args.referrers, &events).await.map(drop)
     })
 }
 

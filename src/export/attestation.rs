@@ -189,9 +189,7 @@ impl Referrer {
 impl Bundle {
     /// The same, with what the store has of referrers of the image called `name`.
     pub fn with_referrers(mut self, store: &Store, name: &Reference) -> Result<Self, ExportError> {
-        let manifests: Vec<BlobDigest> =
-            self.documents.iter().map(|(document, _)| document.digest).chain([self.top.digest]).collect();
-        for subject in manifests {
+        for subject in self.documents() {
             let Ok(list) = name.with_tag(&referrers_tag(&subject)) else { continue };
             for entry in listed(store, &list.to_string())?.manifests {
                 self.referrers.push(Referrer { subject, bundle: Self::load(store, &entry)? });
@@ -199,6 +197,44 @@ impl Bundle {
         }
         Ok(self)
     }
+}
+
+/// Brings a manifest that is in the store under the lists of what speaks of `subject`, as one beside `name`.
+pub fn refer(store: &Store, name: &Reference, subject: BlobDigest, top: &Descriptor) -> Result<(), ExportError> {
+    Referrer { subject, bundle: Bundle::load(store, top)? }.save(store, &[name.to_string()])
+}
+
+/// Takes away the lists of what speaks of an image that was called `name`, but for what other names of its repository
+/// still lead to. A list that is not of our making stays.
+pub fn forget_referrers(store: &Store, name: &Reference, image: &Bundle) -> Result<(), ExportError> {
+    let mut subjects = image.documents();
+    let lists: BTreeSet<String> = subjects.iter().map(referrers_tag).collect();
+    for row in store.images()? {
+        let Ok(other) = row.name.parse::<Reference>() else { continue };
+        let is_beside = other.host() == name.host() && other.path() == name.path();
+        if !is_beside || other.tag().is_some_and(|tag| lists.contains(tag)) {
+            continue;
+        }
+        let top: Descriptor = serde_json::from_str(&row.descriptor)?;
+        // What is not whole says of nothing that it is not part of it.
+        let Ok(bundle) = Bundle::load(store, &top) else { return Ok(()) };
+        for document in bundle.documents() {
+            subjects.remove(&document);
+        }
+    }
+    for subject in subjects {
+        let Ok(list) = name.with_tag(&referrers_tag(&subject)) else { continue };
+        let _alone = store.lock(&format!("referrers {}", subject.hex()))?;
+        let is_about = |entry: &Descriptor| {
+            let bytes = store.read_blob(&entry.digest, LARGEST_LIST).ok().flatten().unwrap_or_default();
+            Document::parse(&bytes, None).is_ok_and(|(_, document)| document.subject() == Some(subject))
+        };
+        let entries = listed(store, &list.to_string())?.manifests;
+        if !entries.is_empty() && entries.iter().all(is_about) {
+            store.remove_image(&list.to_string())?;
+        }
+    }
+    Ok(())
 }
 
 /// The list of referrers that the store has under a name.

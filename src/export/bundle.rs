@@ -97,6 +97,11 @@ impl Bundle {
         Ok(())
     }
 
+    /// Its manifests and indexes, which others may speak of.
+    pub fn documents(&self) -> BTreeSet<BlobDigest> {
+        self.documents.iter().map(|(document, _)| document.digest).chain([self.top.digest]).collect()
+    }
+
     /// Everything by digest: size, and the bytes of what is in memory.
     pub(super) fn all(&self) -> BTreeMap<BlobDigest, (u64, Option<&Bytes>)> {
         let blobs = self.blobs.iter().map(|(digest, (blob, bytes))| (*digest, (blob.size, bytes.as_ref())));

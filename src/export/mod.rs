@@ -37,7 +37,7 @@ mod tests;
 
 pub use ahead::{Ahead, Sent};
 pub use assemble::assemble;
-pub use attestation::{AttestationForm, Attestations, BuiltAttestation, Referrer, Statement};
+pub use attestation::{AttestationForm, Attestations, BuiltAttestation, Referrer, Statement, forget_referrers, refer};
 pub use bundle::Bundle;
 pub use containerd::{Containerd, send_to_containerd};
 pub use engine::{engine_socket, load};

@@ -3,6 +3,8 @@
 //! 1. [`Repository::resolve`] says which commit a reference means now, without fetching anything.
 //! 2. [`Repository::check_out`] makes a folder of that commit.
 //!
+//! And [`Checkout::around`] says what a folder that is here is a checkout of.
+//!
 //! A repository is hostile until checked, and so is its address. Therefore, for every call (module `command`):
 //!
 //! - Only the transports `https`, `http`, `ssh` and `git` exist, for submodules too.
@@ -12,9 +14,11 @@
 //!
 //! Files have the time of their commit, so that equal commits are equal folders.
 
+mod checkout;
 mod command;
 mod error;
 
+pub use checkout::Checkout;
 pub use error::GitError;
 
 use crate::secrets::Authorization;

@@ -8,7 +8,7 @@
 //! Sources: `docs/attestations/attestation-storage.md` of moby/buildkit; image-spec `manifest.md` (`subject`,
 //! `artifactType`); distribution-spec, "Listing Referrers" and "Referrers Tag Schema".
 
-use super::{BlobDigest, Descriptor, DescriptorPlatform, Document, Index, MediaType};
+use super::{BlobDigest, Descriptor, DescriptorPlatform, Document, Index, Manifest, MediaType};
 use std::collections::BTreeMap;
 
 /// Media type of a statement of in-toto.
@@ -83,6 +83,14 @@ impl Index {
     pub fn refer(&mut self, entry: Descriptor) {
         self.manifests.retain(|there| there.digest != entry.digest);
         self.manifests.push(entry);
+    }
+}
+
+impl Document {
+    /// What a manifest or an index says it is about (image-spec `manifest.md`, `subject`).
+    pub fn subject(&self) -> Option<BlobDigest> {
+        let (Self::Manifest(Manifest { other, .. }) | Self::Index(Index { other, .. })) = self;
+        other.get("subject")?.get("digest")?.as_str()?.parse().ok()
     }
 }
 

@@ -151,6 +151,11 @@ impl Client {
         locked(&self.shared.trust).authorizations.insert(place, header);
     }
 
+    /// Whether nobody may be asked.
+    pub(super) fn is_offline(&self) -> bool {
+        self.shared.offline
+    }
+
     /// Refuses to ask for `what` if nobody may be asked.
     pub(super) fn check_online(&self, what: &str) -> Result<(), PackageError> {
         if !self.shared.offline {

@@ -71,9 +71,9 @@ impl Lock {
         Ok(Self { path, renew, document: Mutex::new(document) })
     }
 
-    /// Whether it has an answer to anything.
+    /// Whether it has an answer to anything; not while they are being renewed.
     pub(super) fn is_empty(&self) -> bool {
-        self.document().requests.is_empty()
+        self.renew || self.document().requests.is_empty()
     }
 
     /// Whether names are asked for again, whatever is known.

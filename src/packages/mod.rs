@@ -25,6 +25,7 @@ mod lock;
 mod netrc;
 mod node;
 pub(crate) mod packing;
+mod preset;
 mod python;
 
 pub use address::Address;
@@ -34,6 +35,7 @@ pub use client::{Client, Options};
 pub use error::PackageError;
 pub use files::ContextFiles;
 pub use lock::{FILE_NAME as LOCK_FILE_NAME, Lock};
+pub use preset::{PRESETS, Preset};
 pub(crate) use python::csv_fields;
 
 use crate::{

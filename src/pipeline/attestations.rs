@@ -2,9 +2,11 @@
 
 use super::{BuildError, Target, attempt::Attempt};
 use crate::{
-    attest::{Contents, Facts, Options, Provenance, Sayings, Signer, Subject},
+    attest::{Contents, Facts, Options, Provenance, Sayings, Signer, Subject, Vcs},
+    context::{Main, Prepared},
     exec::Need,
     export::{AttestationForm, Attestations, BuiltImage, ExportError, ImageOptions, Layout, Statement},
+    git::Checkout,
     image::{BlobDigest, DiffId},
     optimize::owner::ImageTree,
     registry::Client,
@@ -37,13 +39,14 @@ impl Attesting {
         if options.is_empty() {
             return Ok(attesting);
         }
+        let vcs = vcs(attempt).await;
         for (output, layers) in exec.graph.outputs.iter().zip(layers) {
             let contents = if needs_contents(options, &exec.graph) {
                 Some(contents(attempt, &output.platform, layers).await?)
             } else {
                 None
             };
-            let provenance = provenance(attempt, output.root, contents.as_ref())?;
+            let provenance = provenance(attempt, output.root, contents.as_ref(), vcs.as_ref())?;
             let deps = |contents: Contents| contents.with_deps(&exec.graph, output.root);
             let contents = options.sbom.zip(contents.map(deps));
             attesting.said.push((output.platform.clone(), Sayings { contents, provenance }));
@@ -149,10 +152,23 @@ async fn contents(attempt: &Attempt<'_>, platform: &Platform, layers: &[DiffId])
     Ok(found)
 }
 
+/// The checkout that the context lies in, if that is to be told and the context is a folder of the person who builds.
+async fn vcs(attempt: &Attempt<'_>) -> Option<Vcs> {
+    let Attempt { request, source, exec, .. } = *attempt;
+    let is_wanted = request.attest.provenance.as_ref().is_some_and(|options| options.vcs);
+    let Main::Folder(_) = request.given.main else { return None };
+    if !is_wanted {
+        return None;
+    }
+    let context = &exec.contexts.get(Prepared::MAIN)?.path;
+    Some(Vcs::of(Checkout::around(context).await?, context, &source.folder))
+}
+
 fn provenance(
     attempt: &Attempt<'_>,
     root: NodeId,
     contents: Option<&Contents>,
+    vcs: Option<&Vcs>,
 ) -> Result<Option<Provenance>, BuildError> {
     let Attempt { request, source, exec, .. } = *attempt;
     let Some(options) = &request.attest.provenance else { return Ok(None) };
@@ -165,6 +181,7 @@ fn provenance(
         fetched: &source.fetched,
         commits: &exec.commits.lock().expect("no panic while holding it"),
         downloads: &exec.downloads.lock().expect("no panic while holding it"),
+        vcs,
         distribution: contents.and_then(|contents| contents.distribution.as_ref()),
     };
     Provenance::of(&facts).map(Some).map_err(|error| BuildError::Environment(error.to_string()))

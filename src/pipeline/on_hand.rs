@@ -43,11 +43,15 @@ pub fn tag(store: &Store, source: &Reference, names: &[Reference]) -> Result<(),
     names.iter().try_for_each(|name| Ok(store.put_image(&name.to_string(), &descriptor)?))
 }
 
-/// Takes a name away; the bytes go when nothing needs them any more.
+/// Takes a name away, and with its image the lists of what is said of it; the bytes go when nothing needs them any more.
 pub fn remove(store: &Store, name: &Reference) -> Result<(), BuildError> {
-    known(store, name)?;
+    let image = Bundle::load(store, &known(store, name)?);
     store.remove_image(&name.to_string())?;
-    Ok(())
+    match image {
+        Ok(image) => Ok(export::forget_referrers(store, name, &image)?),
+        // Of an image that is not whole there is nothing more to know.
+        Err(_) => Ok(()),
+    }
 }
 
 /// Writes an image of the local store as an archive.
@@ -73,12 +77,13 @@ pub async fn push(
 }
 
 /// Fetches an image into the local store, under the name it has at its registry: all of its documents, and the layers
-/// for `platforms`; for all if there are none.
+/// for `platforms`; for all if there are none. `with_referrers` brings what its registry has that speaks of it, too.
 pub async fn pull(
     store: &Store,
     client: &Client,
     reference: &Reference,
     platforms: &[Platform],
+    with_referrers: bool,
     events: &Events,
 ) -> Result<Descriptor, BuildError> {
     let step = events.step(format!("pull {}", reference.familiar()));
@@ -87,7 +92,47 @@ pub async fn pull(
         store.put_image(&reference.to_string(), &text(&top)?)?;
         Ok(top)
     });
-    end(step, pulled)
+    let top = end(step, pulled)?;
+    if with_referrers {
+        let step = events.step(format!("pull what is said of {}", reference.familiar()));
+        let brought = fetch_referrers(store, client, reference, &top, &step).await;
+        end(step, brought)?;
+    }
+    Ok(top)
+}
+
+/// Brings the attestations, signatures and the like that have a manifest of the image as their subject.
+async fn fetch_referrers(
+    store: &Store,
+    client: &Client,
+    reference: &Reference,
+    top: &Descriptor,
+    step: &Step,
+) -> Result<(), BuildError> {
+    let mut count = 0;
+    for subject in Bundle::load(store, top)?.documents() {
+        for entry in client.referrers(reference, &subject).await? {
+            count += 1;
+            if count > MOST_DOCUMENTS {
+                let text = format!("more than {MOST_DOCUMENTS} documents speak of {}", reference.familiar());
+                return Err(BuildError::Environment(text));
+            }
+            let name = pinned(reference, &entry)?;
+            let top = fetch(store, client, &name, Some(&[]), step).await?;
+            let bytes = store.read_blob(&top.digest, LARGEST_CONFIG)?.unwrap_or_default();
+            let speaks = Document::parse(&bytes, None).is_ok_and(|(_, document)| document.subject() == Some(subject));
+            if speaks {
+                export::refer(store, reference, subject, &top)?;
+            } else {
+                step.notice(format!(
+                    "{} is left out: it does not speak of {subject}, as its registry says",
+                    top.digest
+                ));
+            }
+        }
+    }
+    step.notice(format!("{count} documents"));
+    Ok(())
 }
 
 /// Joins images, local or not, to an index, and gives it a name in the local store. Layers stay where they are: a push

@@ -1,10 +1,10 @@
-//! Packages of lock files, fetched before a build needs them.
+//! Packages of lock files and of presets, fetched before a build needs them.
 
 use super::BuildError;
 use crate::{
     cache::BuildNote,
     layer::View,
-    packages::{self, ContextFiles, LOCK_FILE_NAME, Lock, Packages},
+    packages::{self, ContextFiles, LOCK_FILE_NAME, Lock, Packages, Preset},
     solver::event::Events,
     store::Store,
 };
@@ -27,6 +27,10 @@ const AT_ONCE: usize = 32;
 pub struct WarmRequest {
     /// Lock files.
     pub files: Vec<PathBuf>,
+    /// Presets.
+    pub presets: Vec<&'static Preset>,
+    /// Where the locks of presets are, or are written, in a folder each; else what they mean is forgotten.
+    pub locks: Option<PathBuf>,
     /// The platforms that they are for.
     pub platforms: Vec<Platform>,
     /// Flags, as a `DEPS` of the lock's ecosystem has them.
@@ -45,58 +49,100 @@ pub async fn warm(
     let client = packages::Client::new(options)?;
     let mut count = 0;
     for file in &request.files {
-        count += warm_one(store, &client, file, request, events).await?;
+        count += Warming { store, client: &client, request, events }.file(file, None).await?;
+    }
+    for preset in &request.presets {
+        count += Warming { store, client: &client, request, events }.preset(preset).await?;
     }
     store.make_durable()?;
     Ok(count)
 }
 
-async fn warm_one(
-    store: &Store,
-    client: &packages::Client,
-    file: &Path,
-    request: &WarmRequest,
-    events: &Events,
-) -> Result<usize, BuildError> {
-    let environment = |error: &dyn std::fmt::Display| BuildError::Environment(format!("{}: {error}", file.display()));
-    let file = std::path::absolute(file).map_err(|error| environment(&error))?;
-    let (Some(folder), Some(name)) = (file.parent(), file.file_name().and_then(|name| name.to_str())) else {
-        return Err(environment(&"not the name of a lock file"));
-    };
-    let lock = Lock::open(folder.join(LOCK_FILE_NAME), false)?;
-    let packages = Packages::new(store.clone(), client.clone(), ContextFiles::new(folder), Arc::new(lock), false);
-    let mut wanted: BTreeMap<String, Package> = BTreeMap::new();
-    for platform in &request.platforms {
-        let step = events.step(format!("resolve {} for {platform}", file.display()));
-        let request = DepsRequest {
-            ecosystem: packages::ecosystem_of(name)?,
-            flags: request.flags.clone(),
-            arguments: vec![name.to_owned()],
-            platform: platform.clone(),
-            environment: Vec::new(),
-            base: None,
-            has_system: true,
-            system: Vec::new(),
-            from: LockPlace::Context,
+struct Warming<'a> {
+    store: &'a Store,
+    client: &'a packages::Client,
+    request: &'a WarmRequest,
+    events: &'a Events,
+}
+
+impl Warming<'_> {
+    async fn preset(&self, preset: &Preset) -> Result<usize, BuildError> {
+        let environment = |error: std::io::Error| BuildError::Environment(format!("preset {}: {error}", preset.name));
+        let forgotten = tempfile::tempdir().map_err(environment)?;
+        let folder =
+            self.request.locks.as_ref().map_or_else(|| forgotten.path().to_owned(), |locks| locks.join(preset.name));
+        std::fs::create_dir_all(&folder).map_err(environment)?;
+        let step = self.events.step(format!("resolve preset {}", preset.name));
+        let files = match preset.write(&folder).await {
+            Ok(files) => files,
+            Err(error) => {
+                step.failed(error.to_string());
+                return Err(error.into());
+            }
         };
-        let (plan, notes) = packages.plan(&request, &View::default()).await?;
-        for note in notes {
-            step.notice(note);
-        }
-        let found = plan.layers.into_iter().flat_map(|layer| layer.packages);
-        wanted.extend(found.map(|package| (package.artifact.to_string(), package)));
         step.ran();
+        let mut count = 0;
+        for file in files {
+            count += self.file(&file, Some(preset)).await?;
+        }
+        Ok(count)
     }
-    let step = events.step(format!("fetch {} packages", wanted.len()));
-    let fetched = wanted.values().map(|package| packages.fetch(package, &step));
-    let fetched = stream::iter(fetched).buffer_unordered(AT_ONCE).try_for_each(|_| async { Ok(()) }).await;
-    if let Err(error) = fetched {
-        step.failed(error.to_string());
-        return Err(error.into());
+
+    /// Warms what a lock file means; what that of a `preset` means is locked, too.
+    async fn file(&self, file: &Path, preset: Option<&Preset>) -> Result<usize, BuildError> {
+        let Self { store, client, request, events } = self;
+        let environment =
+            |error: &dyn std::fmt::Display| BuildError::Environment(format!("{}: {error}", file.display()));
+        let file = std::path::absolute(file).map_err(|error| environment(&error))?;
+        let (Some(folder), Some(name)) = (file.parent(), file.file_name().and_then(|name| name.to_str())) else {
+            return Err(environment(&"not the name of a lock file"));
+        };
+        let shown =
+            preset.map_or_else(|| file.display().to_string(), |preset| format!("{name} of preset {}", preset.name));
+        let lock = folder.join(LOCK_FILE_NAME);
+        let is_new = preset.is_some() && !lock.is_file();
+        let lock = Arc::new(Lock::open(lock, is_new)?);
+        let (store, client) = ((*store).clone(), (*client).clone());
+        let packages = Packages::new(store, client, ContextFiles::new(folder), Arc::clone(&lock), false);
+        let mut wanted: BTreeMap<String, Package> = BTreeMap::new();
+        for platform in &request.platforms {
+            let step = events.step(format!("resolve {shown} for {platform}"));
+            let request = DepsRequest {
+                ecosystem: packages::ecosystem_of(name)?,
+                flags: request.flags.clone(),
+                arguments: vec![name.to_owned()],
+                platform: platform.clone(),
+                environment: Vec::new(),
+                base: None,
+                has_system: true,
+                system: Vec::new(),
+                from: LockPlace::Context,
+            };
+            let (plan, notes) = packages.plan(&request, &View::default()).await?;
+            for note in notes {
+                step.notice(note);
+            }
+            let found = plan.layers.into_iter().flat_map(|layer| layer.packages);
+            wanted.extend(found.map(|package| (package.artifact.to_string(), package)));
+            step.ran();
+        }
+        if is_new {
+            lock.write()?;
+        }
+        let step = events.step(format!("fetch {} packages", wanted.len()));
+        let fetched = wanted.values().map(|package| packages.fetch(package, &step));
+        let fetched = stream::iter(fetched).buffer_unordered(AT_ONCE).try_for_each(|_| async { Ok(()) }).await;
+        if let Err(error) = fetched {
+            step.failed(error.to_string());
+            return Err(error.into());
+        }
+        step.ran();
+        let note = BuildNote {
+            artifacts: wanted.keys().cloned().collect(),
+            answers: packages.answers(),
+            ..BuildNote::default()
+        };
+        note.put(self.store, &[shown])?;
+        Ok(wanted.len())
     }
-    step.ran();
-    let note =
-        BuildNote { artifacts: wanted.keys().cloned().collect(), answers: packages.answers(), ..BuildNote::default() };
-    note.put(store, &[file.display().to_string()])?;
-    Ok(wanted.len())
 }

@@ -20,23 +20,41 @@ impl Client {
         subject: &BlobDigest,
         referrer: &BlobDigest,
     ) -> Result<bool, RegistryError> {
+        let listed = self.list_referrers(reference, subject, &Access::push(reference.path())).await?;
+        Ok(listed.iter().any(|entry| entry.digest == *referrer))
+    }
+
+    /// What the repository of `reference` has that speaks of `subject`.
+    pub async fn referrers(
+        &self,
+        reference: &Reference,
+        subject: &BlobDigest,
+    ) -> Result<Vec<Descriptor>, RegistryError> {
+        self.list_referrers(reference, subject, &Access::pull(reference.path())).await
+    }
+
+    async fn list_referrers(
+        &self,
+        reference: &Reference,
+        subject: &BlobDigest,
+        access: &Access,
+    ) -> Result<Vec<Descriptor>, RegistryError> {
         let host = self.host(reference)?;
         let url = host.url(reference.path(), &["referrers", &subject.to_string()]);
         let request = Request::new(Method::GET, url).header(ACCEPT, MediaType::ImageIndex.as_ref());
-        let access = Access::push(reference.path());
-        let listed = match self.ask(&host, &access, &request, &[200], &reference.to_string()).await {
+        let listed = match self.ask(&host, access, &request, &[200], &reference.to_string()).await {
             Ok(mut response) => response.read(LARGEST_LIST).await?.unwrap_or_default(),
             Err(RegistryError::NotFound { .. }) => match self.resolve(&list_of(reference, subject)?).await {
                 Ok(found) => found.bytes,
-                Err(RegistryError::NotFound { .. }) => return Ok(false),
+                Err(RegistryError::NotFound { .. }) => return Ok(Vec::new()),
                 Err(error) => return Err(error),
             },
             Err(error) => return Err(error),
         };
         Ok(match Document::parse(&listed, None) {
-            Ok((_, Document::Index(index))) => index.manifests.iter().any(|entry| entry.digest == *referrer),
+            Ok((_, Document::Index(index))) => index.manifests,
             // A registry that answers with something else keeps no list.
-            Ok((_, Document::Manifest(_))) | Err(_) => false,
+            Ok((_, Document::Manifest(_))) | Err(_) => Vec::new(),
         })
     }
 

@@ -77,7 +77,13 @@ fn configure(folders: Folders<'_>, in_user_namespace: bool) -> Result<Option<Fil
         }
     }
     for (option, folder) in [("upperdir", folders.upper), ("workdir", folders.work)] {
-        overlay.try_set(option, folder).doing(|| format!("use {} as {option}", folder.display()))?;
+        let set = overlay.try_set(option, folder);
+        // An overlay refuses to be written into another one, which is what the root of a container mostly is.
+        let is_unfit = matches!(set, Err(Errno::INVAL));
+        set.doing(|| format!("use {} as {option}", folder.display())).map_err(|failure| {
+            let hint = "the store needs a file system that overlays can write to: in a container, a volume";
+            if is_unfit { failure.hint(hint) } else { failure }
+        })?;
     }
     for (option, value) in OPTIONS {
         overlay = overlay.set(option, value)?;

@@ -22,12 +22,11 @@ impl Wanted {
         let Some(specs) = range.strip_prefix("bytes=") else { return Self::Whole };
         let mut parts = Vec::new();
         for spec in specs.split(',') {
-            match part(spec.trim(), size) {
-                None => return Self::Whole,
-                Some(Some(part)) if parts.len() < MOST_PARTS => parts.push(part),
-                Some(Some(_)) => return Self::Whole,
-                // What cannot be had is left out, as long as there is something else.
-                Some(None) => {}
+            let Some(part) = part(spec.trim(), size) else { return Self::Whole };
+            // What cannot be had is left out, as long as there is something else.
+            parts.extend(part);
+            if parts.len() > MOST_PARTS {
+                return Self::Whole;
             }
         }
         let bytes = parts.iter().map(|(start, end)| end - start).fold(0, u64::saturating_add);

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | what was asked? | arguments, labels, target; the context's address, if it came from elsewhere |
 //! | what went in? | the sources among the graph's nodes (`materials`) |
+//! | from which commit? | the checkout that the context lies in (`vcs`) |
 //! | what was done? | the graph itself, with the lines of the Dockerfile (`steps`), in mode `max` |
 //!
 //! Names of fields are those that moby/buildkit writes (its `docs/attestations/slsa-definitions.md`), so that what reads its
@@ -17,6 +18,7 @@ mod materials;
 mod steps;
 mod v0_2;
 mod v1;
+mod vcs;
 
 use super::Redactor;
 use crate::{context::Fetched, git::Commit, http::Download, optimize::owner::Distribution};
@@ -30,6 +32,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 use steps::{Source, Step};
+pub use vcs::Vcs;
 
 /// What our fields mean: the type of the build.
 const BUILD_TYPE: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/attestations.md#build-type");
@@ -47,6 +50,8 @@ pub struct ProvenanceOptions {
     pub builder: Option<String>,
     /// Whether whoever builds says that the same comes out each time.
     pub reproducible: bool,
+    /// Whether the checkout is named that the context lies in.
+    pub vcs: bool,
     /// When the build started, in seconds since 1970, if times are to be told.
     pub started: Option<i64>,
 }
@@ -88,6 +93,8 @@ pub struct Facts<'a> {
     pub commits: &'a BTreeMap<NodeId, Commit>,
     /// What was at addresses.
     pub downloads: &'a BTreeMap<NodeId, Download>,
+    /// The checkout that the context lies in.
+    pub vcs: Option<&'a Vcs>,
     /// What the image is made from, if that is known.
     pub distribution: Option<&'a Distribution>,
 }
@@ -111,6 +118,7 @@ struct Told<'a> {
     materials: BTreeSet<Material>,
     steps: Option<Vec<Step>>,
     source: Option<Source>,
+    vcs: Option<&'a Vcs>,
     hermetic: bool,
     /// Whether all that was asked is told.
     request_is_complete: bool,
@@ -229,6 +237,7 @@ impl<'a> Told<'a> {
             materials: materials::of(facts, &nodes, &redactor),
             steps: is_max.then(|| steps::of(graph, &nodes, &redactor)),
             source: is_max.then(|| Source::of(graph, &nodes, (path, text), &redactor)),
+            vcs: facts.vcs,
             hermetic: hermetic && materials_are_complete,
             request_is_complete: !hidden,
             materials_are_complete,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 const DOCKERFILE: &str = "FROM base\nARG NPM_TOKEN=hunter-2\nRUN make\n";
 
 fn options(mode: ProvenanceMode, version: SlsaVersion) -> ProvenanceOptions {
-    ProvenanceOptions { mode, version, builder: None, reproducible: false, started: None }
+    ProvenanceOptions { mode, version, builder: None, reproducible: false, vcs: true, started: None }
 }
 
 fn node(graph: &mut Graph, op: Op, inputs: Vec<NodeId>) -> NodeId {
@@ -82,6 +82,7 @@ fn read(options: &ProvenanceOptions, fetched: &BTreeMap<String, Fetched>) -> (Va
         fetched,
         commits: &commits,
         downloads: &BTreeMap::new(),
+        vcs: None,
         distribution: None,
     };
     let made = Provenance::of(&facts).unwrap();

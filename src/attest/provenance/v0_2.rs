@@ -83,7 +83,7 @@ pub(super) fn predicate<'a>(told: &'a Told<'_>) -> Predicate<'a> {
             },
             reproducible: told.options.reproducible,
             hermetic: told.hermetic,
-            metadata: told.source.as_ref().map(|source| Sourced { source }),
+            metadata: Sourced::of(told),
         },
         materials: &told.materials,
     }

@@ -1,6 +1,6 @@
 //! SLSA v1 (<https://slsa.dev/spec/v1.1/provenance>).
 
-use super::{BUILD_TYPE, Builder, Material, Request, Told, steps::Source, steps::Step};
+use super::{BUILD_TYPE, Builder, Material, Request, Told, Vcs, steps::Source, steps::Step};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,7 +70,17 @@ struct Metadata<'a> {
 
 #[derive(Serialize)]
 pub(super) struct Sourced<'a> {
-    pub(super) source: &'a Source,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vcs: Option<&'a Vcs>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a Source>,
+}
+
+impl<'a> Sourced<'a> {
+    pub(super) fn of(told: &'a Told<'_>) -> Option<Self> {
+        let (vcs, source) = (told.vcs, told.source.as_ref());
+        (vcs.is_some() || source.is_some()).then_some(Self { vcs, source })
+    }
 }
 
 #[derive(Serialize)]
@@ -102,7 +112,7 @@ pub(super) fn predicate<'a>(told: &'a Told<'_>) -> Predicate<'a> {
             metadata: Metadata {
                 started: told.times.as_ref().map(|(started, _)| started.as_str()),
                 finished: told.times.as_ref().map(|(_, finished)| finished.as_str()),
-                buildkit_metadata: told.source.as_ref().map(|source| Sourced { source }),
+                buildkit_metadata: Sourced::of(told),
                 buildkit_hermetic: told.hermetic,
                 buildkit_completeness: Completeness {
                     request: told.request_is_complete,

@@ -19,6 +19,7 @@ mod ca_certificates;
 mod configure;
 mod error;
 mod host_sources;
+mod memory;
 mod merged_usr;
 mod paragraph;
 mod plan;

@@ -3,7 +3,7 @@
 use super::{
     AptError,
     architecture::debian_name,
-    base, configure,
+    base, configure, memory,
     resolve::{Deb, Request, Scripts, resolve},
     root,
     sources::SourceFlags,
@@ -39,8 +39,7 @@ pub(in crate::packages) async fn plan(packages: &Packages, request: &DepsRequest
         if is_scratch(request) && !wanted.iter().any(|package| package == base::PACKAGE) {
             wanted.push(base::PACKAGE.to_owned());
         }
-        packages.client.check_online(&format!("what DEPS apt {} means", request.arguments.join(" ")))?;
-        let debs = resolve(&packages.store, &request.platform, &asked(request, wanted), &etc, packages.ask).await?;
+        let debs = what_is_meant(packages, request, &asked(request, wanted), &etc, &mut notes).await?;
         packages.lock.note(request, debs.iter().map(locked).collect());
         debs
     };
@@ -61,6 +60,35 @@ pub(in crate::packages) async fn plan(packages: &Packages, request: &DepsRequest
     }
     let steps = if configures { vec![configure::step(all, &request.arguments)] } else { Vec::new() };
     Ok(Planned { plan: DepsPlan { layers, steps, ..DepsPlan::default() }, addresses, notes, ..Planned::default() })
+}
+
+/// The packages that names mean: as apt says, or as it said last if it can ask nobody.
+async fn what_is_meant(
+    packages: &Packages,
+    request: &DepsRequest,
+    asked: &Request,
+    etc: &Path,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Deb>, PackageError> {
+    let store = &packages.store;
+    let key = memory::key(debian_name(&request.platform)?, asked, etc)?;
+    packages.note_answer(key);
+    let arguments = request.arguments.join(" ");
+    if let Err(offline) = packages.client.check_online(&format!("what DEPS apt {arguments} means")) {
+        return memory::recall(store, key)?.ok_or(offline);
+    }
+    match resolve(store, &request.platform, asked, etc, packages.ask).await {
+        Ok(debs) => {
+            memory::remember(store, key, &debs)?;
+            Ok(debs)
+        }
+        Err(error @ AptError::Refused { command: "update", .. }) if !packages.ask => {
+            let known = memory::recall(store, key)?.ok_or(error)?;
+            notes.push(format!("apt cannot ask its mirrors: DEPS apt {arguments} means what it said last"));
+            Ok(known)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Whether nothing is below: then the packages have to bring what every system has.

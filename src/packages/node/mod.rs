@@ -25,6 +25,7 @@ mod npmrc;
 mod package_lock;
 mod plan;
 mod pnpm_lock;
+mod resolve;
 mod roles;
 mod scripts;
 mod select;
@@ -32,6 +33,7 @@ mod tarball;
 mod target;
 
 pub(super) use plan::{is_lock, plan};
+pub(super) use resolve::write_lock;
 pub(super) use scripts::not_run;
 
 use super::PackageError;

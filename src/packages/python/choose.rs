@@ -7,6 +7,7 @@
 use super::{
     index::{self, Offer},
     lock::Locked,
+    pages::Pages,
     sdist::{self, Buildable},
     tags::WheelName,
     target::Target,
@@ -20,6 +21,7 @@ use url::Url;
 /// Where artifacts are looked for.
 pub(super) struct Shelves {
     pub(super) client: Client,
+    pub(super) pages: Pages,
     /// Without credentials.
     pub(super) indexes: Vec<Url>,
     /// Artifacts in folders: name and path.
@@ -177,21 +179,9 @@ impl Shelves {
     }
 
     async fn at_indexes(&self, package: &Locked) -> Result<Vec<Offer>, PackageError> {
-        let pages = join_all(self.indexes.iter().map(|at| index::at_index(&self.client, at, &package.name))).await;
-        let mut offers = Vec::new();
-        for page in pages {
-            offers.extend(page?.into_iter().filter_map(|offer| vouched(offer, package)));
-        }
-        Ok(offers)
+        let pages = join_all(self.indexes.iter().map(|at| self.pages.offers(at, package))).await;
+        Ok(pages.into_iter().collect::<Result<Vec<_>, _>>()?.concat())
     }
-}
-
-/// The offer with the hash that the lock has for it, if it has one.
-fn vouched(offer: Offer, package: &Locked) -> Option<Offer> {
-    let named = package.files.iter().find(|file| file.name == offer.file).map(|file| file.hash.clone());
-    let listed = || offer.hash.clone().filter(|hash| package.hashes.contains(hash));
-    let hash = named.or_else(listed)?;
-    Some(Offer { hash: Some(hash), ..offer })
 }
 
 /// The hash among `wanted` that a file has.

@@ -15,6 +15,7 @@ mod config;
 mod index;
 mod lock;
 mod memory;
+mod pages;
 mod pin;
 mod resolve;
 mod sdist;
@@ -32,6 +33,7 @@ use flashbuild_frontend::{
     platform::Platform,
 };
 use lock::{Format, Locked, Requirements, Wanted};
+use pages::Pages;
 use sdist::Buildable;
 pub(super) use sdist::check_made;
 use std::{collections::BTreeMap, fs::File};
@@ -165,7 +167,8 @@ fn without_doubles(locked: Vec<Locked>) -> Result<Vec<Locked>, PackageError> {
 
 /// Opens folders and trusts indexes.
 fn shelves(packages: &Packages, sources: Sources) -> Result<Shelves, PackageError> {
-    let mut shelves = Shelves { client: packages.client.clone(), indexes: Vec::new(), folders: Vec::new() };
+    let pages = Pages(packages.clone());
+    let mut shelves = Shelves { client: packages.client.clone(), pages, indexes: Vec::new(), folders: Vec::new() };
     for folder in sources.find_links {
         if folder.starts_with("http:") || folder.starts_with("https:") {
             let problem = format!("{folder} is a page: give a folder, or configure an index");
