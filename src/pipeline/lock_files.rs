@@ -70,7 +70,7 @@ impl Place<'_> {
             packages: self.packages.clone(),
             imported: Arc::default(),
         };
-        let exec = executor::executor(store, client, request, begun, lowered, SettledLayers::untold(), events)
+        let exec = executor::executor(store, client, request, begun, lowered, SettledLayers::default(), events)
             .map_err(|error| refused(error.to_string()))?;
         let exec = Arc::new(exec);
         let options = solver::Options {

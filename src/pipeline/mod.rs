@@ -109,12 +109,9 @@ pub async fn build(store: &Store, client: &Client, request: Request, events: &Ev
 async fn run(store: &Store, client: &Client, mut request: Request, events: &Events) -> Result<Built, BuildError> {
     let (begun, dockerfile) = read(store, client, &mut request, events).await?;
     let lowered = lower(store, client, &request, &begun, &dockerfile, events).await?;
-    let (route, settled) = ahead::route(&lowered.graph, &request, &begun.layers);
-    let exec = Arc::new(executor::executor(store, client, &request, &begun, lowered, settled, events)?);
-    let mut ahead = route.map(|route| route.start(client, &exec, events));
     let settled = SettledLayers::default();
     let route = ahead::route(&lowered.graph, &request, &begun.layers, &settled);
-    let exec = Arc::new(executor::executor(store, client, &mut request, &begun, lowered, settled, events)?);
+    let exec = Arc::new(executor::executor(store, client, &request, &begun, lowered, settled, events)?);
     let mut ahead = Some(route.start(client, &exec, events));
     let (request, source) = (&request, &begun.source);
     let attempt = Attempt { store, client, request, source, exec: &exec, events };
