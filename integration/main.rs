@@ -24,6 +24,7 @@ mod contexts;
 mod copy;
 mod crash;
 mod debug_shell;
+mod demo;
 mod deps_apt;
 mod deps_apt_configure;
 mod deps_from;

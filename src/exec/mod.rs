@@ -46,6 +46,7 @@ pub use error::ExecError;
 pub use grants::Grants;
 pub use image::{Need, Sources};
 pub use limits::{Measured, MemoryLimit, StepGroups};
+pub use mounts::overlaid;
 pub use network::StepNetworks;
 pub use options::StepOptions;
 pub use run::environment;

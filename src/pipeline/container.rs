@@ -13,7 +13,8 @@ use super::{BuildError, health::HealthCheck};
 use crate::{
     context::ImageName,
     exec::{
-        ForeignPrograms, Measured, Need, Sources, StepGroups, StepNetworks, StepOptions, environment, process_user,
+        ForeignPrograms, Measured, Need, Sources, StepGroups, StepNetworks, StepOptions, environment, overlaid,
+        process_user,
     },
     export::{HardLinks, write_tree},
     image::DiffId,
@@ -136,9 +137,8 @@ impl Container {
             [&upper, &work].into_iter().try_for_each(std::fs::create_dir).map_err(|error| broken(&error))?;
             let lowers = match options.steps.isolation {
                 Isolation::Namespaces => {
-                    let layers =
-                        tree.iter().filter(|layer| **layer != DiffId::empty()).map(|layer| layers.folder(layer));
-                    layers.collect::<Result<Vec<_>, _>>().map_err(|error| broken(&error))?
+                    let folders = overlaid(&tree).into_iter().map(|layer| layers.folder(layer));
+                    folders.collect::<Result<Vec<_>, _>>().map_err(|error| broken(&error))?
                 }
                 Isolation::Chroot => {
                     write_tree(&layers, &tree, &upper, HardLinks::Kept).map_err(|error| broken(&error))?;

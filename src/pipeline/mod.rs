@@ -43,7 +43,7 @@ mod rewrite;
 mod team;
 mod warm;
 
-pub use analyze::analyze;
+pub use analyze::{analyze, files};
 pub use caches::{CacheExport, CacheTo};
 pub use call::{Answer, AnswerFormat, Question, call};
 pub use container::{Container, ContainerOptions, Trial, TrialEnd};

@@ -37,6 +37,8 @@ take_over_notes() {
     mkdir -p "$admin/info" "$admin/updates" "$admin/triggers" "$admin/alternatives" "$admin/parts"
     [ -e "$admin/info/format" ] || echo 1 >"$admin/info/format"
     [ -e "$admin/status" ] || : >"$admin/status"
+    # Without it, dpkg would take itself for newly upgraded from a version without triggers, and set off all of them.
+    [ -e "$admin/triggers/Unincorp" ] || : >"$admin/triggers/Unincorp"
     before=$line$(dpkg-query --show --showformat '${db:Status-Status} ${Package} ${Version}\n' 2>/dev/null |
         sed -n 's/^installed //p')$line
     paths_before=$(cat "$admin/triggers/File" 2>/dev/null || :)
@@ -113,6 +115,7 @@ preinst() {
     esac
     DPKG_MAINTSCRIPT_PACKAGE=${stem%%:*} DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT=1 DPKG_MAINTSCRIPT_NAME=preinst \
         DPKG_MAINTSCRIPT_ARCH=$(sed -n 's/^Architecture: //p' "$admin/tmp.ci/control") \
+        DPKG_MAINTSCRIPT_DEBUG=0 DPKG_RUNNING_VERSION=$(dpkg-query --show --showformat '${Version}' dpkg || :) \
         DPKG_ADMINDIR=$admin DPKG_ROOT='' "$admin/tmp.ci/preinst" "$@" </dev/null ||
         fail "the preinst script of $stem failed"
     rm -rf "$admin/tmp.ci"
@@ -147,7 +150,7 @@ leave_one_database() {
 # What would differ the next time, or belongs to one machine.
 forget_the_moment() {
     rm -f "$admin/status-old" "$admin/available-old" "$admin/diversions-old" "$admin/statoverride-old" \
-        "$admin/lock" "$admin/lock-frontend" "$admin/triggers/Lock" "$admin/triggers/Unincorp" \
+        "$admin/lock" "$admin/lock-frontend" "$admin/triggers/Lock" \
         /var/cache/ldconfig/aux-cache /var/cache/debconf/*-old /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- \
         /etc/subuid- /etc/subgid- /etc/.pwd.lock
     rm -rf /run/adduser /var/cache/man/*
@@ -175,7 +178,9 @@ take_over_notes
 forget_imitations
 set_off_triggers
 follow_order
-problems=$(dpkg --audit)
-[ -z "$problems" ] || fail "$problems"
+if [ "$new" != ' ' ]; then
+    problems=$(dpkg --audit $new || :)
+    [ -z "$problems" ] || fail "$problems"
+fi
 leave_one_database
 forget_the_moment

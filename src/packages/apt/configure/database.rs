@@ -134,6 +134,10 @@ impl Noted {
         if let Some(conffiles) = files.iter().find(|file| file.name == "conffiles") {
             status.push_str(&hashed(&conffiles.bytes, data).map_err(failed)?);
         }
+        if files.iter().all(|file| file.name != "md5sums") {
+            let bytes = sums(data).map_err(failed)?.into_bytes();
+            files.push(ControlFile { name: "md5sums".to_owned(), bytes, mode: 0o644 });
+        }
         files.push(ControlFile { name: "list".to_owned(), bytes: list(data), mode: 0o644 });
         Ok(Self { stem, status, files })
     }
@@ -168,6 +172,17 @@ fn hashed(conffiles: &[u8], data: &Unpacked) -> Result<String, LayerError> {
         }
     }
     Ok(if lines.is_empty() { lines } else { format!("Conffiles:\n{lines}") })
+}
+
+/// The sums of all files, where a package has not brought them: dpkg makes them then.
+fn sums(data: &Unpacked) -> Result<String, LayerError> {
+    let mut lines = String::new();
+    for entry in data.toc().entries() {
+        let (EntryKind::File { .. }, Ok(path)) = (&entry.kind, std::str::from_utf8(&entry.path)) else { continue };
+        let hash = md5_of(data, path)?;
+        let _ = writeln!(lines, "{hash}  {path}");
+    }
+    Ok(lines)
 }
 
 fn md5_of(data: &Unpacked, path: &str) -> Result<String, LayerError> {
