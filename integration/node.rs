@@ -305,3 +305,15 @@ fn the_example_service_is_built_for_three_platforms_from_common_layers() {
     assert_eq!(layers[0], layers[2]);
     assert!(layers[0].len() <= 50, "{}", layers[0].len());
 }
+
+#[test]
+fn a_hash_that_is_too_weak_is_refused_with_a_way_out() {
+    let work = Workspace::new("FROM scratch\nDEPS node package-lock.json\n");
+    let lock = r#"{"lockfileVersion": 3, "packages": {"": {"name": "app"},
+        "node_modules/old": {"version": "1.0.0", "integrity": "sha1-AQEBAQEBAQEBAQEBAQEBAQEBAQE="}}}"#;
+    work.file("package-lock.json", lock);
+    let refused = work.build(&[]).exits_with(1);
+    for part in ["old 1.0.0 has only a sha1 hash", "delete the lock and node_modules and install anew"] {
+        assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+    }
+}

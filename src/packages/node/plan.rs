@@ -185,8 +185,8 @@ fn tarballs(lock: &Lock, kept: &[usize]) -> Result<Vec<Unpacked>, String> {
     if problems.is_empty() {
         return Ok(found);
     }
-    let hint =
-        "only packages of a registry, with a sha256 or sha512 hash, can be unpacked: write the lock anew, or use RUN";
+    let hint = "only packages of a registry, with a sha256 or sha512 hash, can be unpacked: delete the lock and node_modules \
+                and install anew (npm keeps a weak hash that is in a lock), or use RUN";
     Err(format!("{}; {hint}", problems.join("; ")))
 }
 

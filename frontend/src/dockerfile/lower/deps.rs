@@ -51,7 +51,7 @@ pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps)
     let mut summaries = Vec::new();
     for op in std::mem::take(&mut plan.layers) {
         let summary = format!("DEPS {ecosystem} {}", op.summary());
-        let made = package_build::made(stage, step, &plan, &op);
+        let made = package_build::made(stage, step, &plan, &op)?;
         let name = stage.progress.name(&summary);
         inputs.push(stage.add(Op::Package(op), made, name, step));
         summaries.push(summary);

@@ -5,6 +5,7 @@
 
 use super::{Placement, Progress, StageBuild, State, deps::over};
 use crate::{
+    diagnostic::{Code, Diagnostic},
     dockerfile::plan::{Origin, Plan, Step},
     graph::{BindMount, ExecOp, Mount, NodeId, Op, Security},
     package::{DepsPlan, Package, PackageBuild, PackageLayout, PackageOp},
@@ -39,29 +40,35 @@ pub(super) fn builders(plan: &Plan<'_>) -> BTreeSet<usize> {
 }
 
 /// The nodes that make packages of `op`, in the order of those packages.
-pub(super) fn made(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, plan: &DepsPlan, op: &PackageOp) -> Vec<NodeId> {
+pub(super) fn made(
+    stage: &mut StageBuild<'_, '_>,
+    step: &Step<'_>,
+    plan: &DepsPlan,
+    op: &PackageOp,
+) -> Result<Vec<NodeId>, Diagnostic> {
     let made: Vec<&Package> = op.packages.iter().filter(|package| package.layout.is_made()).collect();
     if made.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let tools = tools(stage, step);
+    let tools = tools(stage, step)?;
     let steps =
         made.into_iter().map(|package| plan.build_of(package).expect("a plan has a step for what a step makes"));
-    steps.map(|making| make(stage, step, &tools, making)).collect()
+    Ok(steps.map(|making| make(stage, step, &tools, making)).collect())
 }
 
-fn tools(stage: &mut StageBuild<'_, '_>, step: &Step<'_>) -> Tools {
+fn tools(stage: &mut StageBuild<'_, '_>, step: &Step<'_>) -> Result<Tools, Diagnostic> {
     let platform = stage.target.target;
-    let without_variables = |root| Tools { root, environment: Vec::new(), platform: platform.clone() };
     match &step.build_from {
-        None => Tools::of(&stage.state),
-        Some(Origin::Stage(index)) => stage.tools[index].clone(),
+        None => Ok(Tools::of(&stage.state)),
+        Some(Origin::Stage(index)) => Ok(stage.tools[index].clone()),
         Some(origin @ Origin::Image(_)) => {
             let (root, config) = stage.target.image(origin, platform, step.span(), &mut Progress::unnumbered());
-            Tools::of(&State::start(root, platform.clone(), config, None))
+            Ok(Tools::of(&State::start(root, platform.clone(), config, None)))
         }
-        Some(origin @ (Origin::Files(_) | Origin::Scratch | Origin::Unknown)) => {
-            without_variables(stage.source(Some(origin), step))
+        Some(Origin::Files(_) | Origin::Scratch | Origin::Unknown) => {
+            let message = "--build-from takes a stage or an image, which has the tools that packages are built with";
+            let error = Diagnostic::error(Code::IncompleteDeps, message, step.span());
+            Err(error.with_hint("a context becomes a stage with `FROM CONTEXT AS NAME`"))
         }
     }
 }
