@@ -27,6 +27,7 @@ mod debug_shell;
 mod demo;
 mod deps_apt;
 mod deps_apt_configure;
+mod deps_from;
 mod deps_python;
 mod deps_python_peers;
 mod deps_python_pins;

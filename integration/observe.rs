@@ -51,7 +51,7 @@ fn a_service_keeps_what_it_and_its_visitors_asked_for() {
         assert!(!removed.contains(&kept), "{kept}: {removed:?}");
     }
     let ends: Vec<&str> = report["proofs"].as_array().unwrap().iter().map(|it| it["end"].as_str().unwrap()).collect();
-    assert_eq!(ends, ["was still running", "was healthy"]);
+    assert_eq!(ends, ["was still running", "ended with exit code 0"]);
     assert_eq!(report["dropped_to"], "slim:latest-dropped");
     assert_eq!(differences(&work, "app", "slim"), removed);
     restore(&work);

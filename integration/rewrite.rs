@@ -1,6 +1,6 @@
 //! Images split and slimmed, and started to prove that they still work.
 
-use crate::harness::{BUSYBOX, EPOCH, Workspace, native_platform};
+use crate::harness::{BUSYBOX, EPOCH, Workspace, native_platform, peer};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -88,6 +88,38 @@ fn a_slim_image_lacks_what_the_passes_say_and_nothing_else() {
     assert!(gone.starts_with("- /usr/share/man/man1/x.1\nthe images differ: 1 file,"), "{gone}");
     work.flashbuild("diff", &["--semantic", "fat", "whole"]).succeeds();
     work.flashbuild("slim", &["--passes=beauty", "-t", "x", "fat"]).exits_with(2);
+}
+
+/// A program that was compiled with its debug symbols in it.
+#[test]
+fn debug_sections_move_to_an_image_in_which_debuggers_find_them() {
+    let Some(work) = Workspace::with_busybox(&[native_platform()], "") else { return };
+    let Some(mut compiler) = peer("gcc") else { return };
+    let functions: String = (0..100).map(|n| format!("int f{n}(int x) {{ int y = x * {n}; return y; }}\n")).collect();
+    work.file("main.c", functions + "int main(void) { return f7(1); }\n");
+    let program = work.path("context/program");
+    let compiled = compiler.args(["-g", "-static", "-o"]).arg(&program).arg(work.path("context/main.c")).status();
+    assert!(compiled.unwrap().success());
+    let copies = "COPY program /usr/bin/\nCMD [\"/usr/bin/program\"]\n";
+    work.file("Dockerfile", format!("{BUSYBOX}FROM busybox\n{copies}"));
+    work.build(&["-t", "app"]).succeeds();
+    let args = ["--format", "json", "--debug", "symbols", "--dropped", "whole", "-t", "thin", "app"];
+    let report = report(&work.flashbuild("slim", &args).succeeds().stdout);
+    let saving = report["savings"].as_array().unwrap().iter().find(|it| it["pass"] == "debug-sections").unwrap();
+    assert!(saving["files"] == 1 && saving["bytes"].as_u64().unwrap() > 4096, "{saving}");
+    assert_eq!(report["proofs"][0]["end"], "ended with exit code 7");
+    let changed = work.flashbuild("diff", &["--semantic", "app", "thin"]).exits_with(1).stdout;
+    assert!(changed.contains("/usr/bin/program") && changed.contains("1 file,"), "{changed}");
+    work.flashbuild("diff", &["--semantic", "app", "whole"]).succeeds();
+
+    work.file("Dockerfile", "FROM thin AS thin\nFROM symbols\nCOPY --from=thin /usr/bin/program /program\n");
+    work.build(&["-o", &format!("type=local,dest={}", work.path("out").display())]).succeeds();
+    let Some(mut gdb) = peer("gdb") else { return };
+    let folder = format!("set debug-file-directory {}", work.path("out/usr/lib/debug").display());
+    let file = format!("file {}", work.path("out/program").display());
+    let told = gdb.args(["-batch", "-nx", "-ex", &folder, "-ex", &file, "-ex", "info line f7"]).output().unwrap();
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains("main.c") && told.contains("Line 8"), "{told}");
 }
 
 #[test]

@@ -55,6 +55,21 @@ pub struct DepsRequest {
     pub has_system: bool,
     /// Names and versions of a distribution's packages that came before, for requests that leave open what they are for.
     pub system: Vec<(String, String)>,
+    /// Where its lock is.
+    pub from: LockPlace,
+}
+
+/// Where the lock of a [`DepsRequest`] is, and the files that it names (`--from`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LockPlace {
+    /// In the build context.
+    Context,
+    /// In another context: the name that [`LocalOp`](crate::graph::LocalOp) has for it.
+    Named(String),
+    /// In an image: the digest of its manifest.
+    Image(String),
+    /// In a stage: its position in the file, and the platform that it is built for.
+    Stage(usize, Platform),
 }
 
 impl DepsRequest {

@@ -1,6 +1,6 @@
 //! `analyze`: what is in an image, and what of it is wasted?
 
-use super::{Failed, StoreArgs};
+use super::{Failed, StoreArgs, browse};
 use crate::{
     exec::Need,
     optimize::{
@@ -37,6 +37,9 @@ pub(super) struct AnalyzeArgs {
     /// Write it as a page that needs nothing beside itself
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// Look through layers and files at this terminal; the keys are shown
+    #[arg(short, long, conflicts_with = "format")]
+    interactive: bool,
     /// Exit with code 1 if this holds, as wasted>20MB does or efficiency<95% (repeatable); figures: wasted, size,
     /// compressed, layers, efficiency, score, secrets, line
     #[arg(long, value_name = "CONDITION")]
@@ -50,6 +53,9 @@ pub(super) struct AnalyzeArgs {
 
 /// Exit code 0, or 1 if a condition holds.
 pub(super) fn analyze(args: &AnalyzeArgs) -> Result<ExitCode, Failed> {
+    if args.interactive {
+        browse::check_terminal()?;
+    }
     sandbox::enter_user_namespace().map_err(Failed::environment)?;
     let store = args.store.open()?;
     let options = registry::Options { insecure: args.insecure_registry.clone(), ..registry::Options::default() };
@@ -61,6 +67,10 @@ pub(super) fn analyze(args: &AnalyzeArgs) -> Result<ExitCode, Failed> {
         let image = pipeline::open(&store, &client, &args.name, &platform, Need::Files).await?;
         let analysis = tokio::task::block_in_place(|| pipeline::analyze(&store, &args.name, &image))?;
         store.make_durable().map_err(Failed::environment)?;
+        if args.interactive {
+            let files = tokio::task::block_in_place(|| pipeline::files(&image))?;
+            browse::browse(&analysis, files).await?;
+        }
         Ok::<_, Failed>(analysis)
     })?;
     if let Some(path) = &args.html {
@@ -70,6 +80,7 @@ pub(super) fn analyze(args: &AnalyzeArgs) -> Result<ExitCode, Failed> {
     }
     let mut out = Output::stdout();
     let told = match args.format.as_str() {
+        _ if args.interactive => Ok(()),
         "json" => out.json(&analysis),
         _ => table(&mut out, &analysis),
     };

@@ -4,6 +4,7 @@
 
 mod analyze;
 mod attest;
+mod browse;
 mod build;
 mod build_args;
 mod cache;

@@ -142,7 +142,7 @@ pub struct Exec {
     /// The networks that processes are lent.
     pub networks: StepNetworks,
     /// What steps may use.
-    pub grants: Grants,
+    pub grants: Arc<Grants>,
     /// Whether owners other than root are out of reach (a namespace with one id).
     pub single_id: bool,
     /// Contexts that were listed already.

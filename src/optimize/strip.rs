@@ -227,7 +227,8 @@ fn divide<H: FileHeader<Endian = Endianness>>(
         if is_loaded && kind != elf::SHT_NOTE {
             continue;
         }
-        if is_loaded != (offset < loaded_end) && size > 0 {
+        let is_among_loaded = offset.checked_add(size)? <= loaded_end;
+        if is_loaded != is_among_loaded && size > 0 {
             return None;
         }
         let alignment: u64 = section.sh_addralign(endian).into();
@@ -401,5 +402,109 @@ impl Layout {
     /// `p_filesz`
     fn empty_segment(self, segment: &mut [u8]) {
         self.set_word(segment, 0x20, 0x10, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, path::PathBuf, process::Command};
+
+    /// A program with debug sections, compiled here. Nothing where there is no compiler.
+    #[expect(clippy::print_stderr, reason = "a test that was not run is to be seen")]
+    fn program(folder: &tempfile::TempDir, flags: &[&str]) -> Option<PathBuf> {
+        let source = folder.path().join("main.c");
+        let functions = (0..600).map(|n| format!("int f{n}(int x) {{ int y = x * {n}; return y + {n}; }}\n"));
+        let calls: String = (0..600).map(|n| format!("sum += f{n}(sum);\n")).collect();
+        let main = format!("int main(void) {{ int sum = 1; {calls} return sum == 0 ? 1 : 7; }}\n");
+        fs::write(&source, functions.collect::<String>() + &main).unwrap();
+        let program = folder.path().join("program");
+        let made = Command::new("cc").args(["-g", "-O0"]).args(flags).arg("-o").arg(&program).arg(&source).status();
+        if !made.is_ok_and(|status| status.success()) {
+            eprintln!("skipped: there is no C compiler");
+            return None;
+        }
+        Some(program)
+    }
+
+    fn written(mut half: Written) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        half.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn divided(bytes: &[u8]) -> Option<(Vec<u8>, Vec<u8>, Option<String>)> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), bytes).unwrap();
+        halves(File::open(file.path()).unwrap()).map(|(program, debug, id)| (written(program), written(debug), id))
+    }
+
+    fn sections(bytes: &[u8]) -> Vec<(String, u64)> {
+        use object::ObjectSection as _;
+        let parsed = object::read::File::parse(bytes).unwrap();
+        let sections = parsed.sections();
+        sections.map(|it| (it.name().unwrap().to_owned(), it.file_range().map_or(0, |(_, size)| size))).collect()
+    }
+
+    #[test]
+    fn a_program_runs_without_its_debug_sections_and_they_are_all_in_the_other_half() {
+        let folder = tempfile::tempdir().unwrap();
+        for flags in [&[][..], &["-no-pie"], &["-static"], &["-shared", "-fPIC"], &["-gz"]] {
+            let Some(path) = program(&folder, flags) else { return };
+            let old = fs::read(&path).unwrap();
+            let (program, debug, id) = divided(&old).unwrap_or_else(|| panic!("{flags:?}"));
+            assert!(program.len() + 4096 < old.len(), "{flags:?}");
+            assert!(!sections(&program).iter().any(|(name, _)| name.starts_with(".debug_")), "{flags:?}");
+            let size = |of: &[u8], name: &str| sections(of).iter().find(|(known, _)| known == name).map(|it| it.1);
+            assert_eq!(size(&debug, ".debug_info"), size(&old, ".debug_info"), "{flags:?}");
+            assert_eq!(size(&debug, ".text"), Some(0), "{flags:?}");
+            assert_eq!(size(&program, ".symtab"), size(&old, ".symtab"), "{flags:?}");
+            for half in [&program, &debug] {
+                let found = object::read::File::parse(&half[..]).unwrap();
+                let found = found.build_id().unwrap().map(|id| id.iter().map(|byte| format!("{byte:02x}")).collect());
+                assert_eq!(found, id, "{flags:?}");
+            }
+            fs::write(&path, &program).unwrap();
+            if !flags.contains(&"-shared") {
+                assert_eq!(Command::new(&path).status().unwrap().code(), Some(7), "{flags:?}");
+            }
+            assert!(divided(&program).is_none(), "nothing is left to take out");
+        }
+    }
+
+    #[test]
+    fn what_is_laid_out_in_another_way_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(path) = program(&folder, &[]) else { return };
+        let old = fs::read(&path).unwrap();
+        let with_payload = [&old[..], b"what a program unpacks"].concat();
+        assert!(divided(&with_payload).is_none());
+        let Some(object) = program(&folder, &["-c"]) else { return };
+        assert!(divided(&fs::read(object).unwrap()).is_none(), "what is not linked yet has relocations");
+        for text in [&b""[..], b"\x7fELF", b"#!/bin/sh\n", &[0x7f; 5000]] {
+            assert!(divided(text).is_none());
+        }
+    }
+
+    #[test]
+    fn hostile_headers_do_no_harm() {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(path) = program(&folder, &[]) else { return };
+        let old = fs::read(&path).unwrap();
+        let table = usize::try_from(u64::from_le_bytes(old[0x28..0x30].try_into().unwrap())).unwrap();
+        // Every byte of the headers, and some of what lies between, with its bits turned or all set.
+        let places = (0..64 + 13 * 56).chain(table..old.len()).step_by(3);
+        for place in places {
+            for change in [0xff, 0x80, 0x01] {
+                let mut hostile = old.clone();
+                hostile[place] ^= change;
+                if let Some((program, debug, _)) = divided(&hostile) {
+                    assert!(program.len() <= hostile.len() && debug.len() <= hostile.len() + 4096, "{place}");
+                }
+            }
+        }
+        for length in (0..old.len()).step_by(997) {
+            assert!(divided(&old[..length]).is_none(), "{length}");
+        }
     }
 }

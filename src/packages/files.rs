@@ -2,13 +2,14 @@
 
 use super::PackageError;
 use crate::{
-    image::ContentDigest,
-    layer::{Content, Entry, EntryKind, Item, Stream},
+    image::{ContentDigest, DiffId},
+    layer::{Content, Entry, EntryKind, Item, LastLink, Layers, Stream},
 };
 use flashbuild_frontend::package::{Package, PackageContent, PackageFile};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use std::{
     collections::BTreeMap,
+    fmt,
     fs::File,
     io::{self, Read, Seek, SeekFrom},
     os::unix::fs::FileExt as _,
@@ -19,16 +20,41 @@ use std::{
 /// Largest lock file that is read, in bytes.
 const MAX_LOCK: u64 = 256 << 20;
 
-/// The build context, for reading single files of it. Nothing outside of it is read, wherever links lead.
+/// The files of a context, an image or a stage, for reading single ones of them. Nothing outside is read, wherever links lead.
 #[derive(Debug)]
 pub struct ContextFiles {
     root: PathBuf,
+    /// What has the files, if not that folder.
+    tree: Option<LayerFiles>,
+    place: &'static str,
+}
+
+/// Layers, lowest first, whose files are here.
+struct LayerFiles {
+    layers: Layers,
+    diff_ids: Vec<DiffId>,
+}
+
+impl fmt::Debug for LayerFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LayerFiles").field(&self.diff_ids).finish()
+    }
 }
 
 impl ContextFiles {
     /// Of the context in this folder.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), tree: None, place: "the build context" }
+    }
+
+    /// Of a context that has a name.
+    pub fn named(root: impl Into<PathBuf>) -> Self {
+        Self { place: "the context that --from names", ..Self::new(root) }
+    }
+
+    /// Of a tree whose layers' files are here. Folders on this machine stay those of the context in `root`.
+    pub fn of_tree(root: impl Into<PathBuf>, layers: Layers, diff_ids: Vec<DiffId>) -> Self {
+        Self { root: root.into(), tree: Some(LayerFiles { layers, diff_ids }), place: "what --from names" }
     }
 
     /// Where the context is on this machine.
@@ -38,27 +64,45 @@ impl ContextFiles {
 
     /// The text of a file.
     pub fn read(&self, file: &str) -> Result<String, PackageError> {
-        let failed = |problem: String| PackageError::Context { file: file.to_owned(), problem };
-        let bytes = self.read_bytes(file.trim_start_matches('/')).map_err(|error| failed(error.to_string()))?;
+        let failed = |problem: String| PackageError::Context { file: file.to_owned(), place: self.place, problem };
+        let opened = match &self.tree {
+            None => self.open(file.trim_start_matches('/')).map_err(|error| failed(error.to_string()))?,
+            Some(tree) => tree.open(file)?.ok_or_else(|| failed("there is no such file".to_owned()))?,
+        };
+        let bytes = read_all(opened).map_err(|error| failed(error.to_string()))?;
         String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8 text".to_owned()))
     }
 
-    fn read_bytes(&self, path: &str) -> io::Result<Vec<u8>> {
+    fn open(&self, path: &str) -> io::Result<File> {
         let root = File::open(&self.root)?;
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = File::from(openat2(&root, path, flags, Mode::empty(), resolve)?);
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::other("it is no file"));
-        }
-        if metadata.len() > MAX_LOCK {
-            return Err(io::Error::other(format!("it has more than {MAX_LOCK} bytes")));
-        }
-        let mut bytes = Vec::new();
-        file.take(MAX_LOCK).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        Ok(File::from(openat2(&root, path, flags, Mode::empty(), resolve)?))
     }
+}
+
+impl LayerFiles {
+    fn open(&self, path: &str) -> Result<Option<File>, PackageError> {
+        let view = self.layers.view(&self.diff_ids)?;
+        let Ok(found) = view.resolve(path.as_bytes(), LastLink::Follow) else { return Ok(None) };
+        match found.hit.filter(|hit| found.missing.is_empty() && hit.file().is_some()) {
+            None => Ok(None),
+            Some(hit) => Ok(Some(self.layers.open_file(&self.diff_ids[hit.layer], &hit.entry.path)?)),
+        }
+    }
+}
+
+fn read_all(file: File) -> io::Result<Vec<u8>> {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    if metadata.len() > MAX_LOCK {
+        return Err(io::Error::other(format!("it has more than {MAX_LOCK} bytes")));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_LOCK).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// An artifact as it is, at an absolute path.

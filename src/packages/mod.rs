@@ -149,6 +149,12 @@ impl Packages {
         }
     }
 
+    /// The same packages, whose lock files are among `files`.
+    #[must_use]
+    pub fn reading(&self, files: ContextFiles) -> Self {
+        Self { files: Arc::new(files), ..self.clone() }
+    }
+
     /// The keys of the records that would have answered all questions so far to indexes.
     pub fn answers(&self) -> BTreeSet<RecordKey> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).clone()

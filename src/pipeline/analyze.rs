@@ -3,23 +3,34 @@
 use super::{BuildError, OpenImage};
 use crate::{
     image::DiffId,
-    optimize::analyze::{Analysis, Subject},
+    optimize::analyze::{Analysis, Files, Subject},
     store::Store,
 };
 use flashbuild_frontend::reference::Reference;
 
 /// Looks into an image that was opened with its files.
 pub fn analyze(store: &Store, name: &Reference, image: &OpenImage) -> Result<Analysis, BuildError> {
-    let subject = Subject {
-        name: &name.familiar(),
+    let compressed: Vec<u64> = image.blobs.iter().map(|blob| blob.size).collect();
+    let name = name.familiar();
+    let subject = subject(&name, image, &compressed, base_of(store, &image.layers)?);
+    Analysis::of(subject).map_err(|error| BuildError::Environment(error.to_string()))
+}
+
+/// The files of such an image, to be looked through.
+pub fn files(image: &OpenImage) -> Result<Files, BuildError> {
+    Files::of(&subject("", image, &[], 0)).map_err(|error| BuildError::Environment(error.to_string()))
+}
+
+fn subject<'a>(name: &'a str, image: &'a OpenImage, compressed: &'a [u64], base: usize) -> Subject<'a> {
+    Subject {
+        name,
         config: &image.config,
         diff_ids: &image.layers,
-        compressed: &image.blobs.iter().map(|blob| blob.size).collect::<Vec<_>>(),
+        compressed,
         view: &image.files,
         layers: &image.store,
-        base: base_of(store, &image.layers)?,
-    };
-    Analysis::of(subject).map_err(|error| BuildError::Environment(error.to_string()))
+        base,
+    }
 }
 
 /// How many of these layers came with the image that this one was built on: as many as the largest image of the store that it

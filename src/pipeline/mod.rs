@@ -30,6 +30,7 @@ mod health;
 mod inputs;
 mod inspect;
 mod lock;
+mod lock_files;
 mod observe;
 mod on_hand;
 mod open;
@@ -42,7 +43,7 @@ mod rewrite;
 mod team;
 mod warm;
 
-pub use analyze::analyze;
+pub use analyze::{analyze, files};
 pub use caches::{CacheExport, CacheTo};
 pub use call::{Answer, AnswerFormat, Question, call};
 pub use container::{Container, ContainerOptions, Trial, TrialEnd};
@@ -110,7 +111,7 @@ async fn run(store: &Store, client: &Client, mut request: Request, events: &Even
     let lowered = lower(store, client, &request, &begun, &dockerfile, events).await?;
     let settled = SettledLayers::default();
     let route = ahead::route(&lowered.graph, &request, &begun.layers, &settled);
-    let exec = Arc::new(executor::executor(store, client, &mut request, &begun, lowered, settled, events)?);
+    let exec = Arc::new(executor::executor(store, client, &request, &begun, lowered, settled, events)?);
     let mut ahead = Some(route.start(client, &exec, events));
     let (request, source) = (&request, &begun.source);
     let attempt = Attempt { store, client, request, source, exec: &exec, events };
@@ -152,10 +153,9 @@ async fn lower(
     let Begun { layers, prepared, source, .. } = begun;
     let lock = Lock::open(source.folder.join(LOCK_FILE_NAME), false)?;
     let packages = packages(store, client, request, prepared, Arc::new(lock))?;
+    let asking = inputs::Asking { store, client, packages: Some(&packages), request, begun, events };
     let (inputs, images) =
-        inputs::resolve(store, client, Some(&packages), request, &prepared.layouts, dockerfile, events)
-            .await
-            .map_err(|unknown| unknown.into_error(dockerfile, &request.options, source))?;
+        asking.resolve(dockerfile).await.map_err(|unknown| unknown.into_error(dockerfile, &request.options, source))?;
     let graph = dockerfile.lower(&request.options, &inputs).map_err(|errors| source.refuse(&errors))?;
     entitlements::check(&graph, &request.allow).map_err(|errors| source.refuse(&errors))?;
     call::warn(dockerfile, &request.options, &inputs, source, events)?;

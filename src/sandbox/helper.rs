@@ -207,7 +207,12 @@ fn supervise(
             }
             Ok(Some(Order::RunBeside(program))) => {
                 report_end(beside.take(), orders.get_ref())?;
-                beside = Some(run_beside(spec, &program, target, observer.as_ref())?);
+                beside = match run_beside(spec, &program, target, observer.as_ref()) {
+                    Ok(beside) => Some(beside),
+                    // The namespace of a process that ends takes no new one.
+                    Err(_) if is_ending(target) => break,
+                    Err(failure) => return Err(failure),
+                };
             }
             Ok(None) | Err(_) => {
                 // A failure means that the process has just ended by itself.
@@ -221,6 +226,13 @@ fn supervise(
         (status, _) => status,
     };
     Ok((status, usage_of_children()?))
+}
+
+/// Whether process 1 ends within a moment.
+fn is_ending(target: &Target) -> bool {
+    let moment = rustix::event::Timespec { tv_sec: 1, tv_nsec: 0 };
+    let mut watched = [PollFd::new(&target.process, PollFlags::IN)];
+    rustix::event::poll(&mut watched, Some(&moment)).is_ok_and(|ended| ended > 0)
 }
 
 /// `SIGKILL`

@@ -4,7 +4,7 @@ use super::{Dockerfile, Syntax, plan::Plan};
 use crate::{
     config::ImageConfig,
     diagnostic::{Code, Diagnostic, Span, sorted},
-    graph::{LocalOp, Network},
+    graph::{Graph, LocalOp, Network},
     package::{DepsPlan, DepsRequest},
     platform::Platform,
     reference::Reference,
@@ -12,6 +12,7 @@ use crate::{
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
 /// Build arguments that tell processes their way to the network. They are never part of a key, a history or a graph,
@@ -216,7 +217,7 @@ impl Inputs {
 }
 
 /// What has to be found out before a file can be lowered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Missing {
     /// Digest and configuration of an image.
     ImageConfig {
@@ -235,6 +236,8 @@ pub enum Missing {
         request: DepsRequest,
         /// The instruction.
         span: Span,
+        /// For a lock in a stage, what makes its tree: a graph with that as its only output.
+        stage: Option<Arc<Graph>>,
     },
 }
 
@@ -250,7 +253,7 @@ impl Missing {
                     None => error,
                 }
             }
-            Self::Deps { request, span } => {
+            Self::Deps { request, span, .. } => {
                 let DepsRequest { ecosystem, platform, .. } = request;
                 Diagnostic::error(
                     Code::DepsNotFound,

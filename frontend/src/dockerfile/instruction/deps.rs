@@ -97,10 +97,12 @@ pub(super) fn read(dependencies: Option<Dependencies>, keyword: Span) -> Result<
             None => error.with_hint(hint),
         });
     };
-    let mut specs: Vec<FlagSpec> = flag_specs(ecosystem).iter().copied().chain([("from", Shape::Text)]).collect();
-    if ecosystem == Ecosystem::Python {
-        specs.push(("build-from", Shape::Text));
-    }
+    let places: &[FlagSpec] = match ecosystem {
+        Ecosystem::Apt => &[],
+        Ecosystem::Node => &[("from", Shape::Text)],
+        Ecosystem::Python => &[("from", Shape::Text), ("build-from", Shape::Text)],
+    };
+    let specs: Vec<FlagSpec> = flag_specs(ecosystem).iter().chain(places).copied().collect();
     let flags = Flags::check(&format!("DEPS {}", ecosystem.name()), flags, &specs)?;
     if words.is_empty() {
         let what = match ecosystem {

@@ -5,21 +5,25 @@
 //! the plan becomes a node without inputs, and one merge puts them on the stage's tree: no layer depends on what is below it.
 //! Only packages that are not there ready made come out of [steps](super::package_build), which their layers have as inputs.
 //! A request that leaves open which Python it is for waits for the answer to a `DEPS apt` before it, which may bring one.
+//! A lock in a stage (`--from`) is asked for with the graph of that stage, which has to be built to know the rest.
 //! Steps of the plan run on the stage's tree after that merge, as a `RUN` would.
 
-use super::{StageBuild, package_build, stage::not_yet};
+use super::{StageBuild, package_build};
 use crate::{
-    diagnostic::Diagnostic,
-    dockerfile::{inputs::Missing, instruction::Deps, plan::Step},
-    graph::{BindMount, ExecOp, Mount, Op, Security, TmpfsMount},
-    package::{DepsRequest, Ecosystem, InstallStep, PackageOp},
+    config::ImageConfig,
+    diagnostic::{Code, Diagnostic},
+    dockerfile::{
+        inputs::Missing,
+        instruction::Deps,
+        plan::{Origin, Step},
+    },
+    graph::{BindMount, ExecOp, Graph, Mount, Op, Output, Security, TmpfsMount},
+    package::{DepsRequest, Ecosystem, InstallStep, LockPlace, PackageOp},
 };
+use std::sync::Arc;
 
 pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps) -> Result<(), Diagnostic> {
-    if let Some(from) = &deps.from {
-        return Err(not_yet("DEPS --from", from.span, "take the lock file from the build context"));
-    }
-    let Some(request) = request(stage, deps)? else { return Ok(()) };
+    let Some(request) = request(stage, step, deps)? else { return Ok(()) };
     stage.state.has_system |= deps.ecosystem == Ecosystem::Apt;
     let title = stage.title(step);
     let name = stage.progress.next(&title);
@@ -27,7 +31,15 @@ pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps)
         if deps.ecosystem == Ecosystem::Apt {
             stage.state.system = None;
         }
-        stage.target.missing.push(Missing::Deps { request, span: step.span() });
+        let tree = match request.from {
+            LockPlace::Stage(index, _) => match tree_of(stage, index) {
+                // What is known of it is not all yet.
+                None => return Ok(()),
+                tree => tree,
+            },
+            LockPlace::Context | LockPlace::Named(_) | LockPlace::Image(_) => None,
+        };
+        stage.target.missing.push(Missing::Deps { request, span: step.span(), stage: tree });
         return Ok(());
     };
     if let (Ecosystem::Apt, Some(system)) = (deps.ecosystem, &mut stage.state.system) {
@@ -99,8 +111,38 @@ pub(super) fn over(mut env: Vec<String>, more: Vec<String>) -> Vec<String> {
     env
 }
 
+/// What makes the tree of a stage above; nothing as long as something is missing that may belong to it.
+fn tree_of(stage: &StageBuild<'_, '_>, index: usize) -> Option<Arc<Graph>> {
+    if !stage.target.missing.is_empty() {
+        return None;
+    }
+    let mut graph = stage.target.graph.clone();
+    let root = stage.roots[index].expect("a stage is lowered before those that use it");
+    let platform = stage.target.target.clone();
+    let config = ImageConfig::for_platform(&platform);
+    graph.outputs = vec![Output { platform, root, config, steps: Vec::new() }];
+    Some(Arc::new(graph))
+}
+
+/// Where the lock is.
+fn place(stage: &StageBuild<'_, '_>, step: &Step<'_>) -> Result<LockPlace, Diagnostic> {
+    Ok(match &step.from {
+        None | Some(Origin::Unknown) => LockPlace::Context,
+        Some(Origin::Files(files)) => LockPlace::Named(files.name.clone()),
+        Some(Origin::Stage(index)) => LockPlace::Stage(*index, stage.target.target.clone()),
+        Some(Origin::Image(reference)) => {
+            let image = stage.target.inputs.image(reference, stage.target.target);
+            image.map_or(LockPlace::Context, |image| LockPlace::Image(image.digest.clone()))
+        }
+        Some(Origin::Scratch) => {
+            let error = Diagnostic::error(Code::IncompleteDeps, "there is no lock file in scratch", step.span());
+            return Err(error.with_hint("--from takes the name of a stage, an image or a context"));
+        }
+    })
+}
+
 /// What is asked for; nothing as long as it depends on packages that are not known yet.
-fn request(stage: &StageBuild<'_, '_>, deps: &Deps) -> Result<Option<DepsRequest>, Diagnostic> {
+fn request(stage: &StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps) -> Result<Option<DepsRequest>, Diagnostic> {
     let mut flags = Vec::with_capacity(deps.flags.len());
     for (name, word) in &deps.flags {
         flags.push(((*name).to_owned(), stage.expand(word)?));
@@ -121,5 +163,6 @@ fn request(stage: &StageBuild<'_, '_>, deps: &Deps) -> Result<Option<DepsRequest
         base: stage.state.base.clone(),
         has_system: stage.state.has_system,
         system,
+        from: place(stage, step)?,
     }))
 }

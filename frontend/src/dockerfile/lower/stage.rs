@@ -4,7 +4,7 @@ use super::{
     Placement, Progress, State, TargetBuild, command, deps, environment, package_build::Tools, run, settings, transfer,
 };
 use crate::{
-    diagnostic::{Code, Diagnostic, Span},
+    diagnostic::Diagnostic,
     dockerfile::{
         expanded::{Expanded, words},
         instruction::{Kind, Word},
@@ -142,9 +142,4 @@ impl StageBuild<'_, '_> {
         let rest = self.state.scope.visible.show(rest, self.escape);
         format!("{trigger}{}{rest}", keyword.to_uppercase())
     }
-}
-
-/// The error of something that the language has, but this lowering has not.
-pub(super) fn not_yet(what: &str, span: Span, hint: &str) -> Diagnostic {
-    Diagnostic::error(Code::NotSupported, format!("{what} is not supported yet"), span).with_hint(hint)
 }

@@ -178,7 +178,7 @@ fn trusted(lock: &Lock, project: Project<'_>) -> Result<Option<Vec<String>>, Pac
 mod tests {
     use super::*;
     use crate::packages::node::{bun_lock, pnpm_lock};
-    use flashbuild_frontend::package::Ecosystem;
+    use flashbuild_frontend::package::{Ecosystem, LockPlace};
 
     fn request(values: &[&str]) -> DepsRequest {
         DepsRequest {
@@ -190,6 +190,7 @@ mod tests {
             base: None,
             has_system: false,
             system: Vec::new(),
+            from: LockPlace::Context,
         }
     }
 

@@ -22,8 +22,8 @@ use crate::{
     dockerfile::{Dockerfile, Inputs, Missing, NamedContext, Options, ResolvedImage},
     graph::{Graph, LocalOp, NeededProgram, ScriptFile},
     package::{
-        DepsPlan, DepsRequest, InstallStep, MadeWheelLayout, Package, PackageBuild, PackageContent, PackageFile,
-        PackageLayout, PackageOp, WheelLayout,
+        DepsPlan, DepsRequest, InstallStep, LockPlace, MadeWheelLayout, Package, PackageBuild, PackageContent,
+        PackageFile, PackageLayout, PackageOp, WheelLayout,
     },
     platform::Platform,
     reference::Reference,
@@ -132,11 +132,19 @@ impl Asked {
                         questions.push(format!("{reference} {platform}"));
                         inputs.insert(reference, platform, self.resolve(reference, platform));
                     }
-                    Missing::Deps { request, .. } => {
-                        let DepsRequest { ecosystem, flags, arguments, platform, base, .. } = request;
+                    Missing::Deps { request, stage, .. } => {
+                        let DepsRequest { ecosystem, flags, arguments, platform, base, from, .. } = request;
                         let base = base.as_ref().map_or("scratch", |(reference, _)| reference.as_str());
                         let name = ecosystem.name();
-                        questions.push(format!("{name} {flags:?} {arguments:?} for {platform} on {base}"));
+                        let place = match (from, stage) {
+                            (LockPlace::Context, _) => String::new(),
+                            (from, None) => format!(" from {from:?}"),
+                            (from, Some(graph)) => {
+                                let name = &graph.node(graph.outputs[0].root).name;
+                                format!(" from {from:?}, which is {name:?}")
+                            }
+                        };
+                        questions.push(format!("{name} {flags:?} {arguments:?} for {platform} on {base}{place}"));
                         inputs.insert_deps(request.clone(), plan(request));
                     }
                 }
