@@ -82,11 +82,10 @@ fn workspace(registry: &str, dockerfile: &str) -> Option<Workspace> {
     Some(work)
 }
 
-fn exported<'a>(work: &'a Workspace, folder: &'a str) -> Invocation<'a> {
-    let root = "--progress";
+/// A build into `folder`, which tells in plain words.
+fn exported<'a>(work: &'a Workspace, folder: &str) -> Invocation<'a> {
     let dest = format!("type=local,dest={}", work.path(folder).display());
-    // Leaked: as long as the test.
-    work.build(&[root, "plain", "-o", Box::leak(dest.into_boxed_str())])
+    work.build(&["--progress", "plain", "-o", &dest])
 }
 
 fn entries() -> Vec<String> {
@@ -121,9 +120,9 @@ fn scripts_run_for_packages_that_are_named_and_the_others_are_told_of() {
     assert_eq!(work.read("some/app/node_modules/native/built"), "rebuild");
     // Each is a step, and what it changed is its layer: nothing else is there, and nothing of its own `/tmp`.
     let before = tree_report(&work.path("none"));
-    let mut new: Vec<String> =
-        tree_report(&work.path("some")).into_iter().filter(|line| !before.contains(line)).collect();
-    new.iter_mut().for_each(|line| *line = line.split(' ').nth(3).unwrap().to_owned());
+    let after = tree_report(&work.path("some"));
+    let new: Vec<&str> =
+        after.iter().filter(|line| !before.contains(line)).map(|line| line.split(' ').nth(3).unwrap()).collect();
     let in_modules = |name: &str| format!("/app/node_modules/{name}");
     assert_eq!(new, ["@scope/builds/log", "@scope/builds/probe.txt", "native/built"].map(in_modules));
 

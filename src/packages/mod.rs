@@ -174,7 +174,7 @@ impl Packages {
 
     /// The notice about packages that turned out to want something to be run when they were unpacked.
     pub fn scripts_not_run(&self) -> Option<String> {
-        node::not_run(self.unsure().not_run.iter().cloned().collect())
+        node::not_run(&self.unsure().not_run.iter().cloned().collect::<Vec<_>>())
     }
 
     fn unsure(&self) -> MutexGuard<'_, Unsure> {

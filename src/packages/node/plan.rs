@@ -257,7 +257,8 @@ fn note_of_npm(text: &str, lock: &Lock, kept: &[usize], prefix: &str) -> Vec<Pac
 /// for when their packages are unpacked.
 fn notes(left: &[&Package]) -> Vec<String> {
     let with_script = left.iter().filter(|package| package.has_install_script == Some(true));
-    scripts::not_run(with_script.map(|package| named(package)).collect()).into_iter().collect()
+    let names: Vec<String> = with_script.map(|package| named(package)).collect();
+    scripts::not_run(&names).into_iter().collect()
 }
 
 fn named(package: &Package) -> String {

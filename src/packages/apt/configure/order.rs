@@ -86,7 +86,7 @@ struct Plan<'a> {
     actions: Vec<Action<'a>>,
 }
 
-impl<'a> Plan<'a> {
+impl Plan<'_> {
     /// `start` and all that these need, those first that others need.
     fn with_needs(&self, start: Vec<usize>) -> Vec<usize> {
         let mut found = Vec::new();

@@ -27,7 +27,7 @@ pub(super) use allowed::{Allowed, Project};
 pub(super) use step::step;
 
 /// The notice about packages, each with its version, whose install scripts do not run; none if there are none.
-pub(in crate::packages) fn not_run(packages: Vec<String>) -> Option<String> {
+pub(in crate::packages) fn not_run(packages: &[String]) -> Option<String> {
     let names: BTreeSet<&str> =
         packages.iter().map(|package| package.rsplit_once(' ').map_or(package.as_str(), |(name, _)| name)).collect();
     let names: Vec<&str> = names.into_iter().collect();
