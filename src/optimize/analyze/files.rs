@@ -103,7 +103,7 @@ impl Files {
             };
             root.insert(path, self.node(path, &hit.entry.kind, hit.layer, mark));
         }
-        for hit in before.walk(b"").filter(|hit| !hit.entry.is_dir() && now.lookup(&hit.entry.path).is_none()) {
+        for hit in before.walk(b"").filter(|hit| !hit.entry.path.is_empty() && now.lookup(&hit.entry.path).is_none()) {
             let path = &hit.entry.path;
             root.insert(path, self.node(path, &hit.entry.kind, hit.layer, Mark::Removed));
         }
@@ -166,11 +166,8 @@ impl FileNode {
         }
         self.bytes = self.children.iter().filter(|child| child.mark != Mark::Removed).map(|child| child.bytes).sum();
         let is_same = self.children.iter().all(|child| child.mark == Mark::Same);
-        let is_gone = !self.children.is_empty() && self.children.iter().all(|child| child.mark == Mark::Removed);
-        match self.mark {
-            Mark::Same if is_gone && self.package.is_none() => self.mark = Mark::Removed,
-            Mark::Same if !is_same => self.mark = Mark::Changed,
-            Mark::Same | Mark::Added | Mark::Changed | Mark::Removed => {}
+        if self.mark == Mark::Same && !is_same {
+            self.mark = Mark::Changed;
         }
     }
 
