@@ -1,6 +1,6 @@
 //! Caches as objects: in a bucket of a server that speaks S3's language, and in GitHub's cache service.
 
-use crate::harness::{ACTIONS_TOKEN, ActionsCache, BUSYBOX, Invocation, Moto, Run, Workspace, native_platform};
+use crate::harness::{ACTIONS_TOKEN, ActionsCache, BUSYBOX, Invocation, KEYS, Moto, Run, Workspace, native_platform};
 use flashbuild::solver::event::{Hit, Outcome};
 
 const DOCKERFILE: &str = "FROM busybox\nRUN seq 1 3000 > /a\nRUN cat /a /a > /b\n";
@@ -19,7 +19,8 @@ fn nothing_ran(run: &Run) {
 
 /// With the keys of an account.
 fn keys(invocation: Invocation<'_>) -> Invocation<'_> {
-    invocation.variable("AWS_ACCESS_KEY_ID", "test").variable("AWS_SECRET_ACCESS_KEY", "very secret")
+    let [id, secret] = KEYS;
+    invocation.variable("AWS_ACCESS_KEY_ID", id).variable("AWS_SECRET_ACCESS_KEY", secret)
 }
 
 #[test]
@@ -41,6 +42,9 @@ fn a_bucket_is_a_cache() {
         assert!(!run.raw.contains("very secret") && !run.raw.contains("X-Amz-"), "{}", run.raw);
     }
 
+    let wrong = work.build(&["--cache-to", &to]).store("one").variable("AWS_ACCESS_KEY_ID", KEYS[0]);
+    let wrong = wrong.variable("AWS_SECRET_ACCESS_KEY", "another").exits_with(3);
+    assert!(wrong.stderr.contains("SignatureDoesNotMatch"), "{}", wrong.stderr);
     let other = format!("{spec},name=other");
     let nothing = keys(work.build(&["--cache-from", &other])).store("three").succeeds();
     assert!(nothing.raw.contains("there is no cache at s3://team/ci/manifests/other yet"), "{}", nothing.raw);
@@ -51,6 +55,31 @@ fn a_bucket_is_a_cache() {
         "{}",
         refused.stderr
     );
+}
+
+#[test]
+fn a_large_layer_goes_in_parts_with_the_keys_of_a_profile() {
+    let Some(moto) = Moto::start("team") else { return };
+    let work = Workspace::new("FROM scratch\nCOPY large /\n");
+    let mut random = fastrand::Rng::with_seed(5);
+    let large: Vec<u8> = std::iter::repeat_with(|| random.u64(..)).take(20 << 17).flat_map(u64::to_le_bytes).collect();
+    work.file("large", large);
+    let [id, secret] = KEYS;
+    std::fs::create_dir_all(work.path("home/.aws")).unwrap();
+    std::fs::write(work.path("home/.aws/config"), "[profile ci]\nregion = eu-west-1\n").unwrap();
+    let credentials = format!("[ci]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
+    std::fs::write(work.path("home/.aws/credentials"), credentials).unwrap();
+    let spec = format!("type=s3,bucket=team,use_path_style=true,endpoint_url={}", moto.url());
+    let build = |flag: &str, spec: &str, store| {
+        work.build(&["-t", "app", flag, spec]).store(store).variable("AWS_PROFILE", "ci").succeeds()
+    };
+    let first = build("--cache-to", &format!("{spec},compression=uncompressed"), "one");
+    assert_eq!(moto.unfinished("team"), 0);
+    assert!(moto.objects("team").iter().any(|(_, size)| *size > 20 << 20), "{:?}", moto.objects("team"));
+    let second = build("--cache-from", &spec, "two");
+    nothing_ran(&second);
+    assert_eq!(second.digest(), first.digest());
+    assert!(!first.raw.contains(secret) && !second.raw.contains(secret));
 }
 
 #[test]

@@ -9,21 +9,27 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A package of a registry of the test's own.
-struct Package {
-    name: &'static str,
-    version: &'static str,
+pub(crate) struct Package {
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
     files: &'static [(&'static str, &'static str)],
 }
 
 impl Package {
-    const fn new(name: &'static str, version: &'static str, files: &'static [(&'static str, &'static str)]) -> Self {
+    pub(crate) const fn new(
+        name: &'static str,
+        version: &'static str,
+        files: &'static [(&'static str, &'static str)],
+    ) -> Self {
         Self { name, version, files }
     }
 
-    fn tarball(&self) -> Vec<u8> {
+    pub(crate) fn tarball(&self) -> Vec<u8> {
         let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
         let manifest = format!(r#"{{"name": "{}", "version": "{}"}}"#, self.name, self.version);
-        for (path, content) in self.files.iter().copied().chain([("package.json", manifest.as_str())]) {
+        let is_given = self.files.iter().any(|(path, _)| *path == "package.json");
+        let manifest = (!is_given).then_some(("package.json", manifest.as_str()));
+        for (path, content) in self.files.iter().copied().chain(manifest) {
             let mut header = tar::Header::new_ustar();
             // By hand, because the library refuses names that lead elsewhere.
             let name = format!("package/{path}");
@@ -36,13 +42,13 @@ impl Package {
         builder.into_inner().unwrap().finish().unwrap()
     }
 
-    fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         let base = self.name.rsplit('/').next().unwrap();
         format!("/{}/-/{base}-{}.tgz", self.name, self.version)
     }
 
     /// What a lock says of its tarball.
-    fn integrity(&self) -> String {
+    pub(crate) fn integrity(&self) -> String {
         use base64::Engine as _;
         use sha2::Digest as _;
         let hash = sha2::Sha512::digest(self.tarball());
@@ -50,7 +56,7 @@ impl Package {
     }
 
     /// Its entry in a lock, at its usual place.
-    fn entry(&self, more: &str) -> String {
+    pub(crate) fn entry(&self, more: &str) -> String {
         let Self { name, version, .. } = self;
         let comma = if more.is_empty() { "" } else { ", " };
         format!(
@@ -60,11 +66,11 @@ impl Package {
     }
 }
 
-fn lock(entries: &[String]) -> String {
+pub(crate) fn lock(entries: &[String]) -> String {
     format!("{{\"lockfileVersion\": 3, \"packages\": {{\n{}\n}}}}\n", entries.join(",\n"))
 }
 
-fn registry(packages: &[&Package]) -> Web {
+pub(crate) fn registry(packages: &[&Package]) -> Web {
     let web = Web::start();
     for package in packages {
         web.file(&package.path(), &[], package.tarball());
@@ -83,7 +89,7 @@ fn served(web: &Web) -> Vec<String> {
 }
 
 /// A workspace that builds packages of `web`, with this lock.
-fn workspace(web: &Web, lock: &str, flags: &str) -> Workspace {
+pub(crate) fn workspace(web: &Web, lock: &str, flags: &str) -> Workspace {
     let work = Workspace::new(&format!("FROM scratch\nDEPS node {flags} package-lock.json\n"));
     fs::write(work.path("home/.npmrc"), format!("registry={}\n", web.url("/"))).unwrap();
     work.file("package-lock.json", lock);
@@ -224,7 +230,7 @@ fn what_cannot_be_trusted_is_refused_by_name() {
 }
 
 /// A folder of `testdata/node` or `examples` as the context of a workspace.
-fn project(work: &Workspace, folder: &str) {
+pub(crate) fn project(work: &Workspace, folder: &str) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     for entry in fs::read_dir(&source).unwrap_or_else(|error| panic!("{}: {error}", source.display())) {
         let path = entry.unwrap().path();

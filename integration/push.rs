@@ -1,6 +1,7 @@
 //! What a build sends to registries, and when: counted by a registry of the test's own.
 
 use crate::harness::{BUSYBOX, EPOCH, FaultyRegistry, Workspace, native_platform};
+use flashbuild::solver::event::Outcome;
 
 #[test]
 fn layers_are_sent_while_later_steps_run() {
@@ -28,6 +29,54 @@ fn layers_are_sent_while_later_steps_run() {
     let asked: Vec<_> = seen.lines.iter().filter(|line| line.starts_with("HEAD /v2/app/blobs/")).collect();
     let distinct: std::collections::BTreeSet<_> = asked.iter().collect();
     assert_eq!(asked.len(), distinct.len(), "a blob is asked for once: {asked:?}");
+}
+
+#[test]
+fn layers_go_to_a_cache_while_later_steps_run() {
+    let registry = FaultyRegistry::start(0, 0.0);
+    // Of another stage, which is in no image but in the cache: `mode=max`.
+    let dockerfile = format!(
+        "{BUSYBOX}FROM busybox AS tool\nRUN seq 1 100 > /seq\nRUN --network=host wget -q -O - http://{}/when-blobs-are/2\n\
+         FROM scratch\nCOPY --from=tool /seq /seq\n",
+        registry.host
+    );
+    let Some(work) = Workspace::with_busybox(&[native_platform()], &dockerfile) else { return };
+    FaultyRegistry::log_in(&[&registry], &work.path("home"));
+    let cache = format!("type=registry,ref={}/app:cache", registry.host);
+    let to = format!("{cache},mode=max");
+    let build = |store, arguments: &[&str]| {
+        work.build(&[&["-t", "app", "--allow", "network.host"], arguments].concat()).store(store)
+    };
+    let first = build("one", &["--cache-to", &to]).succeeds();
+    let seen = registry.seen();
+    let position = |wanted: &str| seen.lines.iter().position(|line| line.contains(wanted)).unwrap();
+    let uploads =
+        |lines: &[String]| lines.iter().filter(|line| line.starts_with("PUT ") && line.contains("/uploads/")).count();
+    assert_eq!(uploads(&seen.lines[..position("200 /when-blobs-are/2")]), 2, "{:?}", seen.lines);
+    // The rest, each once, and the manifest last.
+    assert_eq!(seen.blob_bytes, registry.size());
+    assert!(seen.lines.last().unwrap().starts_with("PUT /v2/app/manifests/cache"), "{:?}", seen.lines);
+    let second = build("two", &["--cache-from", &cache]).succeeds();
+    assert!(second.vertices().all(|(_, outcome)| matches!(outcome, Outcome::Cached(_))), "{}", second.raw);
+    assert_eq!(second.digest(), first.digest());
+}
+
+#[test]
+fn a_cache_that_refuses_fails_a_build_only_if_nobody_said_otherwise() {
+    let Some(work) =
+        Workspace::with_busybox(&[native_platform()], &format!("{BUSYBOX}FROM busybox\nRUN echo 1 > /one\n"))
+    else {
+        return;
+    };
+    let nobody = "type=local,dest=/proc/cache";
+    let folder = format!("type=local,dest={}", work.path("cache").display());
+    let build = |first: &str| work.build(&["-t", "app", "--no-cache", "--cache-to", first, "--cache-to", &folder]);
+    let refused = build(nobody).exits_with(3);
+    assert!(refused.stderr.contains("the cache was not exported"), "{}", refused.stderr);
+    assert!(!work.path("cache/index.json").exists());
+    let run = build(&format!("{nobody},ignore-error=true")).succeeds();
+    assert!(run.raw.contains("the cache was not exported"), "{}", run.raw);
+    assert!(work.path("cache/index.json").exists(), "the other one is written");
 }
 
 #[test]

@@ -164,6 +164,15 @@ fn uploads_go_on_where_they_were_and_hold_only_what_they_say() {
     let (status, head, body) = request(&served, &format!("GET /v2/any/blobs/{digest} HTTP/1.1\nRange: bytes=8-"));
     assert_eq!((status, body.as_str()), (206, "89"));
     assert!(head.contains("content-range: bytes 8-9/10"), "{head}");
+    // Several parts, as clients ask that read single files out of layers.
+    let (status, head, body) = request(&served, &format!("GET /v2/any/blobs/{digest} HTTP/1.1\nRange: bytes=7-8,1-1"));
+    let boundary = head.lines().find_map(|line| line.strip_prefix("content-type: multipart/byteranges; boundary="));
+    let boundary = boundary.unwrap_or_else(|| panic!("{head}"));
+    let part = |range, bytes| {
+        let kind = "Content-Type: application/octet-stream";
+        format!("\r\n--{boundary}\r\n{kind}\r\nContent-Range: bytes {range}/10\r\n\r\n{bytes}")
+    };
+    assert_eq!((status, body), (206, part("7-8", "78") + &part("1-1", "1") + &format!("\r\n--{boundary}--\r\n")));
 
     // What is not what it says is not kept, and neither is a document without its parts.
     let wrong = flashbuild::image::Digest::of(b"other");

@@ -155,6 +155,21 @@ pub struct ExecOp {
     pub mounts: Vec<Mount>,
     /// Files shown to the process that never become part of a layer (the body of a heredoc that is a script).
     pub files: Vec<ScriptFile>,
+    /// Programs without which it is not started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<NeededProgram>,
+    /// No time in its layer is later, in seconds since 1970; an earlier [`Graph::epoch`] wins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<i64>,
+}
+
+/// A program that has to be in the tree before a process can do its work.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct NeededProgram {
+    /// Its name, looked up in `PATH`.
+    pub name: String,
+    /// What to do where it is absent.
+    pub hint: String,
 }
 
 /// What a process reaches of the network.

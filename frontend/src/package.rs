@@ -4,7 +4,10 @@
 //! that means ([`DepsPlan`]); each of the plan's [`PackageOp`]s becomes one node, and one layer for ever: its key is what the
 //! artifacts hold and where they go, never where they come from.
 
-use crate::platform::Platform;
+use crate::{
+    graph::{NeededProgram, ScriptFile},
+    platform::Platform,
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -52,6 +55,21 @@ pub struct DepsRequest {
     pub has_system: bool,
     /// Names and versions of a distribution's packages that came before, for requests that leave open what they are for.
     pub system: Vec<(String, String)>,
+    /// Where its lock is.
+    pub from: LockPlace,
+}
+
+/// Where the lock of a [`DepsRequest`] is, and the files that it names (`--from`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LockPlace {
+    /// In the build context.
+    Context,
+    /// In another context: the name that [`LocalOp`](crate::graph::LocalOp) has for it.
+    Named(String),
+    /// In an image: the digest of its manifest.
+    Image(String),
+    /// In a stage: its position in the file, and the platform that it is built for.
+    Stage(usize, Platform),
 }
 
 impl DepsRequest {
@@ -71,14 +89,81 @@ impl DepsRequest {
     }
 }
 
-/// The layers that a [`DepsRequest`] comes to, lowest first.
+/// What a [`DepsRequest`] comes to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DepsPlan {
-    /// One layer each.
+    /// One layer each, lowest first.
     pub layers: Vec<PackageOp>,
+    /// How those packages of the layers come to be that are [made](PackageLayout::is_made) by a step.
+    pub builds: Vec<PackageBuild>,
+    /// What then runs on the stage's tree, one after the other: one more layer each.
+    pub steps: Vec<InstallStep>,
 }
 
-/// Artifacts that are unpacked into one layer. No inputs; the result is a tree of exactly that layer.
+/// A process that finishes what unpacking leaves undone: scripts that packages bring along. It runs as root, and what it
+/// changes has the time of [unpacked packages](PackageOp::TIME).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstallStep {
+    /// What it does, for people, behind `DEPS` and the ecosystem.
+    pub summary: String,
+    /// Program and arguments.
+    pub args: Vec<String>,
+    /// `NAME=value` that win over what the stage has.
+    pub env: Vec<String>,
+    /// Absolute path of the working directory.
+    pub cwd: String,
+    /// Files shown to the process.
+    pub files: Vec<ScriptFile>,
+    /// Packages shown to the process, unpacked in a read-only folder at this absolute path.
+    pub shown: Option<(String, PackageOp)>,
+    /// Absolute paths of folders that are empty for the process, and of which nothing is kept.
+    pub scratch: Vec<String>,
+    /// Programs that have to be in the tree.
+    pub needs: Vec<NeededProgram>,
+}
+
+impl DepsPlan {
+    /// The step that makes a package.
+    pub fn build_of(&self, package: &Package) -> Option<&PackageBuild> {
+        self.builds.iter().find(|build| build.artifact == package.artifact && build.name == package.name)
+    }
+}
+
+/// A step that makes a package: a process that is shown the artifact of the lock, and leaves what is unpacked in its place.
+///
+/// Lowering makes three nodes of it: an [`Op::Package`](crate::graph::Op::Package) that holds the artifact as a file
+/// ([`PackageLayout::File`]), an [`Op::Exec`](crate::graph::Op::Exec) on the tree that has the tools, with that file mounted at
+/// [`PackageBuild::SOURCE`], and the package's own node with the process's tree as an input, where one file has to lie in
+/// [`PackageBuild::MADE`]. So the process is keyed, shared, run emulated and told of like any `RUN`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageBuild {
+    /// The package's normalised name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What the artifact must be.
+    pub artifact: ArtifactHash,
+    /// What the artifact is called: one component of a path.
+    pub file: String,
+    /// Program and arguments; the program is looked up in the `PATH` of the tree that has the tools.
+    pub args: Vec<String>,
+    /// `NAME=value`, over what the tree's own stage has.
+    pub env: Vec<String>,
+    /// Shown to the process.
+    pub files: Vec<ScriptFile>,
+    /// Programs that have to be in the tree.
+    pub needs: Vec<NeededProgram>,
+}
+
+impl PackageBuild {
+    /// The folder that holds the artifact while the process runs.
+    pub const SOURCE: &str = "/run/deps/source";
+    /// The folder in which the process leaves what it made.
+    pub const MADE: &str = "/.deps-made";
+}
+
+/// Artifacts that are unpacked into one layer; the result is a tree of exactly that layer. The inputs are the trees of the
+/// steps that make packages, in the order of those packages; usually there are none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PackageOp {
     /// The packages, in the order in which they are unpacked: of two files with one path, the later one stays.
@@ -123,10 +208,35 @@ pub struct Package {
 pub enum PackageLayout {
     /// A Debian package.
     Deb(DebLayout),
+    /// The artifact as it is, for the step that makes a package of it: absolute path of the file.
+    File(String),
+    /// A Python wheel that a step makes of the artifact, which is the package's source.
+    MadeWheel(MadeWheelLayout),
+    /// What dpkg notes of a Debian package that it has unpacked, for a step that then configures it.
+    DebDatabase,
     /// An npm tarball.
     Tarball(TarballLayout),
     /// A Python wheel.
     Wheel(WheelLayout),
+}
+
+impl PackageLayout {
+    /// Whether a step makes what is unpacked, and it is not the artifact itself.
+    pub fn is_made(&self) -> bool {
+        match self {
+            Self::MadeWheel(_) => true,
+            Self::Deb(_) | Self::DebDatabase | Self::File(_) | Self::Tarball(_) | Self::Wheel(_) => false,
+        }
+    }
+}
+
+/// Where the parts of a wheel go that a step makes, and whom it has to do for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct MadeWheelLayout {
+    /// As of any wheel.
+    pub wheel: WheelLayout,
+    /// The platform of the image.
+    pub platform: Platform,
 }
 
 /// What of a Debian package becomes part of the image.

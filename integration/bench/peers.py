@@ -18,6 +18,11 @@ class Flashbuild:
         return run([self.binary, "build", "--root", self.store, "--progress", "quiet", "--network", network, *options,
                     "--push", "-t", reference, context])
 
+    def sharing(self, reference):
+        """How a build leaves its cache for others, and how theirs looks into it."""
+        cache = f"type=registry,ref={reference}-cache"
+        return ["--cache-to", f"{cache},mode=max"], ["--cache-from", cache]
+
     def forget(self):
         shutil.rmtree(self.store, ignore_errors=True)
 
@@ -55,8 +60,12 @@ class Buildah:
     def build(self, context, reference, network="none", options=()):
         # In a chroot there is the machine's network or none; buildah takes the former.
         built = run([*self.command, "build", "--quiet", "--isolation", "chroot", "--layers", "--tls-verify=false",
-                     "-t", reference, context])
+                     *options, "-t", reference, context])
         return built.then(run([*self.command, "push", "--quiet", "--tls-verify=false", reference]))
+
+    def sharing(self, reference):
+        cache = f"{reference.rpartition(':')[0]}-cache"
+        return ["--cache-to", cache], ["--cache-from", cache]
 
     def forget(self):
         if self.store.exists():
@@ -93,11 +102,15 @@ class BuildKit:
 
     def build(self, context, reference, network="none", options=()):
         def work():
-            built = run([*self.command(), "build", "--quiet", "--network", network, "-t", reference, context],
-                        {"DOCKER_BUILDKIT": "1"})
+            built = run([*self.command(), "build", "--quiet", "--network", network, *options, "-t", reference,
+                         context], {"DOCKER_BUILDKIT": "1"})
             return built.then(run([*self.command(), "push", "--quiet", reference]))
 
         return self.daemon.around(work)
+
+    def sharing(self, reference):
+        # The cache is in the image.
+        return ["--build-arg", "BUILDKIT_INLINE_CACHE=1"], ["--cache-from", reference]
 
     def forget(self):
         run([*self.command(), "system", "prune", "--all", "--force"])

@@ -1,6 +1,6 @@
 //! An archive of Debian packages of the test's own: made by dpkg, signed by `gpg`, read by apt.
 
-use super::peer;
+use super::{Invocation, Run, peer, skip};
 use flashbuild::image::Digest;
 use std::{
     fmt::Write as _,
@@ -158,4 +158,19 @@ pub(crate) fn dpkg_unpack(package: &Path, root: &Path) {
     tar.args(["-x", "-p", "--keep-directory-symlink", "--numeric-owner", "-C"]).arg(root);
     let status = tar.stdin(list.stdout.take().unwrap()).status().unwrap();
     assert!(status.success() && list.wait().unwrap().success(), "{}", package.display());
+}
+
+/// A store that stays between runs of the tests: what the host's archive of packages has takes longer to fetch than all
+/// else.
+pub(crate) const DEBIAN_STORE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/debian-store");
+
+/// Runs a build that takes packages from the host's archive; nothing if that is out of reach.
+pub(crate) fn with_debian(build: &Invocation<'_>) -> Option<Run> {
+    let run = build.run();
+    if run.code == Some(3) && run.stderr.contains("DEPS apt") {
+        skip(&format!("the host's archive of packages is out of reach: {}", run.stderr));
+        return None;
+    }
+    assert_eq!(run.code, Some(0), "{}", run.raw);
+    Some(run)
 }

@@ -1,4 +1,4 @@
-//! A server that speaks S3's language: `moto_server`, as pip installs it.
+//! A server that speaks S3's language, and checks signatures: `moto`, as pip installs it, behind `integration/signed-s3`.
 
 use super::{peer, skip};
 use std::{
@@ -8,6 +8,9 @@ use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
+
+/// The only account that it knows.
+pub(crate) const KEYS: [&str; 2] = ["test", "very secret"];
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -20,16 +23,24 @@ pub(crate) struct Moto {
 impl Moto {
     /// Starts one; nothing if it is not installed.
     pub(crate) fn start(bucket: &str) -> Option<Self> {
-        let installed = Path::new(env!("CARGO_TARGET_TMPDIR")).join("moto/bin/moto_server");
-        let mut command = if installed.is_file() { Command::new(installed) } else { peer("moto_server")? };
+        let installed = Path::new(env!("CARGO_TARGET_TMPDIR")).join("moto/bin/python");
+        let mut command = if installed.is_file() {
+            Command::new(installed)
+        } else {
+            peer("moto_server")?;
+            Command::new("python3")
+        };
         let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr()).unwrap().port();
-        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+        command
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("integration/signed-s3"))
+            .arg(port.to_string())
+            .args(KEYS);
         let server = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let mut moto = Self { server: server.expect("moto_server starts"), port };
+        let mut moto = Self { server: server.expect("it starts"), port };
         let began = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             if moto.server.try_wait().unwrap().is_some() || began.elapsed() > PATIENCE {
-                skip("moto_server does not start");
+                skip("moto does not start");
                 return None;
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -51,6 +62,11 @@ impl Moto {
         };
         let object = |text: &str| Some((between(text, "Key")?, between(text, "Size")?.parse().ok()?));
         list.split("<Contents>").skip(1).filter_map(object).collect()
+    }
+
+    /// How many uploads in parts are neither complete nor aborted.
+    pub(crate) fn unfinished(&self, bucket: &str) -> usize {
+        self.ask("GET", &format!("/{bucket}?uploads")).matches("<UploadId>").count()
     }
 
     fn ask(&self, method: &str, target: &str) -> String {

@@ -141,9 +141,9 @@ fn packages_in(graph: &Graph, root: NodeId) -> Vec<&package::Package> {
 
 fn ecosystem(layout: &PackageLayout) -> Ecosystem {
     match layout {
-        PackageLayout::Deb(_) => Ecosystem::Deb,
+        PackageLayout::Deb(_) | PackageLayout::DebDatabase => Ecosystem::Deb,
         PackageLayout::Tarball(_) => Ecosystem::Node,
-        PackageLayout::Wheel(_) => Ecosystem::Python,
+        PackageLayout::File(_) | PackageLayout::MadeWheel(_) | PackageLayout::Wheel(_) => Ecosystem::Python,
     }
 }
 

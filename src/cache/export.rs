@@ -1,7 +1,7 @@
 //! What a build used, for others: the layers that the cache lacks, and the records in place of those that were there.
 
 use super::{
-    Backend, CacheDocument, CacheError, CachedLayer, CachedMount, CachedRecord, Imported, MountIds, Published,
+    Ahead, Backend, CacheDocument, CacheError, CachedLayer, CachedMount, CachedRecord, Imported, MountIds, Published,
     chunks::Chunk, document::CONFIG_TYPE, mounts,
 };
 use crate::{
@@ -69,12 +69,13 @@ pub struct ExportReport {
     pub bytes: u64,
 }
 
-/// Exports what was `used` to `cache`. Layers for which `is_base` holds come with their images and stay where they are.
+/// Exports what was `used` to `cache`, but for what went `ahead`. Layers for which `is_base` holds come with their images and stay where they are.
 pub async fn export(
     cache: &dyn Backend,
     options: &ExportOptions,
     used: &[Used],
     (layers, imported): (&Layers, &Imported),
+    ahead: &Ahead,
     is_base: impl Fn(&DiffId) -> bool,
     step: &Step,
 ) -> Result<ExportReport, CacheError> {
@@ -92,10 +93,12 @@ pub async fn export(
     let puts: FuturesUnordered<_> = found
         .iter()
         .filter_map(|(diff_id, blob)| Some((diff_id, blob.as_ref()?)))
+        .filter(|(_, blob)| ahead.written(&blob.digest).is_none())
         .map(|(diff_id, blob)| put(cache, (layers, imported), diff_id, blob, options, step))
         .collect();
     let written: Vec<u64> = puts.try_collect().await?;
-    report.bytes += written.iter().sum::<u64>();
+    let before = found.values().flatten().filter_map(|blob| ahead.written(&blob.digest));
+    report.bytes += written.into_iter().chain(before).sum::<u64>();
 
     let positions: HashMap<DiffId, usize> = found.keys().enumerate().map(|(position, id)| (*id, position)).collect();
     let record = |used: &&Used| CachedRecord {
@@ -206,7 +209,7 @@ async fn put_mounts(
     Ok((mounts, written.iter().sum()))
 }
 
-fn describe(blob: &LayerBlob, options: &ExportOptions) -> Descriptor {
+pub(super) fn describe(blob: &LayerBlob, options: &ExportOptions) -> Descriptor {
     let media_type = match (Algorithm::of_media_type(&blob.media_type), options.docker_types) {
         (Some(Algorithm::Gzip), true) => DOCKER_LAYER_GZIP,
         (Some(Algorithm::None), true) => DOCKER_LAYER,

@@ -7,7 +7,10 @@
 //!
 //! Bytes go to and come from storage at addresses that the service signs.
 
-use super::{Backend, CacheError, Published, objects::Objects};
+use super::{
+    Backend, CacheError, Published,
+    objects::{Objects, Piece},
+};
 use crate::{
     image::{Descriptor, Digest, Document, Manifest},
     registry::{BlobSource, Progress},
@@ -150,7 +153,7 @@ impl GhaCache {
         let Some(created) = created.filter(|created| created.ok) else { return Ok(0) };
         let url = self.signed(&created.signed_upload_url)?;
         let headers = [("x-ms-blob-type", "BlockBlob"), ("content-type", "application/octet-stream")];
-        self.objects.put(|| url.clone(), &headers, source, size).await?;
+        self.objects.put(|| url.clone(), &headers, Piece { source, offset: 0, size }).await?;
         let request = Finalize { key, version: &self.version, size_bytes: size.to_string() };
         let finalized: Option<Finalized> = self.call("FinalizeCacheEntryUpload", &request).await?;
         if finalized.is_some_and(|finalized| finalized.ok) {

@@ -8,7 +8,8 @@
 //!    [`Imported::content`]).
 //! 3. A layer is fetched when somebody needs its bytes ([`Imported::fetch`]). What goes to a registry that has it is never
 //!    fetched.
-//! 4. [`export()`] adds to a cache what it lacks, and replaces its manifest.
+//! 4. Layers go to the caches that are written while later steps still run ([`PutAhead`]); [`export()`] adds what is missing
+//!    then, and replaces the manifest.
 //!
 //! | cache | its place | file |
 //! |---|---|---|
@@ -35,6 +36,7 @@
 //!   that origin. A build that reads an untrusted cache leaves nothing to builds that do not.
 //! - Documents have limits, and refer to their own layers only.
 
+mod ahead;
 mod chunks;
 mod document;
 mod error;
@@ -50,6 +52,7 @@ mod registry;
 mod s3;
 mod team;
 
+pub use ahead::{Ahead, PutAhead};
 pub use document::{CacheDocument, CachedLayer, CachedRecord};
 pub use error::CacheError;
 pub use export::{ExportOptions, ExportReport, Mode, Used, export};
@@ -58,5 +61,5 @@ pub use import::{Found, Imported};
 pub use inline::inline;
 pub use mounts::{CachedMount, MountIds};
 pub use place::{Backend, CacheSource, Place, Published};
-pub use s3::{S3Credentials, S3Place};
+pub use s3::{S3Credentials, S3Place, profile_region};
 pub use team::{BuildNote, TeamReport, export_team, import_team};

@@ -2,7 +2,7 @@
 //!
 //! An address is made anew for every attempt, and is in no message: whoever knows it may do what it is signed for.
 
-use super::CacheError;
+use super::{CacheError, error::At as _};
 use crate::{
     http::{Clients, innermost},
     image::Descriptor,
@@ -15,13 +15,19 @@ use reqwest::{
     RequestBuilder, Response, StatusCode, Url,
     header::{ACCEPT_ENCODING, CONTENT_LENGTH, RANGE},
 };
-use std::{io::Write as _, path::PathBuf, time::Duration};
+use std::{
+    io::{Seek as _, SeekFrom, Write as _},
+    path::PathBuf,
+    time::Duration,
+};
 use tokio::{fs::File, io::AsyncReadExt as _, sync::Semaphore, time::timeout};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(20);
 /// How long a server may be silent.
 const SILENCE: Duration = Duration::from_mins(1);
+/// How long a server may think about what it is told to do, as to put a large object together.
+const PATIENCE: Duration = Duration::from_mins(10);
 /// How long an upload may take as a whole.
 const UPLOAD: Duration = Duration::from_hours(6);
 /// Attempts in all, and the wait before the second, which doubles.
@@ -33,6 +39,16 @@ const PIECE: usize = 256 << 10;
 const LARGEST_UPLOAD: u64 = 5_000_000_000;
 /// Bytes of an error's body that are shown.
 const LONGEST_MESSAGE: usize = 400;
+
+/// What one request carries of a blob.
+#[derive(Clone, Copy)]
+pub(super) struct Piece<'a> {
+    pub(super) source: &'a BlobSource,
+    /// Its first byte.
+    pub(super) offset: u64,
+    /// Bytes.
+    pub(super) size: u64,
+}
 
 /// A client of a server of objects.
 pub(super) struct Objects {
@@ -47,6 +63,11 @@ impl Objects {
         let clients =
             Clients::new(ca_certificates, CONNECT).map_err(|problem| CacheError::unusable(origin, problem))?;
         Ok(Self { clients, transfers: Semaphore::new(transfers.max(1)), origin: origin.to_owned() })
+    }
+
+    /// The cache that it is for.
+    pub(super) fn origin(&self) -> &str {
+        &self.origin
     }
 
     /// Whether there is something at the address of a `HEAD`. Who may not list is told that what is absent is forbidden.
@@ -65,12 +86,44 @@ impl Objects {
         sign: impl Fn() -> Url + Send + Sync,
         limit: usize,
     ) -> Result<Option<Vec<u8>>, CacheError> {
-        let mut response = self.ask(SILENCE, || Ok(self.client(&sign()).get(sign()))).await?;
+        let response = self.ask(SILENCE, || Ok(self.client(&sign()).get(sign()))).await?;
         match response.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(None),
-            _ => return Err(self.refused(response).await),
+            StatusCode::OK => self.all(response, limit).await.map(Some),
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => Err(self.refused(response).await),
         }
+    }
+
+    /// All of a short answer, as a text.
+    pub(super) async fn text(
+        &self,
+        request: impl Fn() -> Result<RequestBuilder, CacheError> + Send + Sync,
+        limit: usize,
+    ) -> Result<String, CacheError> {
+        let response = self.ask(PATIENCE, request).await?;
+        if !response.status().is_success() {
+            return Err(self.refused(response).await);
+        }
+        Ok(String::from_utf8_lossy(&self.all(response, limit).await?).into_owned())
+    }
+
+    /// What a `POST` of a text answers.
+    pub(super) async fn post(
+        &self,
+        sign: impl Fn() -> Url + Send + Sync,
+        body: String,
+        limit: usize,
+    ) -> Result<String, CacheError> {
+        self.text(|| Ok(self.client(&sign()).post(sign()).body(body.clone())), limit).await
+    }
+
+    /// Removes what is at an address.
+    pub(super) async fn delete(&self, sign: impl Fn() -> Url + Send + Sync) -> Result<(), CacheError> {
+        let response = self.ask(SILENCE, || Ok(self.client(&sign()).delete(sign()))).await?;
+        if response.status().is_success() { Ok(()) } else { Err(self.refused(response).await) }
+    }
+
+    async fn all(&self, mut response: Response, limit: usize) -> Result<Vec<u8>, CacheError> {
         let mut bytes = Vec::new();
         while let Some(chunk) = self.chunk(&mut response).await? {
             bytes.extend_from_slice(&chunk);
@@ -78,7 +131,7 @@ impl Objects {
                 return Err(CacheError::unusable(&self.origin, format!("a document is larger than {limit} bytes")));
             }
         }
-        Ok(Some(bytes))
+        Ok(bytes)
     }
 
     /// Brings an object into the store, as the blob that it has to be; goes on where a connection broke.
@@ -148,14 +201,14 @@ impl Objects {
         Ok(())
     }
 
-    /// Writes an object with a `PUT`.
+    /// Writes an object, or a part of one, with a `PUT`.
     pub(super) async fn put(
         &self,
         sign: impl Fn() -> Url + Send + Sync,
         headers: &[(&'static str, &str)],
-        source: &BlobSource,
-        size: u64,
-    ) -> Result<(), CacheError> {
+        piece: Piece<'_>,
+    ) -> Result<Response, CacheError> {
+        let size = piece.size;
         if size > LARGEST_UPLOAD {
             let problem = format!("a layer has {size} bytes, and one request takes {LARGEST_UPLOAD} at most");
             return Err(CacheError::unusable(&self.origin, problem));
@@ -166,10 +219,10 @@ impl Objects {
             for (name, value) in headers {
                 request = request.header(*name, *value);
             }
-            Ok(request.body(body(source)?))
+            Ok(request.body(body(piece)?))
         };
         let response = self.ask(UPLOAD, request).await?;
-        if response.status().is_success() { Ok(()) } else { Err(self.refused(response).await) }
+        if response.status().is_success() { Ok(response) } else { Err(self.refused(response).await) }
     }
 
     /// The client to make a request to `url` with.
@@ -224,13 +277,18 @@ impl Objects {
     }
 }
 
-fn body(source: &BlobSource) -> Result<reqwest::Body, CacheError> {
+fn body(Piece { source, offset, size }: Piece<'_>) -> Result<reqwest::Body, CacheError> {
     let path = match source {
-        BlobSource::Bytes(bytes) => return Ok(bytes.clone().into()),
+        BlobSource::Bytes(bytes) => {
+            let (from, to) = (usize::try_from(offset), usize::try_from(offset + size));
+            let (from, to) = (from.unwrap_or(usize::MAX).min(bytes.len()), to.unwrap_or(usize::MAX).min(bytes.len()));
+            return Ok(bytes.slice(from..to).into());
+        }
         BlobSource::File(path) => path,
     };
-    let file = std::fs::File::open(path).map_err(|error| CacheError::Io { path: path.clone(), error })?;
-    let file = File::from_std(file);
+    let mut file = std::fs::File::open(path).at(path)?;
+    file.seek(SeekFrom::Start(offset)).at(path)?;
+    let file = File::from_std(file).take(size);
     let pieces = stream::try_unfold(file, |mut file| async move {
         let mut piece = vec![0; PIECE];
         let read = file.read(&mut piece).await?;

@@ -13,7 +13,7 @@ use crate::{
     attest,
     config::Config,
     context::{Given, Main, Named},
-    exec::{DebugShell, Grants, StepOptions},
+    exec::{DebugShell, StepOptions},
     export::ImageOptions,
     history::{Asked, Bounds, Ended, Recorder},
     pipeline::{self, Answer, Built, Division, Request, Target},
@@ -341,7 +341,7 @@ impl DefinitionArgs {
             cache_to: Vec::new(),
             pull: false,
             allow: Vec::new(),
-            grants: Grants::default(),
+            grants: Arc::default(),
             single_id: false,
         })
     }
@@ -379,7 +379,7 @@ fn request(args: &BuildArgs, config: &Config, privilege: Privilege, isolation: I
         cache_to: caches.map(cache_spec::target).collect::<Result<_, _>>()?,
         pull: args.cache.pull,
         allow: args.grants.allowed(),
-        grants: args.grants.grants(config)?,
+        grants: Arc::new(args.grants.grants(config)?),
         single_id: matches!(privilege, Privilege::OneId),
     })
 }

@@ -15,7 +15,9 @@
 
 use super::{Failed, keys::Keys};
 use crate::{
-    cache::{CacheSource, ExportOptions, GhaPlace, GhaToken, Mode, MountIds, Place, S3Credentials, S3Place},
+    cache::{
+        CacheSource, ExportOptions, GhaPlace, GhaToken, Mode, MountIds, Place, S3Credentials, S3Place, profile_region,
+    },
     layer::Compression,
     pipeline::{CacheExport, CacheTo},
 };
@@ -116,8 +118,8 @@ fn given(keys: &mut Keys<'_>, key: &str, variables: &[&str]) -> Option<String> {
 }
 
 fn s3(keys: &mut Keys<'_>) -> Result<S3Place, Failed> {
-    let region = given(keys, "region", &["AWS_REGION", "AWS_DEFAULT_REGION"]);
-    let region = region.ok_or_else(|| keys.wrong("it needs region=, or AWS_REGION"))?;
+    let region = given(keys, "region", &["AWS_REGION", "AWS_DEFAULT_REGION"]).or_else(profile_region);
+    let region = region.ok_or_else(|| keys.wrong("it needs region=, AWS_REGION, or a profile with a region"))?;
     let bucket = given(keys, "bucket", &["AWS_BUCKET"]).ok_or_else(|| keys.wrong("it needs bucket="))?;
     let endpoint = given(keys, "endpoint_url", &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])
         .unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));

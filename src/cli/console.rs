@@ -129,7 +129,7 @@ async fn over_pipes(spec: &Spec, over: impl Future<Output = ()>) -> Result<i32, 
             () = over => {}
         }
     };
-    let connection = Connection { input: Some(theirs.into()), requests: Some(signals()?), paths: None };
+    let connection = Connection { input: Some(theirs.into()), requests: Some(signals()?), ..Connection::default() };
     match sandbox::run_connected(spec, connection, write, enough).await {
         Err(SandboxError::Cancelled) => Ok(code),
         other => Ok(other?.status.code()),
@@ -138,7 +138,7 @@ async fn over_pipes(spec: &Spec, over: impl Future<Output = ()>) -> Result<i32, 
 
 async fn at_terminal(spec: &Spec, over: impl Future<Output = ()>) -> Result<i32, SandboxError> {
     let (ours, theirs) = UnixStream::pair()?;
-    let connection = Connection { input: Some(theirs.into()), requests: Some(signals()?), paths: None };
+    let connection = Connection { input: Some(theirs.into()), requests: Some(signals()?), ..Connection::default() };
     let relayed = tokio::task::spawn_blocking(move || relay(&ours));
     // What comes this way was written before there was a terminal.
     let exit = sandbox::run_connected(spec, connection, |_, _| (), over).await;

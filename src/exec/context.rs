@@ -14,7 +14,8 @@ use crate::{
 use flashbuild_frontend::ignore::IgnoreRules;
 use std::{
     collections::{BTreeMap, HashMap},
-    fs::{self, File},
+    fs::{self, DirEntry, File},
+    io,
     os::{
         fd::OwnedFd,
         unix::{
@@ -26,6 +27,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
+
+/// Files or folders that are not worth a thread.
+const FEW: usize = 16;
 
 /// A folder of the person who builds.
 #[derive(Debug)]
@@ -54,50 +58,21 @@ impl Context {
 
     /// Lists the folder `path` but for what `exclude` matches.
     pub fn list(path: &Path, exclude: &[String]) -> Result<Self, ExecError> {
-        let at = |path: &Path| {
-            let path = path.to_owned();
-            move |error| ExecError::Context { path, error }
-        };
-        let root: OwnedFd = File::open(path).map_err(at(path))?.into();
+        let root: OwnedFd = File::open(path).map_err(|error| failed(path, error))?.into();
         let rules = IgnoreRules::new(exclude).map_err(|error| ExecError::Path(error.to_string()))?;
         let mut entries = Vec::new();
         let mut stamps = BTreeMap::new();
-        let mut waiting = vec![PathBuf::new()];
-        while let Some(folder) = waiting.pop() {
-            for found in fs::read_dir(path.join(&folder)).map_err(at(&path.join(&folder)))? {
-                let found = found.map_err(at(&path.join(&folder)))?;
-                let relative = folder.join(found.file_name());
-                let name = relative.to_string_lossy();
-                let kind = found.file_type().map_err(at(&found.path()))?;
-                let ignored = rules.matches(&name);
-                if kind.is_dir() && !(ignored && rules.prunes(&name)) {
-                    waiting.push(relative.clone());
-                }
-                if ignored {
-                    continue;
-                }
-                let metadata = match found.metadata() {
-                    Ok(metadata) => metadata,
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                    Err(error) => return Err(at(&found.path())(error)),
-                };
-                let key = relative.as_os_str().as_bytes().to_vec();
-                let kind = if kind.is_dir() {
-                    EntryKind::Dir { opaque: false }
-                } else if kind.is_symlink() {
-                    let target = fs::read_link(found.path()).map_err(at(&found.path()))?;
-                    EntryKind::Symlink { target: target.as_os_str().as_bytes().to_vec() }
-                } else if kind.is_fifo() || kind.is_socket() || kind.is_block_device() || kind.is_char_device() {
-                    continue;
-                } else {
-                    stamps.insert(key.clone(), FileStamp::of(&metadata));
-                    EntryKind::File { size: metadata.len(), digest: ContentDigest([0; 32]) }
-                };
-                let mut entry = Entry::new(key, kind);
-                entry.mode = metadata.mode() & 0o7777;
-                entry.mtime = metadata.mtime();
-                entries.push(entry);
+        // Level by level, so that there is work for all processors wherever the tree is broad.
+        let mut level = vec![PathBuf::new()];
+        while !level.is_empty() {
+            let list = |folders: &[PathBuf]| Listed::of_folders(path, folders, &rules);
+            let mut next = Vec::new();
+            for listed in on_all_processors(&level, list)? {
+                entries.extend(listed.entries);
+                stamps.extend(listed.stamps);
+                next.extend(listed.folders);
             }
+            level = next;
         }
         add_parents(&mut entries);
         let toc = Toc::new(entries).map_err(|error| ExecError::Path(error.to_string()))?;
@@ -169,7 +144,7 @@ impl Context {
         Ok(paths.iter().map(|path| seen[*path]).collect())
     }
 
-    /// Digests of files: from the stat cache where it knows them, else by reading, on all cores.
+    /// Digests of files: from the stat cache where it knows them, else by reading, on all processors.
     fn look_into(&self, store: &Store, paths: &[&[u8]]) -> Result<Vec<ContentDigest>, ExecError> {
         let began = SystemTime::now();
         let stamps: Vec<FileStamp> = paths.iter().filter_map(|path| self.stamps.get(*path).copied()).collect();
@@ -178,19 +153,10 @@ impl Context {
         }
         let known = store.stat_cache_get_many(&stamps)?;
         let unknown: Vec<usize> = (0..paths.len()).filter(|index| known[*index].is_none()).collect();
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(unknown.len().max(1));
-        let share = unknown.len().div_ceil(threads).max(1);
-        let read: Vec<(usize, ContentDigest)> = std::thread::scope(|scope| {
-            let readers: Vec<_> = unknown
-                .chunks(share)
-                .map(|part| {
-                    scope.spawn(move || part.iter().map(|index| Ok((*index, self.hash(paths[*index])?))).collect())
-                })
-                .collect();
-            let parts: Result<Vec<Vec<_>>, ExecError> =
-                readers.into_iter().map(|reader| reader.join().expect("a reader does not panic")).collect();
-            parts.map(|parts| parts.into_iter().flatten().collect::<Vec<_>>())
-        })?;
+        let hash = |indices: &[usize]| {
+            indices.iter().map(|&index| Ok((index, self.hash(paths[index])?))).collect::<Result<Vec<_>, ExecError>>()
+        };
+        let read = on_all_processors(&unknown, hash)?.concat();
         let learned: Vec<_> = read.iter().map(|(index, digest)| (stamps[*index], *digest)).collect();
         store.stat_cache_put_many(&learned, began)?;
         let read: BTreeMap<usize, ContentDigest> = read.into_iter().collect();
@@ -204,6 +170,85 @@ impl Context {
             .map_err(|error| ExecError::Context { path: self.path.join(std::ffi::OsStr::from_bytes(path)), error })?;
         Ok(hasher.finalize().into())
     }
+}
+
+/// What is in some folders of a context.
+#[derive(Default)]
+struct Listed {
+    entries: Vec<Entry>,
+    /// Of the files.
+    stamps: Vec<(Vec<u8>, FileStamp)>,
+    /// Folders to look into next.
+    folders: Vec<PathBuf>,
+}
+
+impl Listed {
+    fn of_folders(root: &Path, folders: &[PathBuf], rules: &IgnoreRules) -> Result<Self, ExecError> {
+        let mut listed = Self::default();
+        for folder in folders {
+            let path = root.join(folder);
+            for found in fs::read_dir(&path).map_err(|error| failed(&path, error))? {
+                listed.add(folder, &found.map_err(|error| failed(&path, error))?, rules)?;
+            }
+        }
+        Ok(listed)
+    }
+
+    fn add(&mut self, folder: &Path, found: &DirEntry, rules: &IgnoreRules) -> Result<(), ExecError> {
+        let relative = folder.join(found.file_name());
+        let name = relative.to_string_lossy();
+        let kind = found.file_type().map_err(|error| failed(&found.path(), error))?;
+        let ignored = rules.matches(&name);
+        if kind.is_dir() && !(ignored && rules.prunes(&name)) {
+            self.folders.push(relative.clone());
+        }
+        if ignored {
+            return Ok(());
+        }
+        let metadata = match found.metadata() {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed(&found.path(), error)),
+        };
+        let path = relative.as_os_str().as_bytes().to_vec();
+        let kind = if kind.is_dir() {
+            EntryKind::Dir { opaque: false }
+        } else if kind.is_symlink() {
+            let target = fs::read_link(found.path()).map_err(|error| failed(&found.path(), error))?;
+            EntryKind::Symlink { target: target.as_os_str().as_bytes().to_vec() }
+        } else if kind.is_fifo() || kind.is_socket() || kind.is_block_device() || kind.is_char_device() {
+            return Ok(());
+        } else {
+            self.stamps.push((path.clone(), FileStamp::of(&metadata)));
+            EntryKind::File { size: metadata.len(), digest: ContentDigest([0; 32]) }
+        };
+        let mut entry = Entry::new(path, kind);
+        entry.mode = metadata.mode() & 0o7777;
+        entry.mtime = metadata.mtime();
+        self.entries.push(entry);
+        Ok(())
+    }
+}
+
+/// Shares `items` among threads; the results in the order of the items.
+fn on_all_processors<T: Sync, R: Send>(
+    items: &[T],
+    work: impl Fn(&[T]) -> Result<R, ExecError> + Sync,
+) -> Result<Vec<R>, ExecError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = items.len().div_ceil(threads);
+    if items.len() < FEW || share == items.len() {
+        return Ok(vec![work(items)?]);
+    }
+    std::thread::scope(|scope| {
+        let work = &work;
+        let workers: Vec<_> = items.chunks(share).map(|part| scope.spawn(move || work(part))).collect();
+        workers.into_iter().map(|worker| worker.join().expect("a worker does not panic")).collect()
+    })
+}
+
+fn failed(path: &Path, error: io::Error) -> ExecError {
+    ExecError::Context { path: path.to_owned(), error }
 }
 
 /// A file that an exclusion let through again needs its folders, though they were excluded themselves.

@@ -121,6 +121,14 @@ pub enum ExecError {
         /// The package that has an emulator.
         hint: String,
     },
+    /// A program that a step cannot do without is not in the image.
+    #[error("there is no {name} in the image: {hint}")]
+    NoProgram {
+        /// Its name.
+        name: String,
+        /// What to do about it.
+        hint: String,
+    },
     /// An image without the data that it should have.
     #[error("{0}")]
     Image(String),
@@ -158,6 +166,7 @@ impl ExecError {
             | Self::NoDevice(_)
             | Self::Agent { .. }
             | Self::NoEmulator { .. }
+            | Self::NoProgram { .. }
             | Self::Image(_)
             | Self::Internal(_) => false,
         }

@@ -304,16 +304,45 @@ fn with_digest(entry: &Entry, known: &BTreeMap<Vec<u8>, ContentDigest>) -> Entry
 
 /// Adds to a key what an entry is, but for its times.
 pub(super) fn describe(hasher: &mut blake3::Hasher, path: &[u8], entry: &Entry) {
+    // Every part has a length or a fixed size, and what follows is told by its tag: no two entries look the same.
+    let mut text = Vec::with_capacity(path.len() + 96);
     let mut part = |bytes: &[u8]| {
-        hasher.update(&(bytes.len() as u64).to_le_bytes());
-        hasher.update(bytes);
+        text.extend((bytes.len() as u64).to_le_bytes());
+        text.extend(bytes);
     };
     part(path);
-    part(format!("{:o} {} {} {:?}", entry.mode, entry.uid, entry.gid, entry.kind).as_bytes());
+    for number in [entry.mode, entry.uid, entry.gid] {
+        part(&number.to_le_bytes());
+    }
+    match &entry.kind {
+        EntryKind::File { size, digest } => {
+            part(b"file");
+            part(&size.to_le_bytes());
+            part(&digest.0);
+        }
+        EntryKind::Dir { opaque } => part(if *opaque { b"opaque folder" } else { b"folder" }),
+        EntryKind::Symlink { target } => {
+            part(b"symbolic link");
+            part(target);
+        }
+        EntryKind::HardLink { target } => {
+            part(b"hard link");
+            part(target);
+        }
+        EntryKind::CharDevice { major, minor } | EntryKind::BlockDevice { major, minor } => {
+            part(if matches!(entry.kind, EntryKind::CharDevice { .. }) { b"characters" } else { b"blocks" });
+            part(&major.to_le_bytes());
+            part(&minor.to_le_bytes());
+        }
+        EntryKind::Fifo => part(b"fifo"),
+        EntryKind::Whiteout => part(b"whiteout"),
+    }
+    part(&(entry.xattrs.len() as u64).to_le_bytes());
     for (name, value) in &entry.xattrs {
         part(name);
         part(value);
     }
+    hasher.update(&text);
 }
 
 fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {

@@ -26,6 +26,7 @@ mod image;
 mod limits;
 mod mode;
 mod mounts;
+mod needed;
 mod network;
 mod options;
 mod package;
@@ -45,6 +46,7 @@ pub use error::ExecError;
 pub use grants::Grants;
 pub use image::{Need, Sources};
 pub use limits::{Measured, MemoryLimit, StepGroups};
+pub use mounts::overlaid;
 pub use network::StepNetworks;
 pub use options::StepOptions;
 pub use run::environment;
@@ -140,7 +142,7 @@ pub struct Exec {
     /// The networks that processes are lent.
     pub networks: StepNetworks,
     /// What steps may use.
-    pub grants: Grants,
+    pub grants: Arc<Grants>,
     /// Whether owners other than root are out of reach (a namespace with one id).
     pub single_id: bool,
     /// Contexts that were listed already.
@@ -348,7 +350,7 @@ impl Executor for Exec {
                     Ok(on_top(inputs, layer, []))
                 })
             }
-            Op::Package(op) => package::make(self, id, op, step).await,
+            Op::Package(op) => package::make(self, id, op, inputs, step).await,
             Op::Exec(op) => {
                 for input in inputs {
                     self.sources.bring(&self.layers, input.layers(), Need::Files, Some(step)).await?;

@@ -187,8 +187,17 @@ impl Ready {
 
 /// The folders of a tree's layers, lowest first.
 pub(super) fn folders(exec: &Exec, tree: &Product) -> Result<Vec<PathBuf>, ExecError> {
-    let layers = tree.layers().iter().filter(|layer| **layer != DiffId::empty());
+    let layers = overlaid(tree.layers()).into_iter();
     Ok(layers.map(|layer| exec.layers.folder(layer)).collect::<Result<_, _>>()?)
+}
+
+/// Those of `layers` that an overlay is made of: none that is empty, and each once, because an overlay takes no folder
+/// twice. Packages that come a second time make a tree that has a layer twice; whatever the lower one has or hides, the
+/// upper one has or hides just so.
+pub fn overlaid(layers: &[DiffId]) -> Vec<&DiffId> {
+    let above = |index: usize| &layers[index + 1..];
+    let counts = |(index, layer): &(usize, &DiffId)| **layer != DiffId::empty() && !above(*index).contains(*layer);
+    layers.iter().enumerate().filter(counts).map(|(_, layer)| layer).collect()
 }
 
 fn identity(exec: &Exec, node: &Node, cache: &graph::CacheMount, inputs: &[Product]) -> CacheIdentity {
@@ -237,4 +246,17 @@ async fn take_caches(
         taken.insert(identity, held);
     }
     Ok(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_equal_layers_the_topmost_is_overlaid() {
+        let [a, b] = ["a", "b"].map(|digit| format!("sha256:{}", digit.repeat(64)).parse::<DiffId>().unwrap());
+        let empty = DiffId::empty();
+        assert_eq!(overlaid(&[a, empty, b, a, empty]), [&b, &a]);
+        assert_eq!(overlaid(&[]), [&a; 0]);
+    }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::solver::{
     Reason, Why,
-    event::{Events, Hit, Stream},
+    event::{Events, Hit},
 };
 
 fn store() -> (tempfile::TempDir, Store) {
@@ -21,8 +21,8 @@ fn record(store: &Store, name: &str, output: &[u8], bounds: Bounds) -> Recorder 
     let mut shown = recorder.listen(receiver);
     let step = events.vertex("[1/2] RUN make", "key".to_owned(), Vec::new());
     step.explained(Why::only(Reason::New));
-    step.output(Stream::Stdout, output);
-    step.output(Stream::Stderr, b"end\n");
+    step.output(output);
+    step.output(b"end\n");
     step.ran();
     events.vertex("[2/2] RUN test", "other".to_owned(), vec!["key".to_owned()]).cached(Hit::Content);
     drop(events);

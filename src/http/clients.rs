@@ -1,6 +1,6 @@
 //! HTTP clients: who is trusted, how long a connection may take, and which way it goes.
 
-use super::address::is_loopback;
+use super::address::{is_link_local, is_loopback};
 use reqwest::{Certificate, Identity, Url, redirect};
 use std::{
     fs, io,
@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-/// Clients that follow no redirects. Proxies of the environment are used, but never for loopback.
+/// Clients that follow no redirects. Proxies of the environment are used, but never for this machine and what serves it
+/// alone.
 #[derive(Clone)]
 pub struct Clients {
     direct: reqwest::Client,
@@ -61,7 +62,7 @@ impl Clients {
 
     /// The client to ask `url` with.
     pub fn of(&self, url: &Url) -> &reqwest::Client {
-        if is_loopback(url) { &self.direct } else { &self.proxied }
+        if is_loopback(url) || is_link_local(url) { &self.direct } else { &self.proxied }
     }
 }
 

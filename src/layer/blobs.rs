@@ -2,7 +2,7 @@
 
 use super::{
     Algorithm, Compression, Layers,
-    compress::Compressor,
+    compress::{Compressor, Description},
     decompress,
     error::{At, LayerError},
     folder::open_root,
@@ -17,7 +17,7 @@ use std::{
     io::{self, Read, Write},
 };
 
-/// A new blob: its digest and size, and what else there is to say of it.
+/// A new blob: its digest and size, and what there is to say of it if it can be read file by file.
 pub(super) type Compressed = ((BlobDigest, u64), Option<BlobIndex>);
 
 /// What the encoding of a blob that was pulled begins with; its media type follows.
@@ -78,21 +78,25 @@ impl Layers {
 
     fn compress(&self, diff_id: &DiffId, compression: Compression) -> Result<Compressed, LayerError> {
         if let Some(items) = self.canonical_items(diff_id)? {
-            let compressor = Compressor::new(compression, self.store.blob_writer()?);
+            let compressor = Compressor::new(compression, &self.store, self.store.blob_writer()?);
             let (packed, compressor) = pack(items, None, self.store.root(), compressor)?;
             verified(diff_id, packed.diff_id, packed.size)?;
             return self.finish(compressor);
         }
         let blob = self.any_blob(diff_id)?.ok_or_else(|| self.why_absent(diff_id))?;
-        let mut compressor = Compressor::new(compression, self.store.blob_writer()?);
+        let mut compressor = Compressor::new(compression, &self.store, self.store.blob_writer()?);
         let (actual, size) = copy_tar(blob, &mut compressor).at(self.store.root())?;
         verified(diff_id, actual, size)?;
         self.finish(compressor)
     }
 
     fn finish(&self, compressor: Compressor<BlobWriter>) -> Result<Compressed, LayerError> {
-        let (writer, index) = compressor.finish().at(self.store.root())?;
-        Ok((writer.finish(None)?, index))
+        let (writer, Description { index, blocks }) = compressor.finish().at(self.store.root())?;
+        let (digest, size) = writer.finish(None)?;
+        if !blocks.is_empty() {
+            self.store.put_blocks(&digest, &blocks)?;
+        }
+        Ok(((digest, size), index))
     }
 
     /// Packs `items` into a new blob, which is nobody's yet.
@@ -101,7 +105,7 @@ impl Layers {
         items: Vec<Packable>,
         compression: Compression,
     ) -> Result<(Packed, Compressed), LayerError> {
-        let compressor = Compressor::new(compression, self.store.blob_writer()?);
+        let compressor = Compressor::new(compression, &self.store, self.store.blob_writer()?);
         let (packed, compressor) = pack(items, None, self.store.root(), compressor)?;
         Ok((packed, self.finish(compressor)?))
     }

@@ -64,11 +64,11 @@ impl Compression {
     }
 
     /// Names the bytes that result: equal layers in equal encodings are equal blobs. The last part is the version of
-    /// the encoder, its block size included; whoever changes either changes it (a test notices).
+    /// the encoder, the cutting of blocks included; whoever changes either changes it (a test notices).
     pub fn encoding(&self) -> String {
         match self.algorithm {
-            Algorithm::Gzip => format!("gzip-{}-v1", self.level),
-            Algorithm::Zstd => format!("zstd-{}-v1", self.level),
+            Algorithm::Gzip => format!("gzip-{}-v2", self.level),
+            Algorithm::Zstd => format!("zstd-{}-v2", self.level),
             Algorithm::Estargz => format!("estargz-{}-v1", self.level),
             Algorithm::ZstdChunked => format!("zstd-chunked-{}-v1", self.level),
             Algorithm::None => "tar".to_owned(),

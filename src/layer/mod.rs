@@ -36,6 +36,7 @@ mod blobs;
 mod chunked;
 mod compress;
 mod compression;
+mod cut;
 mod decompress;
 mod diff;
 mod entry_path;

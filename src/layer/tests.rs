@@ -190,7 +190,7 @@ fn an_upper_directory_becomes_the_folder() {
 fn what_an_image_says_of_its_layers_changes_no_other() {
     let scene = Scene::new();
     let made = scene.layers.from_files(vec![file("app", "mine")], None, Form::Folder).unwrap();
-    let mut gzip = compress::Compressor::new(Compression::default(), Vec::new());
+    let mut gzip = compress::Compressor::new(Compression::default(), &scene.layers.store, Vec::new());
     gzip.write_all(&Archive::default().file("app", b"theirs").finish()).unwrap();
     let (gzip, _) = gzip.finish().unwrap();
     let blob = scene.layers.store.put_blob(&gzip).unwrap();
@@ -213,7 +213,11 @@ fn a_pulled_layer_keeps_its_blob_and_is_unpacked_when_asked() {
     let diff_id = DiffId(Digest::of(&tar));
     let base = scene.layers.from_files(vec![file("base", "below")], None, Form::Folder).unwrap().diff_id;
     let media_type = "application/vnd.docker.image.rootfs.diff.tar.gzip";
-    let mut gzip = compress::Compressor::new(Compression::with_level(Algorithm::Gzip, 1).unwrap(), Vec::new());
+    let mut gzip = compress::Compressor::new(
+        Compression::with_level(Algorithm::Gzip, 1).unwrap(),
+        &scene.layers.store,
+        Vec::new(),
+    );
     gzip.write_all(&tar).unwrap();
     let (gzip, _) = gzip.finish().unwrap();
     let blob = scene.layers.store.put_blob(&gzip).unwrap();

@@ -17,10 +17,12 @@ pub enum PackageError {
     #[error(transparent)]
     Hash(#[from] ArtifactHashError),
     /// A file of the context cannot be read.
-    #[error("cannot read {file} of the build context: {problem}")]
+    #[error("cannot read {file} of {place}: {problem}")]
     Context {
         /// As written in the instruction or in another file.
         file: String,
+        /// Whose file: `the build context`, `the image`…
+        place: &'static str,
         /// Why.
         problem: String,
     },

@@ -2,31 +2,59 @@
 
 use super::PackageError;
 use crate::{
-    image::ContentDigest,
-    layer::{Content, Entry, EntryKind, Item},
+    image::{ContentDigest, DiffId},
+    layer::{Content, Entry, EntryKind, Item, LastLink, Layers, Stream},
 };
-use flashbuild_frontend::package::{PackageContent, PackageFile};
+use flashbuild_frontend::package::{Package, PackageContent, PackageFile};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use std::{
     collections::BTreeMap,
+    fmt,
     fs::File,
-    io::{self, Read as _},
+    io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Largest lock file that is read, in bytes.
 const MAX_LOCK: u64 = 256 << 20;
 
-/// The build context, for reading single files of it. Nothing outside of it is read, wherever links lead.
+/// The files of a context, an image or a stage, for reading single ones of them. Nothing outside is read, wherever links lead.
 #[derive(Debug)]
 pub struct ContextFiles {
     root: PathBuf,
+    /// What has the files, if not that folder.
+    tree: Option<LayerFiles>,
+    place: &'static str,
+}
+
+/// Layers, lowest first, whose files are here.
+struct LayerFiles {
+    layers: Layers,
+    diff_ids: Vec<DiffId>,
+}
+
+impl fmt::Debug for LayerFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LayerFiles").field(&self.diff_ids).finish()
+    }
 }
 
 impl ContextFiles {
     /// Of the context in this folder.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), tree: None, place: "the build context" }
+    }
+
+    /// Of a context that has a name.
+    pub fn named(root: impl Into<PathBuf>) -> Self {
+        Self { place: "the context that --from names", ..Self::new(root) }
+    }
+
+    /// Of a tree whose layers' files are here. Folders on this machine stay those of the context in `root`.
+    pub fn of_tree(root: impl Into<PathBuf>, layers: Layers, diff_ids: Vec<DiffId>) -> Self {
+        Self { root: root.into(), tree: Some(LayerFiles { layers, diff_ids }), place: "what --from names" }
     }
 
     /// Where the context is on this machine.
@@ -36,26 +64,97 @@ impl ContextFiles {
 
     /// The text of a file.
     pub fn read(&self, file: &str) -> Result<String, PackageError> {
-        let failed = |problem: String| PackageError::Context { file: file.to_owned(), problem };
-        let bytes = self.read_bytes(file.trim_start_matches('/')).map_err(|error| failed(error.to_string()))?;
+        let failed = |problem: String| PackageError::Context { file: file.to_owned(), place: self.place, problem };
+        let opened = match &self.tree {
+            None => self.open(file.trim_start_matches('/')).map_err(|error| failed(error.to_string()))?,
+            Some(tree) => tree.open(file)?.ok_or_else(|| failed("there is no such file".to_owned()))?,
+        };
+        let bytes = read_all(opened).map_err(|error| failed(error.to_string()))?;
         String::from_utf8(bytes).map_err(|_| failed("it is not UTF-8 text".to_owned()))
     }
 
-    fn read_bytes(&self, path: &str) -> io::Result<Vec<u8>> {
+    fn open(&self, path: &str) -> io::Result<File> {
         let root = File::open(&self.root)?;
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = File::from(openat2(&root, path, flags, Mode::empty(), resolve)?);
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::other("it is no file"));
+        Ok(File::from(openat2(&root, path, flags, Mode::empty(), resolve)?))
+    }
+}
+
+impl LayerFiles {
+    fn open(&self, path: &str) -> Result<Option<File>, PackageError> {
+        let view = self.layers.view(&self.diff_ids)?;
+        let Ok(found) = view.resolve(path.as_bytes(), LastLink::Follow) else { return Ok(None) };
+        match found.hit.filter(|hit| found.missing.is_empty() && hit.file().is_some()) {
+            None => Ok(None),
+            Some(hit) => Ok(Some(self.layers.open_file(&self.diff_ids[hit.layer], &hit.entry.path)?)),
         }
-        if metadata.len() > MAX_LOCK {
-            return Err(io::Error::other(format!("it has more than {MAX_LOCK} bytes")));
-        }
-        let mut bytes = Vec::new();
-        file.take(MAX_LOCK).read_to_end(&mut bytes)?;
-        Ok(bytes)
+    }
+}
+
+fn read_all(file: File) -> io::Result<Vec<u8>> {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    if metadata.len() > MAX_LOCK {
+        return Err(io::Error::other(format!("it has more than {MAX_LOCK} bytes")));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_LOCK).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// An artifact as it is, at an absolute path.
+pub(super) fn one_file(package: &Package, path: &str, artifact: File, time: i64) -> Result<Vec<Item>, PackageError> {
+    let failed = |error: io::Error| PackageError::Artifact { name: package.name.clone(), problem: error.to_string() };
+    let size = artifact.metadata().map_err(failed)?.len();
+    // The digest is found out as the file is read.
+    let kind = EntryKind::File { size, digest: ContentDigest::of(b"") };
+    let entry = Entry { mode: 0o644, mtime: time, ..Entry::new(path.trim_start_matches('/').as_bytes(), kind) };
+    Ok(vec![Item::file_to_hash(entry, Content::Stream(Arc::new(Whole { file: Arc::new(artifact), length: size })))])
+}
+
+/// All of a file.
+#[derive(Debug)]
+struct Whole {
+    file: Arc<File>,
+    length: u64,
+}
+
+impl Stream for Whole {
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(At { file: Arc::clone(&self.file), position: 0, length: self.length }))
+    }
+}
+
+/// A part of a file, read without moving anybody else's position.
+pub(super) struct At {
+    pub(super) file: Arc<File>,
+    pub(super) position: u64,
+    /// Where it ends.
+    pub(super) length: u64,
+}
+
+impl Read for At {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.length.saturating_sub(self.position)).unwrap_or(usize::MAX);
+        let wanted = buffer.len().min(left);
+        let count = self.file.read_at(&mut buffer[..wanted], self.position)?;
+        self.position += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for At {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::End(offset) => self.length.checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+        };
+        self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.position)
     }
 }
 

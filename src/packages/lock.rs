@@ -155,7 +155,7 @@ fn key(request: &DepsRequest) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flashbuild_frontend::package::Ecosystem;
+    use flashbuild_frontend::package::{Ecosystem, LockPlace};
 
     fn request(package: &str) -> DepsRequest {
         DepsRequest {
@@ -167,6 +167,7 @@ mod tests {
             base: None,
             has_system: false,
             system: Vec::new(),
+            from: LockPlace::Context,
         }
     }
 

@@ -3,7 +3,8 @@
 //! 1. [`Packages::plan`] answers what a `DEPS` asks for one platform: which artifacts, by hash, and how each is laid out. That
 //!    is the ecosystem's own business (a module each, one row in `plan_of` and in `items_of`). Where an artifact can be
 //!    fetched from is remembered beside the plan, because no key may depend on it.
-//! 2. [`Packages::fetch`] brings one artifact into the store's blobs, checked against its hash, unless it is there.
+//! 2. [`Packages::fetch`] brings one artifact into the store's blobs, checked against its hash, unless it is there. A package
+//!    that a step makes ([`PackageBuild`](flashbuild_frontend::package::PackageBuild)) has what the step left in its place.
 //! 3. [`Packages::unpack`] lists the files of the layer that a [`PackageOp`] is: `exec` makes the layer of them.
 //!
 //! What holds throughout:
@@ -41,10 +42,13 @@ use crate::{
     solver::event::Step,
     store::{RecordKey, Store},
 };
-use flashbuild_frontend::package::{ArtifactHash, DepsPlan, DepsRequest, Ecosystem, Package, PackageLayout, PackageOp};
+use flashbuild_frontend::{
+    package::{ArtifactHash, DepsPlan, DepsRequest, Ecosystem, Package, PackageLayout, PackageOp},
+    platform::Platform,
+};
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// The packages of a build. Clones are the same.
@@ -60,8 +64,19 @@ pub struct Packages {
     addresses: Arc<Mutex<HashMap<ArtifactHash, Vec<Address>>>>,
     /// What resolvers answered in this build. Held while one is asked, because platforms ask for the same.
     answers: Arc<tokio::sync::Mutex<HashMap<RecordKey, String>>>,
+    /// Packages of which it shows only when they are unpacked whether they want something to be run, which they are not
+    /// allowed; and those that do.
+    unsure: Arc<Mutex<Unsure>>,
     /// Records that spare questions.
     noted: Arc<Mutex<BTreeSet<RecordKey>>>,
+}
+
+/// See [`Packages::unsure`].
+#[derive(Debug, Default)]
+struct Unsure {
+    /// Names with versions, by artifact.
+    packages: HashMap<ArtifactHash, String>,
+    not_run: BTreeSet<String>,
 }
 
 /// How much of an image somebody has to know.
@@ -75,6 +90,26 @@ pub enum Below {
     Everything,
 }
 
+/// What a package is unpacked from.
+#[derive(Debug)]
+pub enum Artifact {
+    /// What its lock names.
+    Blob(BlobDigest),
+    /// What a step made of that.
+    Made(Made),
+}
+
+/// What a step left.
+#[derive(Debug)]
+pub struct Made {
+    /// The file's name.
+    pub name: String,
+    /// The file.
+    pub file: std::fs::File,
+    /// The platform that the step ran on.
+    pub platform: Platform,
+}
+
 /// What an ecosystem answers.
 #[derive(Debug, Default)]
 pub struct Planned {
@@ -84,6 +119,16 @@ pub struct Planned {
     pub addresses: Vec<(ArtifactHash, Address)>,
     /// What a person should know, a sentence each.
     pub notes: Vec<String>,
+    /// Packages that may want something to be run and are not allowed to: names with versions.
+    pub unsure: Vec<(ArtifactHash, String)>,
+}
+
+impl Unsure {
+    fn note(&mut self, artifact: &ArtifactHash) {
+        if let Some(name) = self.packages.get(artifact) {
+            self.not_run.insert(name.clone());
+        }
+    }
 }
 
 impl Packages {
@@ -99,8 +144,15 @@ impl Packages {
             ask,
             addresses: Arc::default(),
             answers: Arc::default(),
+            unsure: Arc::default(),
             noted: Arc::default(),
         }
+    }
+
+    /// The same packages, whose lock files are among `files`.
+    #[must_use]
+    pub fn reading(&self, files: ContextFiles) -> Self {
+        Self { files: Arc::new(files), ..self.clone() }
     }
 
     /// The keys of the records that would have answered all questions so far to indexes.
@@ -118,6 +170,15 @@ impl Packages {
         fetch::known(store, artifact)
     }
 
+    /// The notice about packages that turned out to want something to be run when they were unpacked.
+    pub fn scripts_not_run(&self) -> Option<String> {
+        node::not_run(self.unsure().not_run.iter().cloned().collect())
+    }
+
+    fn unsure(&self) -> MutexGuard<'_, Unsure> {
+        self.unsure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn note_answer(&self, key: RecordKey) {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
     }
@@ -133,7 +194,8 @@ impl Packages {
     /// Which layers a request comes to, and what to tell about it. `below` are the files of the image below, as far as
     /// they are [needed](Self::needs_below).
     pub async fn plan(&self, request: &DepsRequest, below: &View) -> Result<(DepsPlan, Vec<String>), PackageError> {
-        let Planned { plan, addresses, notes } = plan_of(self, request, below).await?;
+        let Planned { plan, addresses, notes, unsure } = plan_of(self, request, below).await?;
+        self.unsure().packages.extend(unsure);
         let mut known = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         for (hash, address) in addresses {
             known.entry(hash).or_default().push(address);
@@ -150,19 +212,46 @@ impl Packages {
         fetch::artifact(&self.store, &self.client, package, &addresses, step).await
     }
 
-    /// The files of the layer of `op`; `artifacts` are the blobs of its packages. No time in it is after `epoch`.
+    /// The files of the layer of `op`; `artifacts` are what its packages are made of. No time in it is after `epoch`.
     pub fn unpack(
         &self,
         layers: &Layers,
         op: &PackageOp,
-        artifacts: &[BlobDigest],
+        artifacts: Vec<Artifact>,
         epoch: Option<i64>,
     ) -> Result<Vec<Item>, PackageError> {
         let time = epoch.map_or(PackageOp::TIME, |epoch| epoch.min(PackageOp::TIME));
         let mut tree = files::Tree::new(time);
+        let mut noted = Vec::new();
         for (package, artifact) in op.packages.iter().zip(artifacts) {
-            let blob = self.store.open_blob(artifact)?.ok_or_else(|| PackageError::Gone(package.name.clone()))?;
-            tree.put_all(items_of(layers, package, blob, time)?);
+            let file = match artifact {
+                Artifact::Blob(blob) => {
+                    self.store.open_blob(&blob)?.ok_or_else(|| PackageError::Gone(package.name.clone()))?
+                }
+                Artifact::Made(made) => {
+                    python::check_made(package, &made)?;
+                    made.file
+                }
+            };
+            match &package.layout {
+                PackageLayout::Deb(layout) => tree.put_all(apt::unpack(layers, package, layout, file, time)?),
+                PackageLayout::DebDatabase => noted.push((package, file)),
+                PackageLayout::File(path) => tree.put_all(files::one_file(package, path, file, time)?),
+                PackageLayout::MadeWheel(layout) => {
+                    tree.put_all(python::unpack(package, &layout.wheel, file, time)?);
+                }
+                PackageLayout::Tarball(layout) => {
+                    let (items, has_install_script) = node::unpack(layers, package, layout, file, time)?;
+                    tree.put_all(items);
+                    if has_install_script {
+                        self.unsure().note(&package.artifact);
+                    }
+                }
+                PackageLayout::Wheel(layout) => tree.put_all(python::unpack(package, layout, file, time)?),
+            }
+        }
+        if !noted.is_empty() {
+            tree.put_all(apt::database(layers, noted, time)?);
         }
         tree.put_files(&op.files);
         Ok(tree.into_items())
@@ -183,14 +272,5 @@ async fn plan_of(packages: &Packages, request: &DepsRequest, below: &View) -> Re
         Ecosystem::Apt => apt::plan(packages, request).await,
         Ecosystem::Node => node::plan(packages, request).await,
         Ecosystem::Python => python::plan(packages, request, below).await,
-    }
-}
-
-/// The files of one artifact where its layout puts them, with the modification time `time`.
-fn items_of(layers: &Layers, package: &Package, artifact: std::fs::File, time: i64) -> Result<Vec<Item>, PackageError> {
-    match &package.layout {
-        PackageLayout::Deb(layout) => Ok(apt::unpack(layers, package, layout, artifact, time)?),
-        PackageLayout::Tarball(layout) => node::unpack(layers, package, layout, artifact, time),
-        PackageLayout::Wheel(layout) => python::unpack(package, layout, artifact, time),
     }
 }

@@ -1,11 +1,10 @@
 //! From a graph to images at their destinations: solve, assemble, export.
 
 use super::{
-    BuildError, Built, Request, ahead::PushAhead, build_file::BuildFile, caches::Caches, outcome, results::Results,
+    BuildError, Built, Request, ahead::OnTheWay, build_file::BuildFile, caches::Caches, outcome, results::Results,
 };
 use crate::{
     exec::{Exec, Product},
-    export::Sent,
     registry::Client,
     solver::{self, Solved, event::Events},
     store::Store,
@@ -25,12 +24,12 @@ pub(super) struct Attempt<'a> {
 
 impl Attempt<'_> {
     /// Builds. Layers that went `ahead` are not sent again.
-    pub(super) async fn run(&self, ahead: &mut Option<PushAhead>) -> Result<Built, BuildError> {
+    pub(super) async fn run(&self, ahead: &mut Option<OnTheWay>) -> Result<Built, BuildError> {
         let Solved { roots, steps, keys } = self.solve().await?;
         let steps = outcome::report(&self.exec.graph, &steps, &self.exec.emulated);
-        let sent = match ahead.take() {
-            Some(ahead) => ahead.finish().await,
-            None => Sent::default(),
+        let (sent, caches_ahead) = match ahead.take() {
+            Some(ahead) => ahead.pushed().await,
+            None => Default::default(),
         };
         let caches = Caches { attempt: *self };
         let used = caches.used(&keys).map_err(|error| self.source.failed(&error, None))?;
@@ -41,7 +40,7 @@ impl Attempt<'_> {
         step.ran();
         results.deliver(&image, &sent).await?;
 
-        caches.export(&used).await?;
+        caches.export(&used, caches_ahead).await?;
         caches.note(&keys, &image.descriptor.digest)?;
         self.exec.keep_imported().map_err(|error| self.source.failed(&error, None))?;
         Ok(Built { image, steps, provenance: results.into_provenance() })
@@ -61,6 +60,9 @@ impl Attempt<'_> {
         })?;
         if let Some(cost) = exec.emulated.summary() {
             events.notice(cost);
+        }
+        if let Some(notice) = exec.packages.scripts_not_run() {
+            events.notice(notice);
         }
         Ok(solved)
     }

@@ -81,6 +81,7 @@ impl BuildFile {
             | ExecError::NoDevice(_)
             | ExecError::Agent { .. }
             | ExecError::Image(_)
+            | ExecError::NoProgram { .. }
             | ExecError::Internal(_) => BuildError::Dockerfile(rendered),
         }
     }

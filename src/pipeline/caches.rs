@@ -1,8 +1,12 @@
 //! Caches besides the store: read before the first key is looked up, written when the image is where it should be.
 
-use super::{BuildError, attempt::Attempt};
+use super::{
+    BuildError,
+    ahead::{CacheAhead, CachesAhead},
+    attempt::Attempt,
+};
 use crate::{
-    cache::{self, Backend, BuildNote, CacheSource, ExportOptions, Imported, MountIds, Place, Used},
+    cache::{self, Ahead, Backend, BuildNote, CacheSource, ExportOptions, Imported, MountIds, Place, Used},
     exec::{Exec, ExecError},
     image::{BlobDigest, DiffId},
     layer::Layers,
@@ -123,22 +127,34 @@ impl Caches<'_> {
         Ok(note.put(store, &names)?)
     }
 
-    /// Writes the caches that have a place of their own.
-    pub(super) async fn export(&self, used: &[Used]) -> Result<(), BuildError> {
+    /// Writes the caches that have a place of their own, but for what went there already.
+    pub(super) async fn export(&self, used: &[Used], ahead: CachesAhead) -> Result<(), BuildError> {
         let Attempt { client, request, events, .. } = self.attempt;
+        let mut ahead = ahead.0.into_iter();
         for export in &request.cache_to {
+            let ahead = ahead.next().flatten();
             let CacheTo::Place { place, options } = &export.to else { continue };
-            let opened = place.open(client).map_err(|error| BuildError::Environment(error.to_string()))?;
-            let step = events.step(format!("export cache to {}", opened.origin()));
-            match self.export_to(&*opened, options, used, &step).await {
-                Ok(()) => step.ran(),
-                Err(error) => {
-                    let text = format!("the cache was not exported: {error}");
-                    step.failed(text.clone());
-                    if !export.ignore_error {
-                        return Err(BuildError::Environment(text));
+            let mut cache = ahead.unwrap_or_else(|| CacheAhead::open(place, client));
+            let gone = cache.finish().await;
+            let exported = match cache.opened {
+                Ok(cache) => {
+                    let step = events.step(format!("export cache to {}", cache.origin()));
+                    let exported = self.export_to(&*cache, options, used, &gone, &step).await;
+                    let exported = exported.map_err(|error| format!("the cache was not exported: {error}"));
+                    match &exported {
+                        Ok(()) => step.ran(),
+                        Err(text) => step.failed(text.clone()),
                     }
+                    exported
                 }
+                Err(error) => {
+                    events.step("export cache").failed(error.to_string());
+                    Err(error.to_string())
+                }
+            };
+            match exported {
+                Err(text) if !export.ignore_error => return Err(BuildError::Environment(text)),
+                Ok(()) | Err(_) => {}
             }
         }
         Ok(())
@@ -149,11 +165,12 @@ impl Caches<'_> {
         place: &dyn Backend,
         options: &ExportOptions,
         used: &[Used],
+        gone: &Ahead,
         step: &Step,
     ) -> Result<(), cache::CacheError> {
         let Exec { layers, sources, .. } = &**self.attempt.exec;
         let is_base = |diff_id: &DiffId| sources.has(diff_id);
-        let report = cache::export(place, options, used, (layers, sources.imported()), is_base, step).await?;
+        let report = cache::export(place, options, used, (layers, sources.imported()), gone, is_base, step).await?;
         let (records, layers, bytes) = (report.records, report.layers, ByteSize(report.bytes));
         step.notice(format!("{records} records of {layers} layers; {bytes} were new"));
         Ok(())

@@ -1,11 +1,6 @@
 //! Questions about a Dockerfile, answered without building it.
 
-use super::{
-    BuildError, Request,
-    begin::{Begun, begin},
-    build_file::BuildFile,
-    inputs,
-};
+use super::{BuildError, Request, begin::begin, build_file::BuildFile, inputs};
 use crate::{registry::Client, solver::event::Events, store::Store};
 use flashbuild_frontend::{
     diagnostic::{Diagnostic, LineIndex},
@@ -57,7 +52,8 @@ pub async fn call(
     format: AnswerFormat,
     events: &Events,
 ) -> Result<Answer, BuildError> {
-    let Begun { prepared, source, .. } = begin(store, client, &mut request, events).await?;
+    let begun = begin(store, client, &mut request, events).await?;
+    let source = &begun.source;
     let (file, errors) = Dockerfile::read_as(&source.text, request.options.syntax);
     let known = match question {
         Question::Targets => Ok(Inputs::default()),
@@ -65,13 +61,12 @@ pub async fn call(
         Question::Outline | Question::Check => {
             // Without a target, all of the file is looked at.
             request.options.whole_file = question == Question::Check && request.options.target.is_none();
-            inputs::resolve(store, client, None, &request, &prepared.layouts, &file, events)
-                .await
-                .map(|(inputs, _)| inputs)
+            let asking = inputs::Asking { store, client, packages: None, request: &request, begun: &begun, events };
+            asking.resolve(&file).await.map(|(inputs, _)| inputs)
         }
     };
     match question {
-        Question::Check => Ok(checked(&file, errors, &request.options, known, &source, format)),
+        Question::Check => Ok(checked(&file, errors, &request.options, known, source, format)),
         Question::Outline | Question::Targets if !errors.is_empty() => {
             Err(source.refuse(&file.survey(&request.options, &Inputs::default(), errors)))
         }
@@ -80,7 +75,7 @@ pub async fn call(
             Ok(Answer::of(format, || targets.text(), || targets.json()))
         }
         Question::Outline => {
-            let known = known.map_err(|unknown| unknown.into_error(&file, &request.options, &source))?;
+            let known = known.map_err(|unknown| unknown.into_error(&file, &request.options, source))?;
             let outline = file.outline(&request.options, &known);
             let outline = outline.map_err(|errors| source.refuse(&errors))?;
             Ok(Answer::of(format, || outline.text(), || outline.json()))

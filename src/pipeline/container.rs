@@ -13,7 +13,8 @@ use super::{BuildError, health::HealthCheck};
 use crate::{
     context::ImageName,
     exec::{
-        ForeignPrograms, Measured, Need, Sources, StepGroups, StepNetworks, StepOptions, environment, process_user,
+        ForeignPrograms, Measured, Need, Sources, StepGroups, StepNetworks, StepOptions, environment, overlaid,
+        process_user,
     },
     export::{HardLinks, write_tree},
     image::DiffId,
@@ -136,9 +137,8 @@ impl Container {
             [&upper, &work].into_iter().try_for_each(std::fs::create_dir).map_err(|error| broken(&error))?;
             let lowers = match options.steps.isolation {
                 Isolation::Namespaces => {
-                    let layers =
-                        tree.iter().filter(|layer| **layer != DiffId::empty()).map(|layer| layers.folder(layer));
-                    layers.collect::<Result<Vec<_>, _>>().map_err(|error| broken(&error))?
+                    let folders = overlaid(&tree).into_iter().map(|layer| layers.folder(layer));
+                    folders.collect::<Result<Vec<_>, _>>().map_err(|error| broken(&error))?
                 }
                 Isolation::Chroot => {
                     write_tree(&layers, &tree, &upper, HardLinks::Kept).map_err(|error| broken(&error))?;
@@ -234,7 +234,7 @@ impl Container {
                 None => tokio::time::sleep(limit).await,
             }
         };
-        let connection = Connection { input: None, requests: Some(requests), paths: None };
+        let connection = Connection { requests: Some(requests), ..Connection::default() };
         match self.run(connection, output, decided).await {
             Ok(exit) => Ok(TrialEnd::Exited(exit.status.code())),
             Err(SandboxError::Cancelled) => Ok(verdict),

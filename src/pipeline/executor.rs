@@ -27,11 +27,11 @@ pub(super) struct Lowered {
     pub(super) imported: Arc<Imported>,
 }
 
-/// Makes the executor of the graph. It takes over what `request` grants to steps.
+/// Makes the executor of the graph.
 pub(super) fn executor(
     store: &Store,
     client: &Client,
-    request: &mut Request,
+    request: &Request,
     begun: &Begun,
     lowered: Lowered,
     settled: SettledLayers,
@@ -61,7 +61,7 @@ pub(super) fn executor(
             Isolation::Namespaces => StepNetworks::find(),
             Isolation::Chroot => StepNetworks::of_host(),
         },
-        grants: std::mem::take(&mut request.grants),
+        grants: Arc::clone(&request.grants),
         single_id: request.single_id,
         listed: Mutex::default(),
         selected: Mutex::default(),

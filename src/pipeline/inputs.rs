@@ -1,8 +1,7 @@
 //! What lowering needs to know: asked for until nothing is missing.
 
-use super::{BuildError, Request, build_file::BuildFile};
+use super::{BuildError, Request, begin::Begun, build_file::BuildFile, lock_files};
 use crate::{
-    context::Layouts,
     exec::{ExecError, Need, Sources},
     image::DiffId,
     layer::{Layers, OverlayXattrs, View},
@@ -38,6 +37,9 @@ pub(super) enum Unanswered {
     /// About the files of an image.
     #[error(transparent)]
     Files(#[from] ExecError),
+    /// About a stage that has a lock.
+    #[error("{0}")]
+    Stage(String),
 }
 
 /// Why lowering cannot know what it needs.
@@ -80,90 +82,95 @@ impl Unanswered {
                 error.is_environment()
             }
             Self::Image(ResolveError::Store(_)) | Self::Files(ExecError::Store(_)) => true,
-            Self::Image(ResolveError::Image(_)) | Self::Files(_) => false,
+            Self::Image(ResolveError::Image(_)) | Self::Files(_) | Self::Stage(_) => false,
             Self::Deps(error) => error.is_environment(),
         }
     }
 }
 
-/// Resolves the images and the packages of a Dockerfile: what lowering needs of them, and where the images' layers are.
-/// Without `packages`, those are left unknown.
-pub(super) async fn resolve(
-    store: &Store,
-    client: &Client,
-    packages: Option<&Packages>,
-    request: &Request,
-    layouts: &Layouts,
-    dockerfile: &Dockerfile,
-    events: &Events,
-) -> Result<(Inputs, BTreeMap<String, Source>), Unknown> {
-    let mut inputs = Inputs::default();
-    let mut images = BTreeMap::new();
-    let names = &Names::default();
-    loop {
-        let mut missing = dockerfile.missing(&request.options, &inputs).map_err(Unknown::File)?;
-        missing.retain(|missing| packages.is_some() || matches!(missing, Missing::ImageConfig { .. }));
-        if missing.is_empty() {
-            return Ok((inputs, images));
-        }
-        let known = &images;
-        let ask = missing.into_iter().map(|missing| async move {
-            let step = events.step(question(&missing));
-            let answer = answer(store, (client, names), packages, request, layouts, known, &missing).await;
-            match &answer {
-                Ok(_) => step.ran(),
-                Err(error) => step.failed(error.to_string()),
-            }
-            (missing, answer)
-        });
-        let mut unanswered = Vec::new();
-        for (missing, answer) in futures_util::future::join_all(ask).await {
-            match (missing, answer) {
-                (missing, Err(error)) => unanswered.push((missing, error)),
-                (Missing::ImageConfig { reference, platform, .. }, Ok(Answer::Image(pinned))) => {
-                    images.insert(pinned.image.digest.clone(), pinned.source);
-                    inputs.insert(&reference, &platform, pinned.image);
-                }
-                (Missing::Deps { request, .. }, Ok(Answer::Deps(plan, notes))) => {
-                    for note in notes {
-                        events.notice(note);
-                    }
-                    inputs.insert_deps(request, plan);
-                }
-                (Missing::ImageConfig { .. }, Ok(Answer::Deps(..))) | (Missing::Deps { .. }, Ok(Answer::Image(_))) => {
-                    unreachable!("each question has its own kind of answer")
-                }
-            }
-        }
-        if !unanswered.is_empty() {
-            return Err(Unknown::Inputs(unanswered));
-        }
-    }
+/// Who asks, and where. Without `packages`, those are left unknown.
+#[derive(Clone, Copy)]
+pub(super) struct Asking<'a> {
+    pub(super) store: &'a Store,
+    pub(super) client: &'a Client,
+    pub(super) packages: Option<&'a Packages>,
+    pub(super) request: &'a Request,
+    pub(super) begun: &'a Begun,
+    pub(super) events: &'a Events,
 }
 
-async fn answer(
-    store: &Store,
-    (client, names): (&Client, &Names),
-    packages: Option<&Packages>,
-    request: &Request,
-    layouts: &Layouts,
-    images: &BTreeMap<String, Source>,
-    missing: &Missing,
-) -> Result<Answer, Unanswered> {
-    match (missing, packages) {
-        (Missing::ImageConfig { reference, platform, .. }, _) => {
-            let pinned = match layouts.resolve(store, reference, platform) {
-                Some(pinned) => pinned?,
-                None => names.image(store, client, reference, platform, request.pull).await?,
-            };
-            Ok(Answer::Image(Box::new(pinned)))
+impl Asking<'_> {
+    /// Resolves the images and the packages of a Dockerfile: what lowering needs of them, and where the images' layers are.
+    pub(super) async fn resolve(self, dockerfile: &Dockerfile) -> Result<(Inputs, BTreeMap<String, Source>), Unknown> {
+        let mut inputs = Inputs::default();
+        let mut images = BTreeMap::new();
+        let names = &Names::default();
+        loop {
+            let mut missing = dockerfile.missing(&self.request.options, &inputs).map_err(Unknown::File)?;
+            missing.retain(|missing| self.packages.is_some() || matches!(missing, Missing::ImageConfig { .. }));
+            if missing.is_empty() {
+                return Ok((inputs, images));
+            }
+            let known = &images;
+            let ask = missing.into_iter().map(|missing| async move {
+                let step = self.events.step(question(&missing));
+                let answer = self.answer(names, known, &missing).await;
+                match &answer {
+                    Ok(_) => step.ran(),
+                    Err(error) => step.failed(error.to_string()),
+                }
+                (missing, answer)
+            });
+            let mut unanswered = Vec::new();
+            for (missing, answer) in futures_util::future::join_all(ask).await {
+                match (missing, answer) {
+                    (missing, Err(error)) => unanswered.push((missing, error)),
+                    (Missing::ImageConfig { reference, platform, .. }, Ok(Answer::Image(pinned))) => {
+                        images.insert(pinned.image.digest.clone(), pinned.source);
+                        inputs.insert(&reference, &platform, pinned.image);
+                    }
+                    (Missing::Deps { request, .. }, Ok(Answer::Deps(plan, notes))) => {
+                        for note in notes {
+                            self.events.notice(note);
+                        }
+                        inputs.insert_deps(request, plan);
+                    }
+                    (Missing::ImageConfig { .. }, Ok(Answer::Deps(..)))
+                    | (Missing::Deps { .. }, Ok(Answer::Image(_))) => {
+                        unreachable!("each question has its own kind of answer")
+                    }
+                }
+            }
+            if !unanswered.is_empty() {
+                return Err(Unknown::Inputs(unanswered));
+            }
         }
-        (Missing::Deps { request, .. }, Some(packages)) => {
-            let below = below(store, client, images, request).await?;
-            let (plan, notes) = packages.plan(request, &below).await?;
-            Ok(Answer::Deps(plan, notes))
+    }
+
+    async fn answer(
+        self,
+        names: &Names,
+        images: &BTreeMap<String, Source>,
+        missing: &Missing,
+    ) -> Result<Answer, Unanswered> {
+        let Self { store, client, request, begun, .. } = self;
+        match (missing, self.packages) {
+            (Missing::ImageConfig { reference, platform, .. }, _) => {
+                let pinned = match begun.prepared.layouts.resolve(store, reference, platform) {
+                    Some(pinned) => pinned?,
+                    None => names.image(store, client, reference, platform, request.pull).await?,
+                };
+                Ok(Answer::Image(Box::new(pinned)))
+            }
+            (Missing::Deps { request, stage, .. }, Some(packages)) => {
+                let below = below(store, client, images, request).await?;
+                let place = lock_files::Place { asking: self, packages, images };
+                let packages = place.reading(&request.from, stage.as_ref()).await?;
+                let (plan, notes) = packages.plan(request, &below).await?;
+                Ok(Answer::Deps(plan, notes))
+            }
+            (Missing::Deps { .. }, None) => unreachable!("packages are not asked for"),
         }
-        (Missing::Deps { .. }, None) => unreachable!("packages are not asked for"),
     }
 }
 

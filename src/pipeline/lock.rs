@@ -17,11 +17,12 @@ pub async fn lock(
     mut request: Request,
     events: &Events,
 ) -> Result<Option<(PathBuf, usize)>, BuildError> {
-    let (Begun { prepared, source, .. }, dockerfile) = read(store, client, &mut request, events).await?;
+    let (begun, dockerfile) = read(store, client, &mut request, events).await?;
+    let Begun { prepared, source, .. } = &begun;
     let lock = Arc::new(Lock::open(source.folder.join(LOCK_FILE_NAME), true)?);
-    let packages = packages(store, client, &request, &prepared, Arc::clone(&lock))?;
-    inputs::resolve(store, client, Some(&packages), &request, &prepared.layouts, &dockerfile, events)
-        .await
-        .map_err(|unknown| unknown.into_error(&dockerfile, &request.options, &source))?;
+    let packages = packages(store, client, &request, prepared, Arc::clone(&lock))?;
+    let asking = inputs::Asking { store, client, packages: Some(&packages), request: &request, begun: &begun, events };
+    let resolved = asking.resolve(&dockerfile).await;
+    resolved.map_err(|unknown| unknown.into_error(&dockerfile, &request.options, source))?;
     Ok(lock.write()?)
 }

@@ -30,6 +30,7 @@ mod health;
 mod inputs;
 mod inspect;
 mod lock;
+mod lock_files;
 mod observe;
 mod on_hand;
 mod open;
@@ -66,6 +67,7 @@ pub use warm::{WarmRequest, warm};
 use crate::{
     attest::Provenance,
     context::Prepared,
+    exec::SettledLayers,
     export::BuiltIndex,
     packages::{self, ContextFiles, LOCK_FILE_NAME, Lock, Packages},
     registry::Client,
@@ -107,9 +109,10 @@ pub async fn build(store: &Store, client: &Client, request: Request, events: &Ev
 async fn run(store: &Store, client: &Client, mut request: Request, events: &Events) -> Result<Built, BuildError> {
     let (begun, dockerfile) = read(store, client, &mut request, events).await?;
     let lowered = lower(store, client, &request, &begun, &dockerfile, events).await?;
-    let (route, settled) = ahead::route(&lowered.graph, &request, &begun.layers);
-    let exec = Arc::new(executor::executor(store, client, &mut request, &begun, lowered, settled, events)?);
-    let mut ahead = route.map(|route| route.start(client, &exec, events));
+    let settled = SettledLayers::default();
+    let route = ahead::route(&lowered.graph, &request, &begun.layers, &settled);
+    let exec = Arc::new(executor::executor(store, client, &request, &begun, lowered, settled, events)?);
+    let mut ahead = Some(route.start(client, &exec, events));
     let (request, source) = (&request, &begun.source);
     let attempt = Attempt { store, client, request, source, exec: &exec, events };
     // What a cache promised and did not keep is left out of the next attempt: the step runs.
@@ -150,10 +153,9 @@ async fn lower(
     let Begun { layers, prepared, source, .. } = begun;
     let lock = Lock::open(source.folder.join(LOCK_FILE_NAME), false)?;
     let packages = packages(store, client, request, prepared, Arc::new(lock))?;
+    let asking = inputs::Asking { store, client, packages: Some(&packages), request, begun, events };
     let (inputs, images) =
-        inputs::resolve(store, client, Some(&packages), request, &prepared.layouts, dockerfile, events)
-            .await
-            .map_err(|unknown| unknown.into_error(dockerfile, &request.options, source))?;
+        asking.resolve(dockerfile).await.map_err(|unknown| unknown.into_error(dockerfile, &request.options, source))?;
     let graph = dockerfile.lower(&request.options, &inputs).map_err(|errors| source.refuse(&errors))?;
     entitlements::check(&graph, &request.allow).map_err(|errors| source.refuse(&errors))?;
     call::warn(dockerfile, &request.options, &inputs, source, events)?;

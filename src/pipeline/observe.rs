@@ -152,7 +152,7 @@ impl Observed<'_> {
             let _ = sender.send(Request::Signal(Signal::SIGTERM));
             tokio::time::sleep(FAREWELL).await;
         };
-        let connection = Connection { input: None, requests: Some(requests), paths };
+        let connection = Connection { requests: Some(requests), paths, ..Connection::default() };
         let exit = container.run(connection, keep, decided).await;
         let end = match (exit, verdict) {
             (_, Some(verdict)) => verdict,

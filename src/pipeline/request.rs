@@ -10,6 +10,7 @@ use crate::{
     store::GcPolicy,
 };
 use flashbuild_frontend::{dockerfile::Options, reference::Reference};
+use std::sync::Arc;
 
 /// What was asked for.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ pub struct Request {
     /// What steps may do to this machine.
     pub allow: Vec<Entitlement>,
     /// What steps may use.
-    pub grants: Grants,
+    pub grants: Arc<Grants>,
     /// Whether this process is root of a namespace with a single id.
     pub single_id: bool,
 }

@@ -9,7 +9,7 @@ use crate::{
     store::Store,
 };
 use flashbuild_frontend::{
-    package::{DepsRequest, Package},
+    package::{DepsRequest, LockPlace, Package},
     platform::Platform,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -77,6 +77,7 @@ async fn warm_one(
             base: None,
             has_system: true,
             system: Vec::new(),
+            from: LockPlace::Context,
         };
         let (plan, notes) = packages.plan(&request, &View::default()).await?;
         for note in notes {

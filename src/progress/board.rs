@@ -3,7 +3,7 @@
 use super::ink::{Ink, Line};
 use super::lines::Lines;
 use super::{FailedStep, Rate, Summary, path, printable};
-use crate::solver::event::{Event, EventKind, Hit, Outcome, StepId, Stream};
+use crate::solver::event::{Event, EventKind, Hit, Outcome, StepId};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -43,8 +43,7 @@ pub(super) struct StepState {
     pub(super) key: Option<String>,
     /// Definition keys of the steps that it takes.
     pub(super) inputs: Vec<String>,
-    stdout: Lines,
-    stderr: Lines,
+    output: Lines,
 }
 
 /// Bytes on the move.
@@ -66,8 +65,8 @@ impl Board {
                 self.steps.insert(*step, StepState::new(name, event.at, key.clone(), inputs.clone()));
                 Vec::new()
             }
-            EventKind::Output { step, stream, bytes } => {
-                self.steps.get_mut(step).map(|step| step.write(event.at, *stream, bytes)).unwrap_or_default()
+            EventKind::Output { step, bytes } => {
+                self.steps.get_mut(step).map(|step| step.write(event.at, bytes)).unwrap_or_default()
             }
             EventKind::Transfer { step, item, done, total } => {
                 if let Some(step) = self.steps.get_mut(step) {
@@ -153,19 +152,14 @@ impl StepState {
             transfers: BTreeMap::new(),
             key,
             inputs,
-            stdout: Lines::default(),
-            stderr: Lines::default(),
+            output: Lines::default(),
         }
     }
 
-    fn write(&mut self, at: Instant, stream: Stream, bytes: &[u8]) -> Vec<OutputLine> {
+    fn write(&mut self, at: Instant, bytes: &[u8]) -> Vec<OutputLine> {
         let at = at.saturating_duration_since(self.started);
         let mut lines = Vec::new();
-        let stream = match stream {
-            Stream::Stdout => &mut self.stdout,
-            Stream::Stderr => &mut self.stderr,
-        };
-        stream.push(bytes, |text| lines.push(OutputLine { at, text }));
+        self.output.push(bytes, |text| lines.push(OutputLine { at, text }));
         self.remember(&lines);
         lines
     }
@@ -195,8 +189,8 @@ impl StepState {
 
     fn end(&mut self, at: Instant, outcome: &Outcome) -> Vec<OutputLine> {
         let since = at.saturating_duration_since(self.started);
-        let partial = self.stdout.finish().into_iter().chain(self.stderr.finish());
-        let lines: Vec<_> = partial.map(|text| OutputLine { at: since, text }).collect();
+        let partial = self.output.finish();
+        let lines: Vec<_> = partial.into_iter().map(|text| OutputLine { at: since, text }).collect();
         self.remember(&lines);
         self.ended = Some(at);
         self.outcome = Some(outcome.clone());
@@ -213,7 +207,7 @@ impl StepState {
 
     /// The last `count` lines of output, the unfinished ones included.
     pub(super) fn window(&self, count: usize) -> Vec<String> {
-        let partial = self.stdout.partial().into_iter().chain(self.stderr.partial());
+        let partial = self.output.partial();
         let skip = self.last_lines.len().saturating_sub(count);
         let mut lines: Vec<String> = self.last_lines.iter().skip(skip).map(|line| line.text.clone()).collect();
         lines.extend(partial);
@@ -278,10 +272,10 @@ mod tests {
     fn only_the_end_of_a_long_output_is_kept() {
         let mut step = StepState::new("RUN seq", Instant::now(), Some("key".to_owned()), Vec::new());
         for number in 0..200 {
-            step.write(step.started, Stream::Stdout, format!("{number}\n").as_bytes());
+            step.write(step.started, format!("{number}\n").as_bytes());
         }
         assert_eq!(step.last_lines.len(), FailedStep::LINES);
-        step.write(step.started, Stream::Stderr, b"partial");
+        step.write(step.started, b"partial");
         assert_eq!(step.window(2), ["199", "partial"]);
         step.end(step.started, &Outcome::Ran);
         assert!(step.last_lines.is_empty());

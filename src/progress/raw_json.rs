@@ -10,7 +10,6 @@
 //! | `step` | all but some `notice` and `warning` | number | the step, from 1 in the order of starting |
 //! | `name` | `started`, `finished` | string | what the step is called, as is |
 //! | `key` | `started`, `finished` | string | definition key of the vertex; absent if the step is no vertex |
-//! | `stream` | `output` | string | `stdout`, `stderr` |
 //! | `text` | `output` | string | what was written, as is: not necessarily whole lines |
 //! | `base64` | `output` | string | the same, in place of `text`, if it is not UTF-8 |
 //! | `item` | `transfer` | string | what moves |
@@ -31,7 +30,7 @@ use super::board::Board;
 use super::{OutputLine, Screen, View, clean};
 use crate::solver::{
     Reason,
-    event::{Event, EventKind, Hit, Outcome, StepId, Stream},
+    event::{Event, EventKind, Hit, Outcome, StepId},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
@@ -77,7 +76,6 @@ enum Body<'a> {
     },
     Output {
         step: u32,
-        stream: &'static str,
         #[serde(flatten)]
         bytes: Bytes<'a>,
     },
@@ -158,12 +156,8 @@ impl View for RawJson {
 fn body<'a>(event: &'a Event, steps: &'a HashMap<StepId, Named>, board: &Board) -> Body<'a> {
     match &event.kind {
         EventKind::Started { step, .. } => Body::Started { step: step.0, named: steps.get(step) },
-        EventKind::Output { step, stream, bytes } => Body::Output {
+        EventKind::Output { step, bytes } => Body::Output {
             step: step.0,
-            stream: match stream {
-                Stream::Stdout => "stdout",
-                Stream::Stderr => "stderr",
-            },
             bytes: match str::from_utf8(bytes) {
                 Ok(text) => Bytes::Text(text),
                 Err(_) => Bytes::Base64(STANDARD.encode(bytes)),

@@ -177,8 +177,8 @@ fn supervise(
         if orders.buffer().is_empty() {
             let caller: &UnixStream = orders.get_ref();
             let mut watched = vec![PollFd::new(&target.process, PollFlags::IN), PollFd::new(caller, PollFlags::IN)];
-            let listened = observer.as_ref().map(|observer| observer.watched().collect::<Vec<_>>()).unwrap_or_default();
-            watched.extend(listened.iter().map(|descriptor| PollFd::new(descriptor, PollFlags::IN)));
+            let listeners: Vec<_> = observer.iter().flat_map(|observer| observer.watched()).collect();
+            watched.extend(listeners.iter().map(|listener| PollFd::new(listener, PollFlags::IN)));
             let after = watched.len();
             watched.extend(beside.as_ref().map(|beside| PollFd::new(&beside.process, PollFlags::IN)));
             rustix::io::retry_on_intr(|| rustix::event::poll(&mut watched, None))

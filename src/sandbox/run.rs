@@ -17,7 +17,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, OnceLock};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::{
     Semaphore,
     mpsc::{UnboundedReceiver, UnboundedSender},
@@ -29,17 +29,19 @@ const OUTPUT_CHUNK: usize = 64 << 10;
 
 /// Runs a process in a tree, to its end.
 ///
-/// `output` is called with every piece of output as it comes; a slow one slows the process down. When `cancel` is
+/// `output` is called with every piece of what it writes to standard output and standard error, which are one pipe: in
+/// the order in which it wrote. A slow one slows the process down. When `cancel` is
 /// ready, every process of the sandbox is killed, and [`SandboxError::Cancelled`] returned once they are gone. Dropping
 /// the future kills them as well, but does not wait.
 ///
 /// Needs the privileges that [`enter_user_namespace`](super::enter_user_namespace) gives.
 pub async fn run(
     spec: &Spec,
-    output: impl FnMut(Stream, &[u8]),
+    mut output: impl FnMut(&[u8]),
     cancel: impl Future<Output = ()>,
 ) -> Result<Exit, SandboxError> {
-    run_connected(spec, Connection::default(), output, cancel).await
+    let connection = Connection { joins_outputs: true, ..Connection::default() };
+    run_connected(spec, connection, |_, bytes| output(bytes), cancel).await
 }
 
 /// What a process is connected to besides who hears its output.
@@ -47,6 +49,8 @@ pub async fn run(
 pub struct Connection {
     /// What it reads, unless [`Spec::input`] is [`Input::Nothing`].
     pub input: Option<OwnedFd>,
+    /// Whether its standard error is the pipe of its standard output, and said to come from there.
+    pub joins_outputs: bool,
     /// What is asked of the sandbox while it runs, as it comes.
     pub requests: Option<UnboundedReceiver<Request>>,
     /// Who hears which paths are asked for, if [`Spec::observed`]: each once, from the root of the tree, in the spelling of who
@@ -75,7 +79,7 @@ pub async fn run_connected(
     cancel: impl Future<Output = ()>,
 ) -> Result<Exit, SandboxError> {
     check(spec, &connection)?;
-    let (mut helper, socket) = start_helper(spec.isolation)?;
+    let (mut helper, socket) = start_helper(spec.isolation, connection.joins_outputs)?;
     let finished = tokio::select! {
         biased;
         () = cancel => None,
@@ -121,7 +125,10 @@ fn check(spec: &Spec, connection: &Connection) -> Result<(), SandboxError> {
     Ok(())
 }
 
-fn start_helper(isolation: Isolation) -> Result<(Child, std::os::unix::net::UnixStream), SandboxError> {
+fn start_helper(
+    isolation: Isolation,
+    joins_outputs: bool,
+) -> Result<(Child, std::os::unix::net::UnixStream), SandboxError> {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let program = match isolation {
@@ -129,7 +136,8 @@ fn start_helper(isolation: Isolation) -> Result<(Child, std::os::unix::net::Unix
         // Nothing can be mounted, and the step has no `/proc` to see it by.
         Isolation::Chroot => Path::new("/proc/self/exe"),
     };
-    let helper = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .arg0("flashbuild")
         .arg(helper::ARGUMENT)
         .env_clear()
@@ -138,8 +146,14 @@ fn start_helper(isolation: Isolation) -> Result<(Child, std::os::unix::net::Unix
         .process_group(0)
         .stdin(OwnedFd::from(theirs))
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
+        .stderr(Stdio::piped());
+    if !joins_outputs {
+        return Ok((command.spawn()?, ours));
+    }
+    let (output, theirs) = io::pipe()?;
+    let mut helper = command.stdout(theirs.try_clone()?).stderr(theirs).spawn()?;
+    let output = std::process::ChildStdout::from(OwnedFd::from(output));
+    helper.stdout = Some(ChildStdout::from_std(output)?);
     Ok((helper, ours))
 }
 
@@ -207,7 +221,7 @@ async fn attend(
     output: impl FnMut(Stream, &[u8]),
 ) -> Result<Report, SandboxError> {
     let line = protocol::encode(spec).map_err(|error| SandboxError::Spec(error.to_string()))?;
-    let Connection { input, requests, paths } = connection;
+    let Connection { input, requests, paths, joins_outputs: _ } = connection;
     descriptor::send(&socket, input.as_ref().map(AsFd::as_fd))?;
     // The process's end of a pipe has to be the only one.
     drop(input);
@@ -217,8 +231,7 @@ async fn attend(
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
         _ => {}
     }
-    let stdout = helper.stdout.take().expect("asked for at the start");
-    let stderr = helper.stderr.take().expect("asked for at the start");
+    let (stdout, stderr) = (helper.stdout.take(), helper.stderr.take());
     let beside = Beside { paths, ..Beside::default() };
     let (heard, passed) = tokio::select! {
         ended = async { tokio::join!(hear(BufReader::new(reader), &beside), pass_on(stdout, stderr, output)) } => ended,
@@ -289,11 +302,10 @@ async fn hear(mut socket: impl AsyncBufReadExt + Unpin, beside: &Beside) -> io::
 }
 
 async fn pass_on(
-    stdout: impl AsyncRead + Unpin,
-    stderr: impl AsyncRead + Unpin,
+    mut stdout: Option<impl AsyncRead + Unpin>,
+    mut stderr: Option<impl AsyncRead + Unpin>,
     mut output: impl FnMut(Stream, &[u8]),
 ) -> io::Result<()> {
-    let (mut stdout, mut stderr) = (Some(stdout), Some(stderr));
     let (mut from_stdout, mut from_stderr) = (Vec::new(), Vec::new());
     while stdout.is_some() || stderr.is_some() {
         tokio::select! {

@@ -23,6 +23,7 @@ mod document;
 mod error;
 mod lease;
 mod listing;
+mod range;
 mod route;
 mod tls;
 mod upload;

@@ -37,12 +37,10 @@ pub enum EventKind {
         /// Definition keys of the steps whose results it takes.
         inputs: Vec<String>,
     },
-    /// A step's process wrote something.
+    /// A step's process wrote something, to standard output or standard error: these are in the order in which it wrote.
     Output {
         /// Which.
         step: StepId,
-        /// Where it wrote.
-        stream: Stream,
         /// What, as is: not necessarily whole lines or UTF-8.
         bytes: Vec<u8>,
     },
@@ -85,15 +83,6 @@ pub enum EventKind {
         /// A page that explains the rule.
         url: Option<String>,
     },
-}
-
-/// Where a process wrote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Stream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
 }
 
 /// How a step ended.
@@ -178,12 +167,12 @@ impl Step {
         self.id
     }
 
-    /// Its process wrote something.
-    pub fn output(&self, stream: Stream, bytes: &[u8]) {
+    /// Its process wrote something, to whichever of its outputs.
+    pub fn output(&self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
-        self.events.send(EventKind::Output { step: self.id, stream, bytes: bytes.to_vec() });
+        self.events.send(EventKind::Output { step: self.id, bytes: bytes.to_vec() });
     }
 
     /// Bytes of `item` have moved, `done` so far.

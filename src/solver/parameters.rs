@@ -22,7 +22,7 @@ pub(super) fn of(op: &Op) -> Vec<Parameter> {
 }
 
 fn of_exec(op: &ExecOp) -> Vec<Parameter> {
-    let ExecOp { args, env, cwd, user, hostname, network, security, devices, mounts, files } = op;
+    let ExecOp { args, env, cwd, user, hostname, network, security, devices, mounts, files, needs, epoch } = op;
     let command = match args.as_slice() {
         [shell, flag, script] if shell.ends_with("/sh") && flag == "-c" => script.clone(),
         _ => args.join(" "),
@@ -45,6 +45,8 @@ fn of_exec(op: &ExecOp) -> Vec<Parameter> {
         let value = format!("{:o} {}", file.mode, file.content);
         Parameter::new(format!("script {}", file.path), value)
     }));
+    parameters.extend(needs.iter().map(|needed| Parameter::new(format!("needs {}", needed.name), &needed.hint)));
+    parameters.extend(epoch.map(|epoch| Parameter::new("latest time", epoch.to_string())));
     parameters
 }
 

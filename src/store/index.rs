@@ -31,6 +31,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("blob_index.sql"),
     include_str!("origins.sql"),
     include_str!("build_notes.sql"),
+    include_str!("blocks.sql"),
 ];
 
 /// How long to wait for another process's transaction.

@@ -31,6 +31,7 @@
 //! waiting for a lock. Not kept here: how the layers' contents are made or read, and what the records' values mean.
 
 mod blob;
+mod block;
 mod build_note;
 mod cache_mount;
 mod candidate;
@@ -59,6 +60,7 @@ mod usage;
 mod crash_tests;
 
 pub use blob::BlobWriter;
+pub use block::Block;
 pub use build_note::BuildNoteRow;
 pub use cache_mount::{CacheIdentity, CacheMount, CacheMountRow, CacheUse};
 pub use collect::Collected;

@@ -1,3 +1,5 @@
 FROM scratch AS locks
 FROM scratch
-DEPS python --from=locks requirements.txt
+DEPS python --python=3.11 --from=lock requirements.txt
+DEPS apt --from=locks python3
+FROM scratch AS lock

@@ -175,8 +175,6 @@ codes! {
     InvalidSignal => "invalid-signal",
     /// A build that becomes larger than any image can be.
     TooLarge => "too-large",
-    /// Something that cannot be built here.
-    NotSupported => "not-supported",
     // Linting.
     /// A choice of lint rules that cannot be read.
     InvalidCheckOptions => "invalid-check-options",

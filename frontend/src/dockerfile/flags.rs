@@ -80,6 +80,8 @@ fn read(text: Piece<'_>, escape: char) -> (Flag, usize) {
 pub(super) enum Shape {
     /// Nothing, `true` or `false`.
     Switch,
+    /// Nothing, `true`, `false`, or a value.
+    SwitchOrText,
     /// One value.
     Text,
     /// A value each time it is given.
@@ -120,7 +122,7 @@ impl Flags {
                     )
                     .with_hint(format!("write `--{name}=VALUE`")));
                 }
-                Shape::Text | Shape::List => {}
+                Shape::Text | Shape::List | Shape::SwitchOrText => {}
             }
         }
         Ok(Self(flags))
@@ -136,6 +138,14 @@ impl Flags {
     pub(super) fn list(&self, name: &str) -> Vec<Word> {
         let given = self.0.iter().filter(|flag| flag.name() == name);
         given.filter_map(Flag::value).collect()
+    }
+
+    /// The value of a [`Shape::SwitchOrText`] flag that is not off: `true` if it has none.
+    pub(super) fn switch_or_text(&self, name: &str) -> Option<Word> {
+        let flag = self.0.iter().find(|flag| flag.name() == name)?;
+        let value = flag.value().filter(|value| !value.value.is_empty());
+        let value = value.unwrap_or_else(|| Word::new("true".to_owned(), flag.text.span));
+        Some(value).filter(|value| !value.value.eq_ignore_ascii_case("false"))
     }
 
     /// The state of a [`Shape::Switch`] flag, if it was given.

@@ -1,10 +1,10 @@
 //! What lowering is given: the wishes of the person who builds, and what the images named in the file are.
 
-use super::{Dockerfile, Syntax, instruction::Kind, plan::Plan};
+use super::{Dockerfile, Syntax, plan::Plan};
 use crate::{
     config::ImageConfig,
     diagnostic::{Code, Diagnostic, Span, sorted},
-    graph::{LocalOp, Network},
+    graph::{Graph, LocalOp, Network},
     package::{DepsPlan, DepsRequest},
     platform::Platform,
     reference::Reference,
@@ -12,6 +12,7 @@ use crate::{
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
 /// Build arguments that tell processes their way to the network. They are never part of a key, a history or a graph,
@@ -216,7 +217,7 @@ impl Inputs {
 }
 
 /// What has to be found out before a file can be lowered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Missing {
     /// Digest and configuration of an image.
     ImageConfig {
@@ -235,6 +236,8 @@ pub enum Missing {
         request: DepsRequest,
         /// The instruction.
         span: Span,
+        /// For a lock in a stage, what makes its tree: a graph with that as its only output.
+        stage: Option<Arc<Graph>>,
     },
 }
 
@@ -250,7 +253,7 @@ impl Missing {
                     None => error,
                 }
             }
-            Self::Deps { request, span } => {
+            Self::Deps { request, span, .. } => {
                 let DepsRequest { ecosystem, platform, .. } = request;
                 Diagnostic::error(
                     Code::DepsNotFound,
@@ -267,31 +270,6 @@ impl Missing {
             Self::ImageConfig { reference, platform, .. } => (Some((reference.to_string(), platform.clone())), None),
             Self::Deps { request, .. } => (None, Some(request.clone())),
         }
-    }
-}
-
-/// Whether an instruction is done by packages, whichever way it says so.
-fn wants_packages(kind: &Kind) -> bool {
-    match kind {
-        Kind::Deps(_) => true,
-        Kind::Run(run) => run.deps.is_some(),
-        Kind::Add(_)
-        | Kind::Arg(_)
-        | Kind::Cmd(_)
-        | Kind::Copy(_)
-        | Kind::Entrypoint(_)
-        | Kind::Env(_)
-        | Kind::Expose(_)
-        | Kind::From(_)
-        | Kind::Healthcheck(_)
-        | Kind::Label(_)
-        | Kind::Maintainer(_)
-        | Kind::Onbuild(_)
-        | Kind::Shell(_)
-        | Kind::Stopsignal(_)
-        | Kind::User(_)
-        | Kind::Volume(_)
-        | Kind::Workdir(_) => false,
     }
 }
 
@@ -313,7 +291,7 @@ impl Dockerfile {
                 Ok(plan) => {
                     missing.extend(plan.missing);
                     let mut steps = plan.stages.iter().filter(|stage| stage.needed).flat_map(|stage| &stage.steps);
-                    asks_for_packages |= steps.any(|step| wants_packages(&step.instruction.kind));
+                    asks_for_packages |= steps.any(|step| step.instruction.kind.deps().is_some());
                 }
                 Err(found) => errors.extend(found),
             }

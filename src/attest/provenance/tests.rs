@@ -60,6 +60,8 @@ fn graph() -> (Graph, NodeId, BTreeMap<NodeId, Commit>) {
         devices: vec![],
         mounts: vec![Mount::Secret(secret)],
         files: vec![],
+        needs: vec![],
+        epoch: None,
     };
     let root = node(&mut graph, Op::Exec(Box::new(exec)), vec![base, git, http, local]);
     let commit = Commit { id: "cd".repeat(20), reference: None };

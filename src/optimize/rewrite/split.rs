@@ -78,6 +78,9 @@ pub fn split(image: &Image<'_>, options: Options, is_own: impl Fn(usize) -> bool
             replacements[index] = Some(Replacement { layers });
         }
     }
+    if replacements.iter().all(Option::is_none) {
+        return Ok(Rewritten { config: image.config.clone(), diff_ids: image.diff_ids.to_vec() });
+    }
     let rewritten = replace(image, replacements);
     check(image, &rewritten, |_| false)?;
     Ok(rewritten)

@@ -1,4 +1,4 @@
-//! `DEPS apt`: Debian packages as layers, without dpkg, without scripts, for any architecture.
+//! `DEPS apt`: Debian packages as layers, without dpkg and, unless asked for, without scripts, for any architecture.
 //!
 //! 1. Flags and the host's own configuration say where packages come from (`sources`).
 //! 2. `resolve` asks the host's `apt-get`, in a private root, which packages a request means for an architecture: exact
@@ -6,6 +6,7 @@
 //! 3. Whoever runs the build fetches the files, by their hashes.
 //! 4. [`mod@unpack`] reads a file (`ar`), puts its content at its place in a merged `/usr`, notes the package for scanners
 //!    (`var/lib/dpkg/status.d/`), and adds what its scripts would have made where that matters (`scripts`).
+//! 5. With `--configure`, a step of the build runs the scripts after all ([`mod@configure`]).
 //!
 //! Nothing that a package says is believed before its hash was right, and little of it after: names are checked,
 //! archives are read as hostile ones are.
@@ -15,6 +16,7 @@ mod ar;
 mod architecture;
 mod base;
 mod ca_certificates;
+mod configure;
 mod error;
 mod host_sources;
 mod merged_usr;
@@ -28,6 +30,7 @@ mod subject_hash;
 mod tree;
 mod unpack;
 
+pub(super) use configure::database;
 pub use error::AptError;
 pub(crate) use paragraph::Paragraph;
 pub(super) use plan::plan;

@@ -3,8 +3,8 @@
 use super::{
     AptError,
     architecture::debian_name,
-    base,
-    resolve::{Deb, Request, resolve},
+    base, configure,
+    resolve::{Deb, Request, Scripts, resolve},
     root,
     sources::SourceFlags,
 };
@@ -16,9 +16,13 @@ use flashbuild_frontend::package::{DebLayout, DepsPlan, DepsRequest, Package, Pa
 use std::{fs, path::Path};
 use url::Url;
 
+/// The flag that has scripts run.
+const CONFIGURE: &str = "configure";
+
 /// Which packages `request` means, in layers, and where they are.
 pub(in crate::packages) async fn plan(packages: &Packages, request: &DepsRequest) -> Result<Planned, PackageError> {
     let is_on = |flag| request.flag(flag).is_some();
+    let configures = is_on(CONFIGURE);
     let etc = root::etc().await?;
     let mut notes = Vec::new();
     let debs = if let Some(locked) = packages.lock.find(request) {
@@ -41,6 +45,9 @@ pub(in crate::packages) async fn plan(packages: &Packages, request: &DepsRequest
         debs
     };
     let layout = DebLayout { docs: !is_on("no-docs") };
+    // In the order of names: what is locked has no other.
+    let mut all: Vec<Package> = debs.iter().map(|deb| package(deb, &layout)).collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
     let mut layers = packing::by_size(debs.iter().map(|deb| (package(deb, &layout), deb.size)).collect());
     if is_scratch(request) {
         layers.insert(0, base::layer(debian_name(&request.platform)?));
@@ -52,7 +59,8 @@ pub(in crate::packages) async fn plan(packages: &Packages, request: &DepsRequest
             addresses.push((deb.hash, address));
         }
     }
-    Ok(Planned { plan: DepsPlan { layers }, addresses, notes })
+    let steps = if configures { vec![configure::step(all, &request.arguments)] } else { Vec::new() };
+    Ok(Planned { plan: DepsPlan { layers, steps, ..DepsPlan::default() }, addresses, notes, ..Planned::default() })
 }
 
 /// Whether nothing is below: then the packages have to bring what every system has.
@@ -66,6 +74,11 @@ fn asked(request: &DepsRequest, packages: Vec<String>) -> Request {
         packages,
         sources: SourceFlags { suites: all("suite"), components: all("component"), mirrors: all("mirror") },
         recommends: request.flag("recommends").is_some(),
+        scripts: match (request.flag(CONFIGURE).is_some(), is_scratch(request)) {
+            (false, _) => Scripts::None,
+            (true, true) => Scripts::OnNothing,
+            (true, false) => Scripts::OnSystem,
+        },
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     AptError,
     architecture::debian_name,
-    root::Root,
+    root::{Presumed, Root},
     sources::{SourceFlags, Sources},
 };
 use crate::store::Store;
@@ -20,7 +20,24 @@ pub(super) struct Request {
     pub(super) sources: SourceFlags,
     /// Whether what packages recommend comes too.
     pub(super) recommends: bool,
+    /// Whether scripts will run, and then what they find.
+    pub(super) scripts: Scripts,
 }
+
+/// Whether scripts of packages run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scripts {
+    /// They do not, so what only they need is left out.
+    None,
+    /// They do, on a system that has what they need.
+    OnSystem,
+    /// They do, and nothing is below: what every script may count on comes too (Debian Policy, section 3.8).
+    OnNothing,
+}
+
+/// Packages that every script may count on, as patterns of apt (`apt-patterns(7)`). apt calls itself essential, and is
+/// not; `usr-is-merged` keeps it from choosing a package that merges `/usr`, which is merged.
+const ESSENTIAL: [&str; 2] = ["?and(?essential,?not(?exact-name(apt)))", "?exact-name(usr-is-merged)"];
 
 /// One package that a request means, exactly.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +75,11 @@ pub(super) async fn resolve(
         let waited = tokio::task::spawn_blocking(move || store.lock(&lock)).await;
         waited.expect("waiting for a lock does not panic")?
     };
-    let root = Root::open(store, architecture, &sources, &names)?;
+    let presumed = match request.scripts {
+        Scripts::None | Scripts::OnSystem => Presumed::WhatScriptsNeed,
+        Scripts::OnNothing => Presumed::Nothing,
+    };
+    let root = Root::open(store, architecture, &sources, presumed, &names)?;
     let plan = plan_name(request);
     if !ask && let Some(known) = read_plan(&root, &plan) {
         return Ok(known);
@@ -68,6 +89,9 @@ pub(super) async fn resolve(
     arguments.push(if request.recommends { "--install-recommends" } else { "--no-install-recommends" });
     arguments.push("--");
     arguments.extend(request.packages.iter().map(String::as_str));
+    if request.scripts == Scripts::OnNothing {
+        arguments.extend(ESSENTIAL);
+    }
     let answer = root.apt_get("install", &arguments).await?;
     let debs = answer.lines().filter(|line| line.starts_with('\'')).map(deb).collect::<Result<Vec<_>, _>>()?;
     root.write(&plan, &serde_json::to_string(&debs).expect("packages are plain data"))?;
@@ -118,7 +142,12 @@ fn deb(line: &str) -> Result<Deb, AptError> {
 }
 
 fn plan_name(request: &Request) -> String {
-    let key = blake3::hash(format!("{:?} {}", request.packages, request.recommends).as_bytes());
+    let Request { packages, sources: _, recommends, scripts } = request;
+    let scripts = match scripts {
+        Scripts::None | Scripts::OnSystem => "",
+        Scripts::OnNothing => " and what is essential",
+    };
+    let key = blake3::hash(format!("{packages:?} {recommends}{scripts}").as_bytes());
     format!("plan-{}.json", &key.to_hex()[..16])
 }
 

@@ -18,10 +18,19 @@ use std::{
 };
 use tokio::process::Command;
 
-/// Packages that only maintainer scripts need. Here none run, so these count as installed unless they are asked for
+/// Packages that only maintainer scripts need. Where none run, or on a system that has them, these count as installed unless they are asked for
 /// by name; `awk` is what `base-files` wants for its script.
 const FOR_SCRIPTS: [(&str, Option<&str>); 3] =
     [("dpkg", None), ("debconf", Some("debconf-2.0")), ("mawk", Some("awk"))];
+
+/// What counts as installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Presumed {
+    /// Nothing.
+    Nothing,
+    /// What only maintainer scripts need.
+    WhatScriptsNeed,
+}
 
 /// Newer than any version that a dependency asks for.
 const ANY_VERSION: &str = "9999:0";
@@ -52,7 +61,13 @@ pub(super) struct Root {
 
 impl Root {
     /// Makes or finds the root for `architecture` and `sources` in `store`. `named` are the packages asked for.
-    pub(super) fn open(store: &Store, architecture: &str, sources: &Sources, named: &[&str]) -> Result<Self, AptError> {
+    pub(super) fn open(
+        store: &Store,
+        architecture: &str,
+        sources: &Sources,
+        presumed: Presumed,
+        named: &[&str],
+    ) -> Result<Self, AptError> {
         let key = blake3::hash(format!("{architecture}\n{sources:?}").as_bytes()).to_hex();
         let folder = store.root().join("apt").join(format!("{architecture}-{}", &key[..16]));
         let folder = std::path::absolute(&folder).map_err(|error| AptError::Io { path: folder, error })?;
@@ -65,7 +80,11 @@ impl Root {
             fs::create_dir_all(&path).map_err(|error| AptError::Io { path, error })?;
         }
         let root = Self { folder, architecture: architecture.to_owned() };
-        root.write("status", &status(architecture, named))?;
+        let status = match presumed {
+            Presumed::Nothing => String::new(),
+            Presumed::WhatScriptsNeed => status(architecture, named),
+        };
+        root.write("status", &status)?;
         if let Sources::Given(text) = sources {
             root.write("sources.list.d/given.sources", text)?;
         }

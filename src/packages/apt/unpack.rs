@@ -11,6 +11,51 @@ use std::{
 /// Largest control file that is read.
 const MAX_CONTROL_FILE: u64 = 16 << 20;
 
+/// A package's file, read and found to be what was asked for.
+pub(super) struct Opened {
+    name: String,
+    /// Its control files.
+    pub(super) control: Unpacked,
+    /// What it brings, at the paths that it has there.
+    pub(super) files: Unpacked,
+    /// What it says of itself.
+    pub(super) paragraph: Paragraph,
+    /// The same as it is written.
+    pub(super) text: String,
+}
+
+impl Opened {
+    /// Reads the package that `file` holds.
+    pub(super) fn new(layers: &Layers, package: &Package, file: impl Read + Send) -> Result<Self, AptError> {
+        let Package { name, version, .. } = package;
+        let refuse = |what: String| AptError::Package { package: name.clone(), what };
+        let read = ar::read_package::<_, Failure>(file, |archive| Ok(layers.unpack_archive(archive)?));
+        let (control, files) = read.map_err(|failure| match failure {
+            Failure::Form(error) => refuse(error.to_string()),
+            Failure::Layer(error) => AptError::Unpack { package: name.clone(), error },
+        })?;
+        let text = control_file(&control, "control");
+        let text = text.map_err(|error| AptError::Unpack { package: name.clone(), error })?.unwrap_or_default();
+        let fields = Paragraph::read_all(&text).ok().and_then(|mut read| (read.len() == 1).then(|| read.remove(0)));
+        let paragraph = fields.ok_or_else(|| refuse("its control file is not one paragraph of fields".to_owned()))?;
+        if paragraph.get("Package") != Some(name.as_str()) || paragraph.get("Version") != Some(version.as_str()) {
+            let says = |field| paragraph.get(field).unwrap_or_default().to_owned();
+            return Err(refuse(format!("it is {} {}, not {version}", says("Package"), says("Version"))));
+        }
+        Ok(Self { name: name.clone(), control, files, paragraph, text })
+    }
+
+    /// The error of a file of it that cannot be read.
+    pub(super) fn failed(&self, error: LayerError) -> AptError {
+        AptError::Unpack { package: self.name.clone(), error }
+    }
+
+    /// The error of something that no package may have.
+    pub(super) fn refused(&self, what: String) -> AptError {
+        AptError::Package { package: self.name.clone(), what }
+    }
+}
+
 /// The files of `package`, which `file` holds, at their places in a layer. All have the same time: the packages of a
 /// layer were not installed at any.
 pub(in crate::packages) fn unpack(
@@ -20,34 +65,20 @@ pub(in crate::packages) fn unpack(
     file: impl Read + Send,
     time: i64,
 ) -> Result<Vec<Item>, AptError> {
-    let Package { name, version, .. } = package;
-    let refuse = |what: String| AptError::Package { package: name.clone(), what };
-    let read = ar::read_package::<_, Failure>(file, |archive| Ok(layers.unpack_archive(archive)?));
-    let (control, files) = read.map_err(|failure| match failure {
-        Failure::Form(error) => refuse(error.to_string()),
-        Failure::Layer(error) => AptError::Unpack { package: name.clone(), error },
-    })?;
-    let unpack = |error| AptError::Unpack { package: name.clone(), error };
-
-    let paragraph = control_file(&control, "control").map_err(unpack)?.unwrap_or_default();
-    let fields = Paragraph::read_all(&paragraph).ok().and_then(|mut read| (read.len() == 1).then(|| read.remove(0)));
-    let fields = fields.ok_or_else(|| refuse("its control file is not one paragraph of fields".to_owned()))?;
-    if fields.get("Package") != Some(name.as_str()) || fields.get("Version") != Some(version.as_str()) {
-        let says = |field| fields.get(field).unwrap_or_default().to_owned();
-        return Err(refuse(format!("it is {} {}, not {version}", says("Package"), says("Version"))));
-    }
-
-    let mut tree = PackageTree::new(&files, time);
-    place(&mut tree, &files, layout, time)
+    let opened = Opened::new(layers, package, file)?;
+    let Opened { name, control, files, text, .. } = &opened;
+    let unpack = |error| opened.failed(error);
+    let mut tree = PackageTree::new(files, time);
+    place(&mut tree, files, layout, time)
         .map_err(unpack)?
-        .map_err(|path| refuse(format!("it has {path} both in /usr and beside it")))?;
+        .map_err(|path| opened.refused(format!("it has {path} both in /usr and beside it")))?;
     // As distroless images have it: one file a package, so that layers do not share one, and scanners find all.
     let status = format!("var/lib/dpkg/status.d/{name}");
-    tree.file(&status, format!("{}\n", paragraph.trim_end()));
-    if let Some(sums) = control_file(&control, "md5sums").map_err(unpack)? {
+    tree.file(&status, format!("{}\n", text.trim_end()));
+    if let Some(sums) = control_file(control, "md5sums").map_err(unpack)? {
         tree.file(&format!("{status}.md5sums"), sums);
     }
-    let script = control_file(&control, "postinst").map_err(unpack)?.unwrap_or_default();
+    let script = control_file(control, "postinst").map_err(unpack)?.unwrap_or_default();
     scripts::imitate(name, &script, &mut tree).map_err(unpack)?;
     Ok(tree.into_items())
 }

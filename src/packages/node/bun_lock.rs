@@ -41,7 +41,7 @@ pub(super) fn read(text: &str) -> Result<Lock, LockError> {
         wanted.names.push(entry.info().map(|info| info.needs.wanted(false)).unwrap_or_default());
         packages.push(entry.package(path_of(key, &folders))?);
     }
-    let mut lock = Lock::connected(packages, &wanted)?;
+    let mut lock = Lock { trusted: file.trusted, ..Lock::connected(packages, &wanted)? };
     let roots = file.workspaces.values().enumerate().flat_map(|(index, member)| member.roots(&lock, index));
     let roots: Vec<Root> = roots.collect();
     roles::note(&mut lock, &roots);
@@ -58,6 +58,8 @@ struct File {
     packages: BTreeMap<String, Entry>,
     #[serde(rename = "patchedDependencies", default)]
     patched: BTreeMap<String, String>,
+    #[serde(rename = "trustedDependencies", default)]
+    trusted: Option<Vec<String>>,
 }
 
 /// The project, or a member of its workspace.
@@ -129,7 +131,7 @@ impl Member {
             runs_on: RunsOn::default(),
             role: Role::default(),
             bins: self.bin.clone().map_or_else(Bins::new, |bin| bin.normalized(&self.name)),
-            has_install_script: false,
+            has_install_script: None,
             needs: Vec::new(),
         }
     }
@@ -179,7 +181,7 @@ impl Entry {
             runs_on: RunsOn { os: info.os.0.clone(), cpu: info.cpu.0.clone(), libc: info.libc.0.clone() },
             role: Role::default(),
             bins: info.bin.clone().map_or_else(Bins::new, |bin| bin.normalized(name)),
-            has_install_script: false,
+            has_install_script: None,
             needs: Vec::new(),
             path,
         })

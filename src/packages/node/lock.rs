@@ -16,6 +16,8 @@ pub(super) struct Lock {
     pub(super) packages: Vec<Package>,
     /// Links to packages that are not where who needs them would find them.
     pub(super) links: Vec<Link>,
+    /// Names of packages whose install scripts the project trusts, if the lock says.
+    pub(super) trusted: Option<Vec<String>>,
 }
 
 /// One package at one place.
@@ -35,8 +37,8 @@ pub(super) struct Package {
     pub(super) role: Role,
     /// Programs that it has, as far as the lock knows them.
     pub(super) bins: Bins,
-    /// Whether it wants something to be run when it is installed.
-    pub(super) has_install_script: bool,
+    /// Whether it wants something to be run when it is installed; `None` if only its own `package.json` says.
+    pub(super) has_install_script: Option<bool>,
     /// What it needs.
     pub(super) needs: Vec<Need>,
 }
@@ -184,7 +186,7 @@ impl Lock {
                 packages[index].needs.push(Need { package: target, optional: false });
             }
         }
-        Ok(Self { packages, links: Vec::new() })
+        Ok(Self { packages, links: Vec::new(), trusted: None })
     }
 }
 

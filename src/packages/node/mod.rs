@@ -1,4 +1,5 @@
-//! Node.js: the packages of a lock, unpacked where the lock says, as `npm ci --ignore-scripts` would leave them.
+//! Node.js: the packages of a lock, unpacked where the lock says, as `npm ci --ignore-scripts` would leave them; then
+//! the install scripts of those that are allowed ([`scripts`]).
 //!
 //! ```text
 //! package-lock.json --+
@@ -25,26 +26,28 @@ mod package_lock;
 mod plan;
 mod pnpm_lock;
 mod roles;
+mod scripts;
 mod select;
 mod tarball;
 mod target;
 
 pub(super) use plan::{is_lock, plan};
+pub(super) use scripts::not_run;
 
 use super::PackageError;
 use crate::layer::{Item, Layers};
 use flashbuild_frontend::package::{Package, TarballLayout};
 use std::fs::File;
-use tarball::TarballError;
+use tarball::{Placed, TarballError};
 
-/// The files of a tarball.
+/// The files of a tarball, and whether the package wants something to be run.
 pub(super) fn unpack(
     layers: &Layers,
     package: &Package,
     layout: &TarballLayout,
     artifact: File,
     time: i64,
-) -> Result<Vec<Item>, PackageError> {
+) -> Result<(Vec<Item>, bool), PackageError> {
     let aside = layers.clone().with_limits(tarball::LIMITS);
     let refused = |error: TarballError| match error {
         TarballError::Layer(error) if error.is_no_space() => PackageError::Layer(error),
@@ -53,5 +56,6 @@ pub(super) fn unpack(
         }
     };
     let unpacked = aside.unpack_archive(artifact).map_err(|error| refused(error.into()))?;
-    tarball::items(unpacked, layout, time).map_err(refused)
+    let Placed { items, has_install_script } = tarball::place(unpacked, layout, time).map_err(refused)?;
+    Ok((items, has_install_script))
 }

@@ -96,7 +96,7 @@ impl Entry {
             runs_on: RunsOn { os: self.os.0, cpu: self.cpu.0, libc: self.libc.0 },
             role: Role { dev: self.dev, optional: self.optional, dev_optional: self.dev_optional, peer: self.peer },
             bins: self.bin.map_or_else(Bins::new, |bin| bin.normalized(&name)),
-            has_install_script: self.has_install_script,
+            has_install_script: Some(self.has_install_script),
             needs: Vec::new(),
             version: self.version.unwrap_or_default(),
             name,
@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(lock.packages[2].needs, [need(1, false)]);
         let a = &lock.packages[3];
         assert_eq!(a.needs, [need(4, true)]);
-        assert_eq!((a.name.as_str(), a.version.as_str(), a.has_install_script), ("a", "1.0.0", true));
+        assert_eq!((a.name.as_str(), a.version.as_str(), a.has_install_script), ("a", "1.0.0", Some(true)));
         assert_eq!((a.bins["a"].as_str(), &a.runs_on.os[..]), ("cli.js", &["linux".to_owned()][..]));
         assert_eq!(lock.packages[4].name, "real-b");
         assert_eq!(lock.packages[5].role, Role { dev: true, peer: true, ..Role::default() });

@@ -6,6 +6,7 @@ use super::{
     lock::{Lock, LockError, Package, Source},
     npmrc::Registries,
     package_lock, pnpm_lock,
+    scripts::{self, Allowed, Project},
     select::{Omit, Unsupported, select},
     target::{Libc, Target},
 };
@@ -62,7 +63,45 @@ pub(in crate::packages) async fn plan(packages: &Packages, request: &DepsRequest
         Format::Bun | Format::Pnpm => Vec::new(),
     };
     let layers = layers(&lock, &kept, &unpacked, &wishes.prefix, files);
-    Ok(Planned { plan: DepsPlan { layers }, addresses, notes: notes(&lock, &kept) })
+    let allowed = allowed(packages, request, file, format, &lock)?;
+    let downloaded = unpacked.iter().map(|it| &lock.packages[it.index]);
+    let with_scripts = downloaded.filter(|package| package.has_install_script != Some(false));
+    let (run, left): (Vec<&Package>, Vec<&Package>) = with_scripts.partition(|package| allowed.has(package));
+    let path = request.variable("PATH");
+    let artifact = |package: &Package| {
+        let found = unpacked.iter().find(|it| lock.packages[it.index].path == package.path);
+        found.map(|it| (it.artifact.clone(), named(package)))
+    };
+    let unsaid = left.iter().filter(|package| package.has_install_script.is_none());
+    let unsure = unsaid.filter_map(|package| artifact(package)).collect();
+    let steps = run.into_iter().map(|package| scripts::step(package, &wishes.prefix, path)).collect();
+    Ok(Planned { plan: DepsPlan { layers, steps, ..DepsPlan::default() }, addresses, notes: notes(&left), unsure })
+}
+
+/// Whose install scripts may run.
+fn allowed(
+    packages: &Packages,
+    request: &DepsRequest,
+    file: &str,
+    format: Format,
+    lock: &Lock,
+) -> Result<Allowed, PackageError> {
+    let mut allowed = Allowed::of(request)?;
+    allowed.check(lock)?;
+    if allowed.asks_project() {
+        let beside = |name: &str| match format {
+            Format::Npm | Format::Bun => None,
+            Format::Pnpm => packages.files.read(&format!("{}{name}", folder_of(file))).ok(),
+        };
+        let (manifest, workspace) = (beside("package.json"), beside("pnpm-workspace.yaml"));
+        allowed.add_project(lock, Project { manifest: manifest.as_deref(), workspace: workspace.as_deref() })?;
+    }
+    Ok(allowed)
+}
+
+/// The folder that a file is in, with the slash behind it.
+fn folder_of(file: &str) -> String {
+    file.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"))
 }
 
 impl Format {
@@ -94,10 +133,6 @@ impl Wishes {
         let prefix = request.flag("prefix").unwrap_or(PREFIX).trim_end_matches('/');
         if !prefix.starts_with('/') && !prefix.is_empty() || prefix.split('/').any(|name| matches!(name, "." | "..")) {
             return Err(PackageError::Flag { flag: "prefix", problem: "it takes an absolute path".to_owned() });
-        }
-        if request.flag("allow-scripts").is_some() {
-            let problem = "install scripts are not run yet: write `RUN npm rebuild NAME` behind the DEPS".to_owned();
-            return Err(PackageError::Flag { flag: "allow-scripts", problem });
         }
         let libc = match request.flag("libc") {
             Some("glibc") => Libc::Glibc,
@@ -163,8 +198,7 @@ fn lock_needs_registry(lock: &Lock, unpacked: &[Unpacked]) -> bool {
 /// The registries of the person who builds and of the project, made known to the client.
 async fn registries(packages: &Packages, file: &str, needed: bool) -> Result<Registries, PackageError> {
     let environment: BTreeMap<String, String> = std::env::vars().collect();
-    let folder = file.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-    let project = packages.files.read(&format!("{folder}.npmrc")).ok();
+    let project = packages.files.read(&format!("{}.npmrc", folder_of(file))).ok();
     let user_files = Registries::user_files(&environment);
     let failed =
         |error: super::npmrc::NpmrcError| PackageError::Lock { file: ".npmrc".to_owned(), problem: error.to_string() };
@@ -219,17 +253,11 @@ fn note_of_npm(text: &str, lock: &Lock, kept: &[usize], prefix: &str) -> Vec<Pac
     note.into_iter().collect()
 }
 
-/// What a person should know.
-fn notes(lock: &Lock, kept: &[usize]) -> Vec<String> {
-    let with_script = kept.iter().map(|index| &lock.packages[*index]).filter(|package| package.has_install_script);
-    let names: Vec<String> = with_script.map(named).collect();
-    if names.is_empty() {
-        return Vec::new();
-    }
-    vec![format!(
-        "install scripts are not run: {}; most packages bring along what they need, the others take `RUN npm rebuild NAME`",
-        names.join(", ")
-    )]
+/// What a person should know: which packages want something to be run that is not. Locks that do not say so are made up
+/// for when their packages are unpacked.
+fn notes(left: &[&Package]) -> Vec<String> {
+    let with_script = left.iter().filter(|package| package.has_install_script == Some(true));
+    scripts::not_run(with_script.map(|package| named(package)).collect()).into_iter().collect()
 }
 
 fn named(package: &Package) -> String {

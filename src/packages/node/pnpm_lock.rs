@@ -49,7 +49,7 @@ pub(super) fn read(text: &str) -> Result<Lock, LockError> {
     for package in &packages {
         check_place(package)?;
     }
-    let mut lock = Lock { packages, links: Vec::new() };
+    let mut lock = Lock { packages, links: Vec::new(), trusted: None };
     let mut roots = Vec::new();
     for (index, (folder, importer)) in file.importers.iter().enumerate() {
         let folder = if folder == "." { "" } else { folder };
@@ -138,7 +138,7 @@ impl File {
             runs_on: RunsOn { os: entry.os.0.clone(), cpu: entry.cpu.0.clone(), libc: entry.libc.0.clone() },
             role: Role::default(),
             bins: Bins::new(),
-            has_install_script: false,
+            has_install_script: None,
             needs: Vec::new(),
         })
     }
@@ -276,7 +276,7 @@ fn project(folder: &str) -> Package {
         runs_on: RunsOn::default(),
         role: Role::default(),
         bins: Bins::new(),
-        has_install_script: false,
+        has_install_script: None,
         needs: Vec::new(),
     }
 }

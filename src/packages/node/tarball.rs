@@ -11,7 +11,10 @@
 //! Who packed it may be anybody: it is unpacked aside first by the reader that layers have, which refuses whatever
 //! leaves the tarball's own root.
 
-use super::{bin::BinField, bin::Bins, lock::relative};
+use super::{
+    bin::{BinField, Bins, Text},
+    lock::relative,
+};
 use crate::{
     image::ContentDigest,
     layer::{Content, Entry, EntryKind, Item, LayerError, Limits, Stream, Unpacked},
@@ -50,12 +53,23 @@ pub(super) enum TarballError {
     Manifest(String),
 }
 
-/// The files of an unpacked tarball with the modification time `time`; folders above them are not among them.
-pub(super) fn items(unpacked: Unpacked, layout: &TarballLayout, time: i64) -> Result<Vec<Item>, TarballError> {
+/// A package in its place.
+pub(super) struct Placed {
+    /// Its files; folders above them are not among them.
+    pub(super) items: Vec<Item>,
+    /// Whether it wants something to be run now.
+    pub(super) has_install_script: bool,
+}
+
+/// The files of an unpacked tarball with the modification time `time`.
+pub(super) fn place(unpacked: Unpacked, layout: &TarballLayout, time: i64) -> Result<Placed, TarballError> {
     let files = Files::of(unpacked)?;
+    let manifest = files.manifest();
+    let has_install_script =
+        manifest.as_ref().is_ok_and(|manifest| manifest.wants_install(files.kept.contains_key(&b"binding.gyp"[..])));
     let programs = match &layout.programs {
         Some(programs) => programs.clone(),
-        None => files.programs()?,
+        None => manifest?.programs(),
     };
     // A program that is not there is not linked.
     let programs: Bins = programs.into_iter().filter(|(_, file)| files.kept.contains_key(file.as_bytes())).collect();
@@ -68,7 +82,30 @@ pub(super) fn items(unpacked: Unpacked, layout: &TarballLayout, time: i64) -> Re
             items.push(Item::new(Entry { mtime: time, ..Entry::new(path, EntryKind::Symlink { target }) }));
         }
     }
-    Ok(items)
+    Ok(Placed { items, has_install_script })
+}
+
+/// What a `package.json` says that matters here.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Manifest {
+    name: String,
+    bin: Option<BinField>,
+    scripts: BTreeMap<String, Text>,
+    gypfile: Option<bool>,
+}
+
+impl Manifest {
+    fn programs(self) -> Bins {
+        self.bin.map_or_else(Bins::new, |bin| bin.normalized(&self.name))
+    }
+
+    /// Whether npm would run something: `node-gyp` too, where there is something to build and nothing else is said.
+    fn wants_install(&self, has_binding: bool) -> bool {
+        let has = |event: &str| matches!(self.scripts.get(event), Some(Text::Is(script)) if !script.is_empty());
+        let builds = has_binding && self.gypfile != Some(false);
+        builds || ["preinstall", "install", "postinstall"].into_iter().any(has)
+    }
 }
 
 /// An absolute path as [`Entry::path`] has it.
@@ -126,20 +163,12 @@ impl Files {
         Ok(Self { unpacked: Arc::new(unpacked), kept })
     }
 
-    /// The programs that the package names itself.
-    fn programs(&self) -> Result<Bins, TarballError> {
-        #[derive(Deserialize)]
-        struct Manifest {
-            #[serde(default)]
-            name: String,
-            bin: Option<BinField>,
-        }
-        let Some(entry) = self.kept.get(&b"package.json"[..]) else { return Ok(Bins::new()) };
+    /// What the package says of itself.
+    fn manifest(&self) -> Result<Manifest, TarballError> {
+        let Some(entry) = self.kept.get(&b"package.json"[..]) else { return Ok(Manifest::default()) };
         let text = self.read(entry, MAX_MANIFEST)?;
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
-        let manifest: Manifest =
-            serde_json::from_slice(text).map_err(|error| TarballError::Manifest(error.to_string()))?;
-        Ok(manifest.bin.map_or_else(Bins::new, |bin| bin.normalized(&manifest.name)))
+        serde_json::from_slice(text).map_err(|error| TarballError::Manifest(error.to_string()))
     }
 
     fn place(&self, folder: &str, programs: &BTreeSet<&[u8]>, time: i64) -> Result<Vec<Item>, TarballError> {
@@ -245,7 +274,7 @@ mod tests {
     fn check(entries: &[Packed<'_>], layout: &TarballLayout, expected: &[&str]) {
         let (_folder, layers) = layers();
         let unpacked = layers.unpack_archive(&packed(entries)[..]).unwrap();
-        let made = layers.from_files(items(unpacked, layout, TIME).unwrap(), None, Form::Folder).unwrap();
+        let made = layers.from_files(place(unpacked, layout, TIME).unwrap().items, None, Form::Folder).unwrap();
         let below = made.toc.entries().iter().filter(|entry| entry.path.starts_with(b"app/node_modules/"));
         let line = |entry: &Entry| {
             assert_eq!((entry.uid, entry.gid), (0, 0));
@@ -297,7 +326,7 @@ mod tests {
         ]);
         let found = |layout: &TarballLayout| {
             let unpacked = layers.unpack_archive(&archive[..]).unwrap();
-            let made = layers.from_files(items(unpacked, layout, TIME).unwrap(), None, Form::Folder).unwrap();
+            let made = layers.from_files(place(unpacked, layout, TIME).unwrap().items, None, Form::Folder).unwrap();
             let links = made.toc.entries().iter().filter(|entry| matches!(entry.kind, EntryKind::Symlink { .. }));
             let names: Vec<_> = links.map(Entry::display_path).collect();
             (made.diff_id, names)
@@ -309,6 +338,21 @@ mod tests {
         assert_eq!(text, "#!/usr/bin/env node\nx\r\n");
         let (_, names) = found(&layout(Some(&[("2", "two.js")])));
         assert_eq!(names, ["/app/node_modules/.bin/2"]);
+    }
+
+    #[test]
+    fn what_npm_would_run_is_an_install_script() {
+        for (manifest, has_binding, expected) in [
+            (r#"{"scripts": {"test": "x", "prepare": "y"}}"#, false, false),
+            (r#"{"scripts": {"postinstall": "x"}}"#, false, true),
+            (r#"{"scripts": {"preinstall": ""}}"#, false, false),
+            (r#"{"scripts": {"install": 7}}"#, false, false),
+            ("{}", true, true),
+            (r#"{"gypfile": false}"#, true, false),
+        ] {
+            let manifest: Manifest = serde_json::from_str(manifest).unwrap();
+            assert_eq!(manifest.wants_install(has_binding), expected);
+        }
     }
 
     #[test]
@@ -325,7 +369,7 @@ mod tests {
         for (entries, expected) in cases {
             let (_folder, layers) = layers();
             let unpacked = layers.unpack_archive(&packed(entries)[..]).map_err(TarballError::from);
-            let error = unpacked.and_then(|unpacked| items(unpacked, &layout(None), TIME)).map(drop).unwrap_err();
+            let error = unpacked.and_then(|unpacked| place(unpacked, &layout(None), TIME)).map(drop).unwrap_err();
             assert!(error.to_string().starts_with(expected), "{error}");
         }
         let bomb = packed(&[("p/x", FILE, 0o644, &vec![0; 1 << 24])]);

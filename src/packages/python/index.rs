@@ -1,7 +1,10 @@
-//! Wheels that can be had: the files of a project at an index ("Simple repository API" of the Python packaging
-//! specifications, JSON or HTML), and the wheels in a folder.
+//! Artifacts that can be had, wheels and source distributions: the files of a project at an index ("Simple repository API" of the Python packaging
+//! specifications, JSON or HTML), and those in a folder.
 
-use super::tags::{WheelName, normalised};
+use super::{
+    sdist,
+    tags::{WheelName, normalised},
+};
 use crate::packages::{Address, Client, PackageError};
 use flashbuild_frontend::package::ArtifactHash;
 use serde::Deserialize;
@@ -16,7 +19,7 @@ const MAX_PAGE: usize = 256 << 20;
 
 const ACCEPT: &str = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1";
 
-/// A wheel that can be had.
+/// An artifact that can be had.
 #[derive(Debug, Clone)]
 pub(super) struct Offer {
     pub(super) file: String,
@@ -38,7 +41,7 @@ struct PageFile {
     hashes: BTreeMap<String, String>,
 }
 
-/// The wheels of a project at an index; none if it does not have the project.
+/// The artifacts of a project at an index; none if it does not have the project.
 pub(super) async fn at_index(client: &Client, index: &Url, project: &str) -> Result<Vec<Offer>, PackageError> {
     let mut url = index.clone();
     url.set_path(&format!("{}/{project}/", index.path().trim_end_matches('/')));
@@ -65,7 +68,9 @@ pub(super) async fn at_index(client: &Client, index: &Url, project: &str) -> Res
 }
 
 fn offer(base: &Url, file: &str, url: &str, hashes: &BTreeMap<String, String>) -> Option<Offer> {
-    WheelName::parse(file)?;
+    if !is_artifact(file) {
+        return None;
+    }
     let hash = ["sha256", "sha512"].iter().find_map(|name| ArtifactHash::new(name, hashes.get(*name)?).ok());
     let mut url = base.join(url).ok()?;
     url.set_fragment(None);
@@ -89,22 +94,26 @@ fn anchors(page: &str, base: &Url) -> Vec<Offer> {
     offers
 }
 
-/// The wheels of a folder.
+/// The artifacts in a folder.
 pub(super) fn in_folder(folder: &Path) -> Result<Vec<(String, PathBuf)>, PackageError> {
     let failed = |error: std::io::Error| PackageError::Flag {
         flag: "find-links",
         problem: format!("{}: {error}", folder.display()),
     };
-    let mut wheels = Vec::new();
+    let mut artifacts = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-        if WheelName::parse(&name).is_some() && path.is_file() {
-            wheels.push((name, path));
+        if is_artifact(&name) && path.is_file() {
+            artifacts.push((name, path));
         }
     }
-    wheels.sort();
-    Ok(wheels)
+    artifacts.sort();
+    Ok(artifacts)
+}
+
+fn is_artifact(file: &str) -> bool {
+    WheelName::parse(file).is_some() || sdist::is_sdist(file)
 }
 
 /// The hash of a file of a folder.
@@ -118,9 +127,10 @@ pub(super) fn hash_of(path: &Path) -> Result<ArtifactHash, PackageError> {
     Ok(hash.finish().to_string().parse()?)
 }
 
-/// Whether a file is a wheel of the project.
+/// Whether a file is an artifact of the project.
 pub(super) fn is_of(file: &str, project: &str) -> bool {
-    WheelName::parse(file).is_some_and(|wheel| wheel.name == normalised(project))
+    let name = WheelName::parse(file).map(|wheel| wheel.name).or_else(|| sdist::project(file));
+    name.is_some_and(|name| name == normalised(project))
 }
 
 #[cfg(test)]
@@ -132,7 +142,7 @@ mod tests {
         let hex = "ab".repeat(32);
         let page = format!(
             "<html><a href=\"../files/six-1-py3-none-any.whl#sha256={hex}\" data-requires-python=\"&gt;=3\">six-1-py3-none-any.whl</a>\n\
-             <a href='https://b.example/six-2-py3-none-any.whl'>six-2-py3-none-any.whl</a><a href=\"six-1.tar.gz\">six-1.tar.gz</a>"
+             <a href='https://b.example/six-2-py3-none-any.whl'>six-2-py3-none-any.whl</a><a href=\"six-1.tar.gz\">six-1.tar.gz</a><a href=\"six-1.exe\">six-1.exe</a>"
         );
         let offers = anchors(&page, &"https://a.example/simple/six/".parse().unwrap());
         let shown: Vec<String> =
@@ -141,7 +151,8 @@ mod tests {
             shown,
             [
                 "https://a.example/simple/files/six-1-py3-none-any.whl true",
-                "https://b.example/six-2-py3-none-any.whl false"
+                "https://b.example/six-2-py3-none-any.whl false",
+                "https://a.example/simple/six/six-1.tar.gz false"
             ]
         );
     }

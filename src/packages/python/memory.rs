@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// Changes whenever the way to choose does.
-const VERSION: &str = "flashbuild-python-choice-1";
+const VERSION: &str = "flashbuild-python-choice-2";
 
 #[derive(Serialize, Deserialize)]
 struct Remembered {
@@ -22,6 +22,8 @@ struct Remembered {
     requested: bool,
     hash: ArtifactHash,
     urls: Vec<Url>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sdist: Option<String>,
 }
 
 /// What a choice depends on.
@@ -34,9 +36,9 @@ pub(super) fn key(request: &DepsRequest, locked: &[Locked], sources: &Sources) -
 pub(super) fn recall(store: &Store, key: RecordKey) -> Result<Option<Vec<Chosen>>, PackageError> {
     let Some(value) = store.records(&[key])?.remove(&key) else { return Ok(None) };
     let Ok(remembered) = serde_json::from_slice::<Vec<Remembered>>(&value) else { return Ok(None) };
-    let chosen = remembered.into_iter().map(|Remembered { name, version, requested, hash, urls }| {
+    let chosen = remembered.into_iter().map(|Remembered { name, version, requested, hash, urls, sdist }| {
         let addresses = urls.into_iter().map(Address::Web).collect();
-        Chosen { name, version, requested, hash, addresses }
+        Chosen { name, version, requested, hash, addresses, sdist }
     });
     Ok(Some(chosen.collect()))
 }
@@ -44,7 +46,7 @@ pub(super) fn recall(store: &Store, key: RecordKey) -> Result<Option<Vec<Chosen>
 /// Remembers a choice, unless a folder had a part in it.
 pub(super) fn remember(store: &Store, key: RecordKey, chosen: &[Chosen]) -> Result<(), PackageError> {
     let mut remembered = Vec::with_capacity(chosen.len());
-    for Chosen { name, version, requested, hash, addresses } in chosen {
+    for Chosen { name, version, requested, hash, addresses, sdist } in chosen {
         let mut urls = Vec::with_capacity(addresses.len());
         for address in addresses {
             match address {
@@ -52,8 +54,8 @@ pub(super) fn remember(store: &Store, key: RecordKey, chosen: &[Chosen]) -> Resu
                 Address::File(_) => return Ok(()),
             }
         }
-        let (name, version) = (name.clone(), version.clone());
-        remembered.push(Remembered { name, version, requested: *requested, hash: hash.clone(), urls });
+        let (name, version, sdist) = (name.clone(), version.clone(), sdist.clone());
+        remembered.push(Remembered { name, version, requested: *requested, hash: hash.clone(), urls, sdist });
     }
     let value = serde_json::to_vec(&remembered).expect("names and addresses are plain data");
     Ok(store.put_record(key, RecordKind::Definition, &value, &[])?)

@@ -5,9 +5,10 @@
 //! 2. [`lock`]: which packages of which version, with which hashes; markers, extras and groups are decided here.
 //! 3. [`pin`]: what requirements without hashes mean, from `flashbuild.lock`, from the store, or by asking uv or pip.
 //! 4. [`choose`]: the best wheel of each, from what the lock, folders and indexes offer ([`config`] says which).
-//! 5. [`wheel`]: a wheel's files, when the layer is made.
+//! 5. [`sdist`]: how a wheel is built where there is none, if that is asked for.
+//! 6. [`wheel`]: a wheel's files, when the layer is made.
 //!
-//! Nothing of it runs Python.
+//! Nothing of it runs Python, but for that step, which is a process of the build like any other.
 
 mod choose;
 mod config;
@@ -16,6 +17,7 @@ mod lock;
 mod memory;
 mod pin;
 mod resolve;
+mod sdist;
 mod system;
 mod tags;
 mod target;
@@ -25,8 +27,13 @@ use super::{PackageError, Packages, Planned, packing};
 use crate::layer::{Item, View};
 use choose::{Chosen, Shelves};
 use config::Sources;
-use flashbuild_frontend::package::{DepsRequest, Package, PackageLayout, PackageOp, WheelLayout};
+use flashbuild_frontend::{
+    package::{DepsRequest, MadeWheelLayout, Package, PackageLayout, PackageOp, WheelLayout},
+    platform::Platform,
+};
 use lock::{Format, Locked, Requirements, Wanted};
+use sdist::Buildable;
+pub(super) use sdist::check_made;
 use std::{collections::BTreeMap, fs::File};
 use system::System;
 pub(super) use system::needs_below;
@@ -47,10 +54,7 @@ pub(super) async fn plan(packages: &Packages, request: &DepsRequest, below: &Vie
         let problem = "DEPS python takes one lock file; write another DEPS for another file".to_owned();
         return Err(PackageError::Lock { file: request.arguments.join(" "), problem });
     };
-    if request.flag("build-sdist").is_some() {
-        let problem = "building source distributions is not supported yet".to_owned();
-        return Err(PackageError::Flag { flag: "build-sdist", problem });
-    }
+    let buildable = Buildable::of(request);
     let mut target = Target::of(request, &System::of(request, below))?;
     let mut notes = Vec::new();
     if request.flag("compile").is_some() && !target.compile() {
@@ -94,14 +98,14 @@ pub(super) async fn plan(packages: &Packages, request: &DepsRequest, below: &Vie
     let chosen = if let Some(chosen) = memory::recall(&packages.store, key)? {
         chosen
     } else {
-        let chosen = shelves.choose(locked, &target, &request.platform).await?;
+        let chosen = shelves.choose(locked, &target, &request.platform, &buildable).await?;
         memory::remember(&packages.store, key, &chosen)?;
         chosen
     };
     if let Some(pinned) = pinned {
         pinned.note(packages, chosen.iter().map(Chosen::locked).collect());
     }
-    Ok(Planned { notes, ..planned(chosen, &target) })
+    Ok(Planned { notes, ..planned(chosen, &target, &request.platform) })
 }
 
 /// Requirements, and where else they say that wheels are.
@@ -189,12 +193,19 @@ fn index_url(text: &str) -> Result<Url, PackageError> {
 }
 
 /// Wheels to layers.
-fn planned(chosen: Vec<Chosen>, target: &Target) -> Planned {
+fn planned(chosen: Vec<Chosen>, target: &Target, platform: &Platform) -> Planned {
     let mut planned = Planned::default();
     let mut wheels = Vec::with_capacity(chosen.len());
-    for Chosen { name, version, requested, hash, addresses } in chosen {
+    for Chosen { name, version, requested, hash, addresses, sdist } in chosen {
         planned.addresses.extend(addresses.into_iter().map(|address| (hash.clone(), address)));
-        let layout = PackageLayout::Wheel(target.layout(requested));
+        let wheel = target.layout(requested);
+        let layout = match sdist {
+            None => PackageLayout::Wheel(wheel),
+            Some(file) => {
+                planned.plan.builds.push(sdist::build(&name, &version, &hash, &file, target));
+                PackageLayout::MadeWheel(MadeWheelLayout { wheel, platform: platform.clone() })
+            }
+        };
         wheels.push(Package { name, version, artifact: hash, layout });
     }
     let files = target.files();

@@ -131,6 +131,7 @@ fn is_number(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::layer::{Entry, Toc};
+    use flashbuild_frontend::package::LockPlace;
     use std::sync::Arc;
 
     /// A tree of files (`path`) and links (`path -> target`).
@@ -163,6 +164,7 @@ mod tests {
             base: None,
             has_system: true,
             system: system.iter().map(|(name, version)| ((*name).to_owned(), (*version).to_owned())).collect(),
+            from: LockPlace::Context,
         };
         let found = System::of(&request, &tree(below));
         let expected =

@@ -184,6 +184,13 @@ impl WheelName {
     }
 }
 
+impl WheelName {
+    /// Whether it is for every platform.
+    pub(super) fn is_for_any_platform(&self) -> bool {
+        self.platform.split('.').any(|platform| platform == "any")
+    }
+}
+
 /// A package's name as names are compared: lower-case, runs of `-`, `_` and `.` are one `-`.
 pub(super) fn normalised(name: &str) -> String {
     let mut normal = String::with_capacity(name.len());

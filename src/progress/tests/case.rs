@@ -17,7 +17,7 @@
 //! say what the case is about.
 
 use crate::progress::{Mode, ScreenSize};
-use crate::solver::event::{EventKind, Hit, Outcome, StepId, Stream};
+use crate::solver::event::{EventKind, Hit, Outcome, StepId};
 use std::fmt;
 use std::time::Duration;
 
@@ -64,7 +64,6 @@ fn happening(line: &str) -> Option<(Duration, What)> {
     let step = first.parse().map(StepId);
     let text = || String::from_utf8(unescape(rest)?).ok();
     let finished = |outcome| Some(EventKind::Finished { step: step.clone().ok()?, outcome });
-    let output = |stream| Some(EventKind::Output { step: step.clone().ok()?, stream, bytes: unescape(rest)? });
     let kind = match verb {
         "start" => EventKind::Started { step: step.ok()?, name: text()?, key: None, inputs: Vec::new() },
         "vertex" => {
@@ -72,8 +71,7 @@ fn happening(line: &str) -> Option<(Duration, What)> {
             let name = String::from_utf8(unescape(name)?).ok()?;
             EventKind::Started { step: step.ok()?, name, key: Some(key.to_owned()), inputs: Vec::new() }
         }
-        "out" => output(Stream::Stdout)?,
-        "err" => output(Stream::Stderr)?,
+        "out" => EventKind::Output { step: step.ok()?, bytes: unescape(rest)? },
         "move" => {
             let (item, bytes) = rest.split_once(' ')?;
             let (done, total) = bytes.split_once('/')?;

@@ -6,7 +6,7 @@ mod case;
 mod terminal;
 
 use super::{FailedStep, Mode, Screen, Show, Summary, show};
-use crate::solver::event::{Event, EventKind, Events, Hit, Stream};
+use crate::solver::event::{Event, EventKind, Events, Hit};
 use case::{Case, What};
 use std::io::{self, Write};
 use std::path::Path;
@@ -118,7 +118,7 @@ async fn a_build_is_shown_until_its_last_event() {
     let shown = tokio::spawn(show(Mode::Auto, receiver, Screen::file(sink.clone())));
     events.vertex("[1/2] FROM base", "a".to_owned(), Vec::new()).cached(Hit::Definition);
     let step = events.vertex("[2/2] RUN false", "b".to_owned(), Vec::new());
-    step.output(Stream::Stderr, b"no\nluck");
+    step.output(b"no\nluck");
     step.transfer("layer", 2_000_000, None);
     step.failed("exit code 1");
     drop(events.step("exporting"));

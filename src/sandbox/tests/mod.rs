@@ -17,7 +17,8 @@ mod process;
 mod tree;
 
 use super::{
-    Emulator, Exit, Hardening, Input, Isolation, Limits, Network, SandboxError, Security, ShownFile, Spec, Stream, User,
+    Connection, Emulator, Exit, Hardening, Input, Isolation, Limits, Network, SandboxError, Security, ShownFile, Spec,
+    Stream, User,
 };
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -160,7 +161,7 @@ async fn run_collecting(spec: &Spec, cancel: impl Future<Output = ()>) -> Outcom
         Stream::Stdout => stdout.extend_from_slice(bytes),
         Stream::Stderr => stderr.extend_from_slice(bytes),
     };
-    let result = super::run(spec, output, cancel).await;
+    let result = super::run_connected(spec, Connection::default(), output, cancel).await;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Outcome { result, stdout: text(stdout), stderr: text(stderr) }
 }

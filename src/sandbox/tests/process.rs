@@ -1,6 +1,6 @@
 //! The process: who it is, what it may do, how it ends.
 
-use super::{Image, Network, SandboxError, User, foreign, fs};
+use super::{Image, Network, SandboxError, User, foreign, fs, runtime};
 use crate::sandbox::Status;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
@@ -147,4 +147,17 @@ fn measure(what: &str, image: &mut Image) {
     let mut times: Vec<_> = std::iter::repeat_with(run).take(20).collect();
     times.sort();
     eprintln!("{what}: {:?} at best, {:?} in the middle", times[0], times[times.len() / 2]);
+}
+
+#[test]
+fn joined_outputs_come_in_the_order_in_which_they_were_written() {
+    let Some(mut image) = Image::busybox() else { return };
+    let script = "for i in 1 2 3 4 5 6 7 8 9; do echo out $i; echo err $i >&2; done";
+    image.spec.args = ["sh", "-c", script].map(Into::into).into();
+    let mut output = Vec::new();
+    let collect = |bytes: &[u8]| output.extend_from_slice(bytes);
+    let exit = runtime().block_on(super::super::run(&image.spec, collect, std::future::pending()));
+    assert!(exit.unwrap().status.success());
+    let expected: Vec<String> = (1..=9).flat_map(|number| [format!("out {number}"), format!("err {number}")]).collect();
+    assert_eq!(String::from_utf8(output).unwrap().lines().collect::<Vec<_>>(), expected);
 }

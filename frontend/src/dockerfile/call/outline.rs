@@ -17,7 +17,7 @@ use crate::{
         inputs::{Inputs, Options},
         instruction::{ArgDeclaration, From, Instruction, Kind, MountKey, Run, Word},
         lower::{Sight, Watch},
-        plan::{Origin, Plan},
+        plan::{Origin, Plan, Step},
         scope::Variables,
     },
     graph::Graph,
@@ -90,7 +90,7 @@ impl Dockerfile {
                 let stage = &plan.stages[index];
                 let used = seen.stages.get(&index).unwrap_or(&nothing);
                 found.gather(used, &self.words_of(stage.from), &globals);
-                let used = stage.steps.iter().flat_map(|step| step.from.iter().chain(step.mounts.iter().flatten()));
+                let used = stage.steps.iter().flat_map(Step::used);
                 // The base last, so that it comes first from the stack: its arguments win over those of others.
                 waiting.extend(used.chain([&stage.base]).filter_map(|origin| match origin {
                     Origin::Stage(index) => Some(*index),

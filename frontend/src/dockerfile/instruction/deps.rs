@@ -21,13 +21,15 @@ pub struct Deps {
     pub ecosystem: Ecosystem,
     /// `--from`: where the lock file is, if not in the context.
     pub from: Option<Word>,
+    /// `--build-from`: where the tools are that make packages of sources, if not in the stage itself.
+    pub build_from: Option<Word>,
     /// The other flags in the order of the ecosystem's table: names and values. A switch that is on has the value `true`.
     pub flags: Vec<(&'static str, Word)>,
     /// What is behind the flags; at least one.
     pub arguments: Vec<Word>,
 }
 
-/// The flags of each ecosystem, `--from` apart.
+/// The flags of each ecosystem, `--from` and `--build-from` apart.
 fn flag_specs(ecosystem: Ecosystem) -> &'static [FlagSpec] {
     match ecosystem {
         Ecosystem::Apt => &[
@@ -36,6 +38,7 @@ fn flag_specs(ecosystem: Ecosystem) -> &'static [FlagSpec] {
             ("mirror", Shape::List),
             ("recommends", Shape::Switch),
             ("no-docs", Shape::Switch),
+            ("configure", Shape::Switch),
         ],
         Ecosystem::Node => &[
             ("prefix", Shape::Text),
@@ -52,7 +55,7 @@ fn flag_specs(ecosystem: Ecosystem) -> &'static [FlagSpec] {
             ("group", Shape::List),
             ("find-links", Shape::List),
             ("libc", Shape::Text),
-            ("build-sdist", Shape::Switch),
+            ("build-sdist", Shape::SwitchOrText),
             ("compile", Shape::Switch),
         ],
     }
@@ -94,7 +97,12 @@ pub(super) fn read(dependencies: Option<Dependencies>, keyword: Span) -> Result<
             None => error.with_hint(hint),
         });
     };
-    let specs: Vec<FlagSpec> = flag_specs(ecosystem).iter().copied().chain([("from", Shape::Text)]).collect();
+    let places: &[FlagSpec] = match ecosystem {
+        Ecosystem::Apt => &[],
+        Ecosystem::Node => &[("from", Shape::Text)],
+        Ecosystem::Python => &[("from", Shape::Text), ("build-from", Shape::Text)],
+    };
+    let specs: Vec<FlagSpec> = flag_specs(ecosystem).iter().chain(places).copied().collect();
     let flags = Flags::check(&format!("DEPS {}", ecosystem.name()), flags, &specs)?;
     if words.is_empty() {
         let what = match ecosystem {
@@ -113,11 +121,20 @@ pub(super) fn read(dependencies: Option<Dependencies>, keyword: Span) -> Result<
         match shape {
             Shape::Text => given.extend(flags.text(name).map(|value| (*name, value))),
             Shape::List => given.extend(flags.list(name).into_iter().map(|value| (*name, value))),
+            Shape::SwitchOrText => given.extend(flags.switch_or_text(name).map(|value| (*name, value))),
             Shape::Switch => {
                 let on = flags.switch(name).filter(|state| state.value);
                 given.extend(on.map(|state| (*name, Word::new("true".to_owned(), state.span))));
             }
         }
     }
-    Ok(Deps { ecosystem, from: flags.text("from"), flags: given, arguments: words })
+    let build_from = flags.text("build-from");
+    if let Some(build_from) = &build_from
+        && given.iter().all(|(name, _)| *name != "build-sdist")
+    {
+        let message = "--build-from says where packages are built, but none may be";
+        let error = Diagnostic::error(Code::IncompleteDeps, message, build_from.span);
+        return Err(error.with_hint("add `--build-sdist`, or `--build-sdist=NAME` for one package alone"));
+    }
+    Ok(Deps { ecosystem, from: flags.text("from"), build_from, flags: given, arguments: words })
 }

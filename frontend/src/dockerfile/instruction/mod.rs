@@ -95,6 +95,33 @@ pub enum Kind {
     Workdir(Word),
 }
 
+impl Kind {
+    /// The packages that do it, whichever way it says so.
+    pub(in crate::dockerfile) fn deps(&self) -> Option<&Deps> {
+        match self {
+            Self::Deps(deps) => Some(deps),
+            Self::Run(run) => run.deps.as_deref(),
+            Self::Add(_)
+            | Self::Arg(_)
+            | Self::Cmd(_)
+            | Self::Copy(_)
+            | Self::Entrypoint(_)
+            | Self::Env(_)
+            | Self::Expose(_)
+            | Self::From(_)
+            | Self::Healthcheck(_)
+            | Self::Label(_)
+            | Self::Maintainer(_)
+            | Self::Onbuild(_)
+            | Self::Shell(_)
+            | Self::Stopsignal(_)
+            | Self::User(_)
+            | Self::Volume(_)
+            | Self::Workdir(_) => None,
+        }
+    }
+}
+
 /// A command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {

@@ -3,29 +3,43 @@
 //! Which artifacts a lock file means is not known here: the first time, the request is noted as
 //! [`Missing::Deps`](crate::dockerfile::Missing), and lowering goes on as if nothing was asked. With the answer, each layer of
 //! the plan becomes a node without inputs, and one merge puts them on the stage's tree: no layer depends on what is below it.
+//! Only packages that are not there ready made come out of [steps](super::package_build), which their layers have as inputs.
 //! A request that leaves open which Python it is for waits for the answer to a `DEPS apt` before it, which may bring one.
+//! A lock in a stage (`--from`) is asked for with the graph of that stage, which has to be built to know the rest.
+//! Steps of the plan run on the stage's tree after that merge, as a `RUN` would.
 
-use super::{StageBuild, stage::not_yet};
+use super::{StageBuild, package_build};
 use crate::{
-    diagnostic::Diagnostic,
-    dockerfile::{inputs::Missing, instruction::Deps, plan::Step},
-    graph::Op,
-    package::{DepsRequest, Ecosystem},
+    config::ImageConfig,
+    diagnostic::{Code, Diagnostic},
+    dockerfile::{
+        inputs::Missing,
+        instruction::Deps,
+        plan::{Origin, Step},
+    },
+    graph::{BindMount, ExecOp, Graph, Mount, Op, Output, Security, TmpfsMount},
+    package::{DepsRequest, Ecosystem, InstallStep, LockPlace, PackageOp},
 };
+use std::sync::Arc;
 
 pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps) -> Result<(), Diagnostic> {
-    if let Some(from) = &deps.from {
-        return Err(not_yet("DEPS --from", from.span, "take the lock file from the build context"));
-    }
-    let Some(request) = request(stage, deps)? else { return Ok(()) };
+    let Some(request) = request(stage, step, deps)? else { return Ok(()) };
     stage.state.has_system |= deps.ecosystem == Ecosystem::Apt;
     let title = stage.title(step);
     let name = stage.progress.next(&title);
-    let Some(plan) = stage.target.inputs.deps(&request).cloned() else {
+    let Some(mut plan) = stage.target.inputs.deps(&request).cloned() else {
         if deps.ecosystem == Ecosystem::Apt {
             stage.state.system = None;
         }
-        stage.target.missing.push(Missing::Deps { request, span: step.span() });
+        let tree = match request.from {
+            LockPlace::Stage(index, _) => match tree_of(stage, index) {
+                // What is known of it is not all yet.
+                None => return Ok(()),
+                tree => tree,
+            },
+            LockPlace::Context | LockPlace::Named(_) | LockPlace::Image(_) => None,
+        };
+        stage.target.missing.push(Missing::Deps { request, span: step.span(), stage: tree });
         return Ok(());
     };
     if let (Ecosystem::Apt, Some(system)) = (deps.ecosystem, &mut stage.state.system) {
@@ -35,25 +49,100 @@ pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps)
     let ecosystem = deps.ecosystem.name();
     let mut inputs = vec![stage.state.root];
     let mut summaries = Vec::new();
-    for op in plan.layers {
+    for op in std::mem::take(&mut plan.layers) {
         let summary = format!("DEPS {ecosystem} {}", op.summary());
+        let made = package_build::made(stage, step, &plan, &op);
         let name = stage.progress.name(&summary);
-        inputs.push(stage.add(Op::Package(op), Vec::new(), name, step));
+        inputs.push(stage.add(Op::Package(op), made, name, step));
         summaries.push(summary);
     }
-    if summaries.is_empty() {
+    if summaries.is_empty() && plan.steps.is_empty() {
         stage.record(title);
         return Ok(());
     }
-    let merged = stage.add(Op::Merge, inputs, name, step);
-    for summary in summaries {
-        stage.push_layer(merged, summary);
+    if !summaries.is_empty() {
+        let merged = stage.add(Op::Merge, inputs, name, step);
+        for summary in summaries {
+            stage.push_layer(merged, summary);
+        }
+    }
+    for install in plan.steps {
+        run(stage, step, ecosystem, install);
     }
     Ok(())
 }
 
+/// Runs a step of the plan.
+fn run(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, ecosystem: &str, install: InstallStep) {
+    let InstallStep { summary, args, env, cwd, files, shown, scratch, needs } = install;
+    let summary = format!("DEPS {ecosystem} {summary}");
+    let name = stage.progress.name(&summary);
+    let mut inputs = vec![stage.state.root];
+    let mut mounts: Vec<Mount> =
+        scratch.into_iter().map(|target| Mount::Tmpfs(TmpfsMount { target, size: None })).collect();
+    if let Some((target, op)) = shown {
+        let name = stage.progress.name(&format!("{summary}, prepared"));
+        inputs.push(stage.add(Op::Package(op), Vec::new(), name, step));
+        mounts.push(Mount::Bind(BindMount { target, from: 1, source: "/".to_owned(), writable: false }));
+    }
+    let op = ExecOp {
+        args,
+        env: over(stage.state.scope.environment.write(), env),
+        cwd,
+        user: String::new(),
+        hostname: stage.target.options.hostname.clone(),
+        network: stage.target.options.network,
+        security: Security::Sandbox,
+        devices: Vec::new(),
+        mounts,
+        files,
+        needs,
+        epoch: Some(PackageOp::TIME),
+    };
+    let ran = stage.add_on_platform(Op::Exec(Box::new(op)), inputs, name, step);
+    stage.push_layer(ran, summary);
+}
+
+/// `env` with what `more` says in the place of what it says itself.
+pub(super) fn over(mut env: Vec<String>, more: Vec<String>) -> Vec<String> {
+    let name = |pair: &str| pair.split('=').next().map(str::to_owned);
+    env.retain(|pair| more.iter().all(|new| name(new) != name(pair)));
+    env.extend(more);
+    env
+}
+
+/// What makes the tree of a stage above; nothing as long as something is missing that may belong to it.
+fn tree_of(stage: &StageBuild<'_, '_>, index: usize) -> Option<Arc<Graph>> {
+    if !stage.target.missing.is_empty() {
+        return None;
+    }
+    let mut graph = stage.target.graph.clone();
+    let root = stage.roots[index].expect("a stage is lowered before those that use it");
+    let platform = stage.target.target.clone();
+    let config = ImageConfig::for_platform(&platform);
+    graph.outputs = vec![Output { platform, root, config, steps: Vec::new() }];
+    Some(Arc::new(graph))
+}
+
+/// Where the lock is.
+fn place(stage: &StageBuild<'_, '_>, step: &Step<'_>) -> Result<LockPlace, Diagnostic> {
+    Ok(match &step.from {
+        None | Some(Origin::Unknown) => LockPlace::Context,
+        Some(Origin::Files(files)) => LockPlace::Named(files.name.clone()),
+        Some(Origin::Stage(index)) => LockPlace::Stage(*index, stage.target.target.clone()),
+        Some(Origin::Image(reference)) => {
+            let image = stage.target.inputs.image(reference, stage.target.target);
+            image.map_or(LockPlace::Context, |image| LockPlace::Image(image.digest.clone()))
+        }
+        Some(Origin::Scratch) => {
+            let error = Diagnostic::error(Code::IncompleteDeps, "there is no lock file in scratch", step.span());
+            return Err(error.with_hint("--from takes the name of a stage, an image or a context"));
+        }
+    })
+}
+
 /// What is asked for; nothing as long as it depends on packages that are not known yet.
-fn request(stage: &StageBuild<'_, '_>, deps: &Deps) -> Result<Option<DepsRequest>, Diagnostic> {
+fn request(stage: &StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps) -> Result<Option<DepsRequest>, Diagnostic> {
     let mut flags = Vec::with_capacity(deps.flags.len());
     for (name, word) in &deps.flags {
         flags.push(((*name).to_owned(), stage.expand(word)?));
@@ -74,5 +163,6 @@ fn request(stage: &StageBuild<'_, '_>, deps: &Deps) -> Result<Option<DepsRequest
         base: stage.state.base.clone(),
         has_system: stage.state.has_system,
         system,
+        from: place(stage, step)?,
     }))
 }

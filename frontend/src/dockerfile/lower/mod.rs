@@ -18,6 +18,7 @@ mod environment;
 mod fetch;
 pub(super) mod go;
 mod mount;
+mod package_build;
 mod permission;
 mod port;
 mod progress;
@@ -48,10 +49,11 @@ use crate::{
     platform::Platform,
 };
 use budget::Budget;
+use package_build::Tools;
 use progress::Progress;
 use stage::StageBuild;
 use state::{State, States};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Dockerfile {
     /// Makes the graph: an output for each platform asked for.
@@ -163,6 +165,7 @@ impl TargetBuild<'_> {
         }
         let mut states = States::of(plan);
         let mut roots: Vec<Option<NodeId>> = vec![None; plan.stages.len()];
+        let (builders, mut tools) = (package_build::builders(plan), BTreeMap::new());
         let one_stage = plan.stages.len() == 1;
         for (index, planned) in plan.stages.iter().enumerate().filter(|(_, planned)| planned.needed) {
             let label = if one_stage { None } else { Some(planned.label.clone()) };
@@ -187,6 +190,7 @@ impl TargetBuild<'_> {
                 target: self,
                 globals: &plan.globals,
                 roots: &roots,
+                tools: &tools,
                 state,
                 progress,
                 sees_cmd: false,
@@ -211,6 +215,9 @@ impl TargetBuild<'_> {
             }
             let state = build.state;
             roots[index] = Some(state.root);
+            if builders.contains(&index) {
+                tools.insert(index, Tools::of(&state));
+            }
             states.keep(index, state);
         }
         // The output is the last heir of its stage.

@@ -49,6 +49,8 @@ pub(super) fn run(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, run: &Run) ->
         devices,
         mounts,
         files,
+        needs: Vec::new(),
+        epoch: None,
     };
     let ran = stage.add_on_platform(Op::Exec(Box::new(op)), inputs, name, step);
     stage.push_layer(ran, created_by);

@@ -1,8 +1,10 @@
 //! One instruction of a stage after the other.
 
-use super::{Placement, Progress, State, TargetBuild, command, deps, environment, run, settings, transfer};
+use super::{
+    Placement, Progress, State, TargetBuild, command, deps, environment, package_build::Tools, run, settings, transfer,
+};
 use crate::{
-    diagnostic::{Code, Diagnostic, Span},
+    diagnostic::Diagnostic,
     dockerfile::{
         expanded::{Expanded, words},
         instruction::{Kind, Word},
@@ -13,6 +15,7 @@ use crate::{
     path::clean,
     platform::Platform,
 };
+use std::collections::BTreeMap;
 
 /// A stage being lowered.
 pub(super) struct StageBuild<'b, 't> {
@@ -22,6 +25,8 @@ pub(super) struct StageBuild<'b, 't> {
     pub(super) globals: &'b Variables,
     /// The trees of the stages above.
     pub(super) roots: &'b [Option<NodeId>],
+    /// What those of them have that packages are built in.
+    pub(super) tools: &'b BTreeMap<usize, Tools>,
     /// What it is so far.
     pub(super) state: State,
     pub(super) progress: Progress,
@@ -137,9 +142,4 @@ impl StageBuild<'_, '_> {
         let rest = self.state.scope.visible.show(rest, self.escape);
         format!("{trigger}{}{rest}", keyword.to_uppercase())
     }
-}
-
-/// The error of something that the language has, but this lowering has not.
-pub(super) fn not_yet(what: &str, span: Span, hint: &str) -> Diagnostic {
-    Diagnostic::error(Code::NotSupported, format!("{what} is not supported yet"), span).with_hint(hint)
 }

@@ -60,6 +60,8 @@ pub(super) struct Step<'a> {
     pub(super) instruction: Cow<'a, Instruction>,
     /// What its `--from` means.
     pub(super) from: Option<Origin>,
+    /// What its `--build-from` means.
+    pub(super) build_from: Option<Origin>,
     /// What the `from` of each of its mounts means.
     pub(super) mounts: Vec<Option<Origin>>,
     /// Whether it is a trigger.
@@ -148,6 +150,11 @@ impl Step<'_> {
     /// What it takes from elsewhere, and where the file says so.
     fn origins(&self) -> Vec<(&Origin, Span)> {
         let span = |span: Span| self.foreign.unwrap_or(span);
+        if let Some(deps) = self.instruction.kind.deps() {
+            let written = [(&self.from, &deps.from), (&self.build_from, &deps.build_from)];
+            let named = written.into_iter().filter_map(|(origin, word)| Some((origin.as_ref()?, word.as_ref()?.span)));
+            return named.map(|(origin, written)| (origin, span(written))).collect();
+        }
         if let Kind::Run(run) = &self.instruction.kind {
             let mounts = run.mounts.iter().zip(&self.mounts);
             return mounts.filter_map(|(flag, origin)| Some((origin.as_ref()?, span(flag.written.span)))).collect();
@@ -161,13 +168,23 @@ impl Step<'_> {
 
     /// Makes unknown what it takes from elsewhere.
     fn forget_origins(&mut self) {
-        for origin in self.from.iter_mut().chain(self.mounts.iter_mut().flatten()) {
-            *origin = Origin::Unknown;
-        }
+        let taken = self.from.iter_mut().chain(&mut self.build_from).chain(self.mounts.iter_mut().flatten());
+        taken.for_each(|origin| *origin = Origin::Unknown);
+    }
+
+    /// All that it takes from elsewhere.
+    pub(super) fn used(&self) -> impl Iterator<Item = &Origin> {
+        self.from.iter().chain(&self.build_from).chain(self.mounts.iter().flatten())
     }
 
     fn takes(&self) -> &'static str {
-        if matches!(self.instruction.kind, Kind::Run(_)) { "mounts" } else { "copies from" }
+        if self.instruction.kind.deps().is_some() {
+            "takes from"
+        } else if matches!(self.instruction.kind, Kind::Run(_)) {
+            "mounts"
+        } else {
+            "copies from"
+        }
     }
 }
 
@@ -215,8 +232,10 @@ impl Planner<'_, '_> {
         // A context in place of a stage is all of it.
         for instruction in stage.body.iter().filter(|_| !is_replaced) {
             let from = self.or_note(self.names.origin(instruction, index), Some(Origin::Unknown));
+            let build_from = self.or_note(self.names.build_from(instruction, index), Some(Origin::Unknown));
             let mounts = self.or_note(self.names.mounts(instruction, index), Vec::new());
-            steps.push(Step { instruction: Cow::Borrowed(instruction), from, mounts, trigger: false, foreign: None });
+            let instruction = Cow::Borrowed(instruction);
+            steps.push(Step { instruction, from, build_from, mounts, trigger: false, foreign: None });
         }
         let label = self.names.stages.label(index);
         self.stages.push(PlannedStage {
@@ -352,8 +371,7 @@ fn reaches(needs: &[Vec<usize>], start: usize, goal: usize) -> bool {
 }
 
 fn used_stages(stage: &PlannedStage<'_>) -> impl Iterator<Item = usize> {
-    let origins = std::iter::once(&stage.base)
-        .chain(stage.steps.iter().flat_map(|step| step.from.iter().chain(step.mounts.iter().flatten())));
+    let origins = std::iter::once(&stage.base).chain(stage.steps.iter().flat_map(Step::used));
     origins.filter_map(|origin| match origin {
         Origin::Stage(index) => Some(*index),
         Origin::Scratch | Origin::Image(_) | Origin::Files(_) | Origin::Unknown => None,

@@ -96,10 +96,18 @@ impl Names<'_, '_> {
 
     /// What the `--from` of an instruction of stage `index` means, if it has one.
     pub(super) fn origin(&self, instruction: &Instruction, index: usize) -> Result<Option<Origin>, Diagnostic> {
-        let Kind::Copy(copy) = &instruction.kind else {
-            return Ok(None);
+        let from = match (&instruction.kind, instruction.kind.deps()) {
+            (_, Some(deps)) => deps.from.as_ref(),
+            (Kind::Copy(copy), None) => copy.from.as_ref(),
+            (_, None) => None,
         };
-        copy.from.as_ref().map(|word| self.named(word, index)).transpose()
+        from.map(|word| self.named(word, index)).transpose()
+    }
+
+    /// What the `--build-from` of an instruction of stage `index` means, if it has one.
+    pub(super) fn build_from(&self, instruction: &Instruction, index: usize) -> Result<Option<Origin>, Diagnostic> {
+        let deps = instruction.kind.deps();
+        deps.and_then(|deps| deps.build_from.as_ref()).map(|word| self.named(word, index)).transpose()
     }
 
     /// What the `from` of each mount of an instruction of stage `index` means.

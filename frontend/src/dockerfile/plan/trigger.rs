@@ -41,8 +41,9 @@ impl<'a> Planner<'a, '_> {
         index: usize,
         foreign: Option<Span>,
     ) -> Result<Step<'a>, Diagnostic> {
-        let mut step = Step { instruction, from: None, mounts: Vec::new(), trigger: true, foreign };
+        let mut step = Step { instruction, from: None, build_from: None, mounts: Vec::new(), trigger: true, foreign };
         step.from = self.names.origin(&step.instruction, index).map_err(|error| step.blame(error))?;
+        step.build_from = self.names.build_from(&step.instruction, index).map_err(|error| step.blame(error))?;
         step.mounts = self.names.mounts(&step.instruction, index).map_err(|error| step.blame(error))?;
         if !step.origins().is_empty() {
             self.check_upward(&step, index, Some(&self.needs())).map_err(|error| step.blame(error))?;

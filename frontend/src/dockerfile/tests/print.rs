@@ -107,7 +107,9 @@ fn print_from(from: &From, escape: char) -> String {
 
 fn print_deps(deps: &Deps, escape: char) -> String {
     let given = deps.flags.iter().map(|(name, value)| flag(name, Some(value), escape));
-    let given: String = given.chain([flag("from", deps.from.as_ref(), escape)]).collect();
+    let given: String = given
+        .chain([flag("from", deps.from.as_ref(), escape), flag("build-from", deps.build_from.as_ref(), escape)])
+        .collect();
     let arguments = joined(deps.arguments.iter().map(|word| word.value.clone()));
     format!("DEPS {} {given}{arguments}", deps.ecosystem.name())
 }

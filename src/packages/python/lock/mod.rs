@@ -158,7 +158,7 @@ fn refuse_source(at: &str, name: &str, source: &str) -> PackageError {
     problem(
         at,
         format!(
-            "{name} comes from {source}: DEPS takes wheels; install it in a RUN behind DEPS, or leave it out of the lock"
+            "{name} comes from {source}: DEPS takes wheels and source distributions; install it in a RUN behind DEPS, or leave it out of the lock"
         ),
     )
 }

@@ -20,14 +20,15 @@ struct Package {
     version: Option<String>,
     marker: Option<String>,
     #[serde(default)]
-    wheels: Vec<Wheel>,
+    wheels: Vec<Artifact>,
+    sdist: Option<Artifact>,
     vcs: Option<toml::Table>,
     directory: Option<toml::Table>,
     archive: Option<toml::Table>,
 }
 
 #[derive(Deserialize)]
-struct Wheel {
+struct Artifact {
     name: Option<String>,
     url: Option<String>,
     path: Option<String>,
@@ -45,7 +46,7 @@ pub(super) fn read(file: &str, text: &str, target: &Target, wanted: &Wanted) -> 
     }
     let mut locked = Vec::new();
     for package in document.packages {
-        let Package { name, version, marker: condition, wheels, vcs, directory, archive } = package;
+        let Package { name, version, marker: condition, wheels, sdist, vcs, directory, archive } = package;
         if let Some(condition) = condition
             && !target.fits(&marker(file, &condition)?, &[])
         {
@@ -56,7 +57,7 @@ pub(super) fn read(file: &str, text: &str, target: &Target, wanted: &Wanted) -> 
             return Err(refuse_source(file, &name, source));
         }
         let files: Result<Vec<LockedFile>, PackageError> =
-            wheels.iter().map(|wheel| locked_file(file, wheel)).collect();
+            wheels.iter().chain(&sdist).map(|artifact| locked_file(file, artifact)).collect();
         locked.push(Locked {
             name: normalised(&name),
             version: version.unwrap_or_default(),
@@ -69,11 +70,11 @@ pub(super) fn read(file: &str, text: &str, target: &Target, wanted: &Wanted) -> 
     Ok(locked)
 }
 
-fn locked_file(file: &str, wheel: &Wheel) -> Result<LockedFile, PackageError> {
-    let url = wheel.url.as_deref().map(|url| address(file, url)).transpose()?;
-    let of_path = || wheel.path.as_deref().map(|path| path.rsplit('/').next().unwrap_or(path).to_owned());
-    let name = wheel.name.clone().or_else(|| url.as_ref().and_then(file_name)).or_else(of_path);
-    let name = name.ok_or_else(|| problem(file, "a wheel has neither name nor address"))?;
-    let hash = wheel.hashes.best().ok_or_else(|| problem(file, format!("{name} has no sha256 or sha512 hash")))?;
+fn locked_file(file: &str, artifact: &Artifact) -> Result<LockedFile, PackageError> {
+    let url = artifact.url.as_deref().map(|url| address(file, url)).transpose()?;
+    let of_path = || artifact.path.as_deref().map(|path| path.rsplit('/').next().unwrap_or(path).to_owned());
+    let name = artifact.name.clone().or_else(|| url.as_ref().and_then(file_name)).or_else(of_path);
+    let name = name.ok_or_else(|| problem(file, "an artifact has neither name nor address"))?;
+    let hash = artifact.hashes.best().ok_or_else(|| problem(file, format!("{name} has no sha256 or sha512 hash")))?;
     Ok(LockedFile { name, hash, url })
 }

@@ -4,7 +4,7 @@
 //! behind a backslash. Variables in braces (`${NAME}`) are pip's business with secrets in addresses, and are refused.
 
 use super::{
-    super::{super::PackageError, tags::normalised, target::Target},
+    super::{super::PackageError, sdist, tags::normalised, target::Target},
     Locked, LockedFile, file_name, problem, refuse_source, strong,
 };
 use flashbuild_frontend::package::ArtifactHash;
@@ -147,12 +147,14 @@ impl Requirements {
         let mut url = url.clone();
         hashes.extend(url.fragment().and_then(|fragment| strong(&fragment.replace('=', ":"))));
         url.set_fragment(None);
-        let file = file_name(&url).filter(|file| file.strip_suffix(".whl").is_some());
-        let Some(file) = file else { return Err(refuse_source(&at, &name, "an address that is no wheel")) };
+        let artifact = |file: &String| file.strip_suffix(".whl").is_some() || sdist::is_sdist(file);
+        let Some(file) = file_name(&url).filter(artifact) else {
+            return Err(refuse_source(&at, &name, "an address that is neither a wheel nor a source distribution"));
+        };
         let Some(hash) = hashes.first().cloned() else {
             return Err(problem(&at, format!("{name} has no hash: write --hash=sha256:… behind its address")));
         };
-        let version = file.split('-').nth(1).unwrap_or_default().to_owned();
+        let version = sdist::version(&file).or_else(|| file.split('-').nth(1)).unwrap_or_default().to_owned();
         let files = vec![LockedFile { name: file, hash, url: Some(url) }];
         self.locked.push(Locked { name, version, requested: true, files, hashes: Vec::new(), at });
         Ok(())

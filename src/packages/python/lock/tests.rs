@@ -2,7 +2,7 @@
 
 use super::{Format, Locked, Requirements, Wanted, read};
 use crate::packages::python::{system::System, target::Target};
-use flashbuild_frontend::package::{DepsRequest, Ecosystem};
+use flashbuild_frontend::package::{DepsRequest, Ecosystem, LockPlace};
 use std::{fs, path::Path};
 
 fn target(python: &str, platform: &str) -> Target {
@@ -15,6 +15,7 @@ fn target(python: &str, platform: &str) -> Target {
         base: None,
         has_system: false,
         system: Vec::new(),
+        from: LockPlace::Context,
     };
     Target::of(&request, &System::default()).unwrap()
 }

@@ -31,7 +31,8 @@ struct Package {
     #[serde(default)]
     dev_dependencies: BTreeMap<String, Vec<Dependency>>,
     #[serde(default)]
-    wheels: Vec<Wheel>,
+    wheels: Vec<Artifact>,
+    sdist: Option<Artifact>,
 }
 
 #[derive(Deserialize, Default)]
@@ -55,7 +56,7 @@ struct Dependency {
 }
 
 #[derive(Deserialize)]
-struct Wheel {
+struct Artifact {
     url: Option<String>,
     filename: Option<String>,
     path: Option<String>,
@@ -151,7 +152,7 @@ impl<'a> Walk<'a> {
     }
 
     fn locked(&self, index: usize, requested: bool) -> Result<Locked, PackageError> {
-        let Package { name, version, source, wheels, .. } = &self.packages[index];
+        let Package { name, version, source, wheels, sdist, .. } = &self.packages[index];
         let refused = [(source.git.as_ref(), "a repository"), (source.path.as_ref(), "a file")];
         if let Some((_, what)) = refused.into_iter().find(|(source, _)| source.is_some()) {
             return Err(refuse_source(self.file, name, what));
@@ -162,14 +163,14 @@ impl<'a> Walk<'a> {
         if source.registry.is_none() && source.url.is_none() {
             return Err(problem(self.file, format!("the source of {name} is not understood")));
         }
-        let mut files = Vec::with_capacity(wheels.len());
-        for wheel in wheels {
-            let url = wheel.url.as_deref().map(|url| address(self.file, url)).transpose()?;
-            let of_path = || wheel.path.as_deref().and_then(|path| path.rsplit('/').next()).map(str::to_owned);
-            let of_file = wheel.filename.clone().or_else(of_path).or_else(|| url.as_ref().and_then(file_name));
-            let hash = wheel.hash.as_deref().and_then(strong);
+        let mut files = Vec::with_capacity(wheels.len() + 1);
+        for artifact in wheels.iter().chain(sdist) {
+            let url = artifact.url.as_deref().map(|url| address(self.file, url)).transpose()?;
+            let of_path = || artifact.path.as_deref().and_then(|path| path.rsplit('/').next()).map(str::to_owned);
+            let of_file = artifact.filename.clone().or_else(of_path).or_else(|| url.as_ref().and_then(file_name));
+            let hash = artifact.hash.as_deref().and_then(strong);
             let (Some(file), Some(hash)) = (of_file, hash) else {
-                return Err(problem(self.file, format!("a wheel of {name} has no name or no sha256 hash")));
+                return Err(problem(self.file, format!("an artifact of {name} has no name or no sha256 hash")));
             };
             files.push(LockedFile { name: file, hash, url });
         }

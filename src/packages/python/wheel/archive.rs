@@ -4,13 +4,12 @@
 //! against the archive's own size before a byte is unpacked, and against what comes out.
 
 use super::record::Expected;
-use crate::layer::Stream;
+use crate::{layer::Stream, packages::files::At};
 use flate2::read::DeflateDecoder;
 use std::{
     collections::BTreeSet,
     fs::File,
-    io::{self, Read, Seek, SeekFrom},
-    os::unix::fs::FileExt as _,
+    io::{self, Read},
     sync::Arc,
 };
 use zip::{CompressionMethod, ZipArchive};
@@ -165,36 +164,6 @@ impl Stream for Recorded {
             None => Box::new(reader),
             Some(expected) => Box::new(expected.reader(reader)),
         })
-    }
-}
-
-/// A part of a file, read without moving anybody else's position.
-struct At {
-    file: Arc<File>,
-    position: u64,
-    /// Where it ends.
-    length: u64,
-}
-
-impl Read for At {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.length.saturating_sub(self.position)).unwrap_or(usize::MAX);
-        let wanted = buffer.len().min(left);
-        let count = self.file.read_at(&mut buffer[..wanted], self.position)?;
-        self.position += count as u64;
-        Ok(count)
-    }
-}
-
-impl Seek for At {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let position = match to {
-            SeekFrom::Start(position) => Some(position),
-            SeekFrom::End(offset) => self.length.checked_add_signed(offset),
-            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
-        };
-        self.position = position.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.position)
     }
 }
 

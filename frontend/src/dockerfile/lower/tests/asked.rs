@@ -20,8 +20,11 @@ use crate::{
     config::{History, ImageConfig},
     diagnostic::Diagnostic,
     dockerfile::{Dockerfile, Inputs, Missing, NamedContext, Options, ResolvedImage},
-    graph::{Graph, LocalOp},
-    package::{DepsPlan, DepsRequest, Package, PackageContent, PackageFile, PackageLayout, PackageOp, WheelLayout},
+    graph::{Graph, LocalOp, NeededProgram, ScriptFile},
+    package::{
+        DepsPlan, DepsRequest, InstallStep, LockPlace, MadeWheelLayout, Package, PackageBuild, PackageContent,
+        PackageFile, PackageLayout, PackageOp, WheelLayout,
+    },
     platform::Platform,
     reference::Reference,
 };
@@ -129,11 +132,19 @@ impl Asked {
                         questions.push(format!("{reference} {platform}"));
                         inputs.insert(reference, platform, self.resolve(reference, platform));
                     }
-                    Missing::Deps { request, .. } => {
-                        let DepsRequest { ecosystem, flags, arguments, platform, base, .. } = request;
+                    Missing::Deps { request, stage, .. } => {
+                        let DepsRequest { ecosystem, flags, arguments, platform, base, from, .. } = request;
                         let base = base.as_ref().map_or("scratch", |(reference, _)| reference.as_str());
                         let name = ecosystem.name();
-                        questions.push(format!("{name} {flags:?} {arguments:?} for {platform} on {base}"));
+                        let place = match (from, stage) {
+                            (LockPlace::Context, _) => String::new(),
+                            (from, None) => format!(" from {from:?}"),
+                            (from, Some(graph)) => {
+                                let name = &graph.node(graph.outputs[0].root).name;
+                                format!(" from {from:?}, which is {name:?}")
+                            }
+                        };
+                        questions.push(format!("{name} {flags:?} {arguments:?} for {platform} on {base}{place}"));
                         inputs.insert_deps(request.clone(), plan(request));
                     }
                 }
@@ -188,5 +199,40 @@ fn plan(request: &DepsRequest) -> DepsPlan {
         content: PackageContent::Link("/bin/python".to_owned()),
     };
     let pure = PackageOp { packages: vec![package("six", "6")], files: vec![link] };
-    DepsPlan { layers: vec![pure, PackageOp { packages: vec![package("native", native)], files: Vec::new() }] }
+    let mut layers = vec![pure, PackageOp { packages: vec![package("native", native)], files: Vec::new() }];
+    let mut builds = Vec::new();
+    if request.flag("build-sdist").is_some() {
+        let made = MadeWheelLayout { wheel: layout.clone(), platform: request.platform.clone() };
+        let source = Package { layout: PackageLayout::MadeWheel(made), ..package("source", "5") };
+        builds.push(PackageBuild {
+            name: source.name.clone(),
+            version: source.version.clone(),
+            artifact: source.artifact.clone(),
+            file: "source-1.0.tar.gz".to_owned(),
+            args: vec!["build".to_owned(), "source-1.0.tar.gz".to_owned()],
+            env: vec!["QUIET=1".to_owned()],
+            files: Vec::new(),
+            needs: Vec::new(),
+        });
+        layers.push(PackageOp { packages: vec![source, package("beside", "e")], files: Vec::new() });
+    }
+    DepsPlan { layers, builds, steps: steps(request) }
+}
+
+/// A step, where one is asked for.
+fn steps(request: &DepsRequest) -> Vec<InstallStep> {
+    if request.flag("configure").is_none() {
+        return Vec::new();
+    }
+    let text = PackageFile { path: "/list".to_owned(), mode: 0o644, content: PackageContent::Text("six\n".to_owned()) };
+    vec![InstallStep {
+        summary: "configured six".to_owned(),
+        args: vec!["/bin/sh".to_owned(), "/dev/configure".to_owned()],
+        env: vec!["PATH=/usr/sbin:/usr/bin".to_owned(), "LC_ALL=C".to_owned()],
+        cwd: "/".to_owned(),
+        files: vec![ScriptFile { path: "/dev/configure".to_owned(), content: "true\n".to_owned(), mode: 0o755 }],
+        shown: Some(("/dev/packages".to_owned(), PackageOp { packages: Vec::new(), files: vec![text] })),
+        scratch: vec!["/tmp".to_owned()],
+        needs: vec![NeededProgram { name: "sh".to_owned(), hint: "add a shell".to_owned() }],
+    }]
 }

@@ -89,7 +89,7 @@ fn package_details(op: &PackageOp) -> Vec<String> {
 }
 
 fn exec_details(exec: &ExecOp) -> Vec<String> {
-    let ExecOp { args, env, cwd, user, hostname, network, security, devices, mounts, files } = exec;
+    let ExecOp { args, env, cwd, user, hostname, network, security, devices, mounts, files, needs, epoch } = exec;
     let mut lines = vec![format!("args {args:?}"), format!("env {env:?}")];
     let mut place = format!("in {cwd}");
     if !user.is_empty() {
@@ -116,6 +116,10 @@ fn exec_details(exec: &ExecOp) -> Vec<String> {
     for file in files {
         lines.push(format!("file {} {:o} {:?}", file.path, file.mode, file.content));
     }
+    for needed in needs {
+        lines.push(format!("needs {} or else {:?}", needed.name, needed.hint));
+    }
+    lines.extend(epoch.map(|epoch| format!("not after {epoch}")));
     lines
 }
 

@@ -5,16 +5,26 @@
 //! <prefix><manifests-prefix><name>     the manifest
 //! ```
 //!
-//! Every request has an address that is signed for it (Signature Version 4, in the query). Objects come and go by single
-//! requests, so a layer may have 5 GB.
+//! Every request has an address that is signed for it (Signature Version 4, in the query), with the keys that `credentials`
+//! finds. What is large goes in `parts`.
 
-use super::{Backend, CacheError, Published, objects::Objects};
+mod credentials;
+mod parts;
+
+pub use credentials::profile_region;
+
+use super::{
+    Backend, CacheError, Published,
+    objects::{Objects, Piece},
+};
 use crate::{
     image::{Descriptor, Document, Manifest},
     registry::{BlobSource, Progress},
     store::Store,
 };
+use credentials::Identity;
 use futures_util::{FutureExt as _, future::BoxFuture};
+use parts::PART;
 use reqwest::Url;
 use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle};
 use std::{fmt, path::PathBuf, time::Duration};
@@ -35,7 +45,7 @@ pub struct S3Place {
     pub endpoint: Url,
     /// Whether the bucket is in the path of addresses, and not in the host.
     pub path_style: bool,
-    /// Who we are; nobody, if there are none.
+    /// Who we are; else whoever this machine says that we are, or nobody.
     pub credentials: Option<S3Credentials>,
     /// What all names begin with.
     pub prefix: String,
@@ -69,7 +79,7 @@ impl fmt::Debug for S3Credentials {
 pub(super) struct S3Cache {
     place: S3Place,
     bucket: Bucket,
-    credentials: Option<Credentials>,
+    identity: Identity,
     objects: Objects,
     origin: String,
 }
@@ -80,12 +90,9 @@ impl S3Cache {
         let style = if place.path_style { UrlStyle::Path } else { UrlStyle::VirtualHost };
         let bucket = Bucket::new(place.endpoint.clone(), style, place.bucket.clone(), place.region.clone())
             .map_err(|error| CacheError::unusable(&origin, error))?;
-        let credentials = place.credentials.clone().map(|keys| match keys.session_token {
-            Some(token) => Credentials::new_with_token(keys.access_key_id, keys.secret_access_key, token),
-            None => Credentials::new(keys.access_key_id, keys.secret_access_key),
-        });
+        let identity = Identity::new(place.credentials.clone(), &place.region, credentials::of_this_process());
         let objects = Objects::new(&origin, ca_certificates, place.parallelism)?;
-        Ok(Self { place: place.clone(), bucket, credentials, objects, origin })
+        Ok(Self { place: place.clone(), bucket, identity, objects, origin })
     }
 
     fn blob(&self, blob: &Descriptor) -> String {
@@ -96,17 +103,24 @@ impl S3Cache {
         format!("{}{}{}", self.place.prefix, self.place.manifests_prefix, self.place.name)
     }
 
-    fn to_get(&self, object: &str) -> Url {
-        self.bucket.get_object(self.credentials.as_ref(), object).sign(VALID)
-    }
-
-    fn to_put(&self, object: &str) -> Url {
-        self.bucket.put_object(self.credentials.as_ref(), object).sign(VALID)
+    /// What to sign with; nothing, if nobody knows who we are.
+    async fn keys(&self) -> Result<Option<Credentials>, CacheError> {
+        let keys = self.identity.keys(&self.objects).await?;
+        Ok(keys.map(|keys| match keys.session_token {
+            Some(token) => Credentials::new_with_token(keys.access_key_id, keys.secret_access_key, token),
+            None => Credentials::new(keys.access_key_id, keys.secret_access_key),
+        }))
     }
 
     async fn has_blob(&self, blob: &Descriptor) -> Result<bool, CacheError> {
-        let object = self.blob(blob);
-        self.objects.exists(|| self.bucket.head_object(self.credentials.as_ref(), &object).sign(VALID)).await
+        let (keys, object) = (self.keys().await?, self.blob(blob));
+        self.objects.exists(|| self.bucket.head_object(keys.as_ref(), &object).sign(VALID)).await
+    }
+
+    async fn put_whole(&self, object: &str, source: &BlobSource, size: u64) -> Result<(), CacheError> {
+        let keys = self.keys().await?;
+        let sign = || self.bucket.put_object(keys.as_ref(), object).sign(VALID);
+        self.objects.put(sign, &[], Piece { source, offset: 0, size }).await.map(drop)
     }
 }
 
@@ -117,10 +131,9 @@ impl Backend for S3Cache {
 
     fn manifests<'a>(&'a self, _: &'a Store) -> BoxFuture<'a, Result<Vec<Manifest>, CacheError>> {
         async move {
-            let object = self.manifest();
-            let Some(bytes) = self.objects.read(|| self.to_get(&object), LARGEST_DOCUMENT).await? else {
-                return Ok(Vec::new());
-            };
+            let (keys, object) = (self.keys().await?, self.manifest());
+            let sign = || self.bucket.get_object(keys.as_ref(), &object).sign(VALID);
+            let Some(bytes) = self.objects.read(sign, LARGEST_DOCUMENT).await? else { return Ok(Vec::new()) };
             match Document::parse(&bytes, None) {
                 Ok((_, Document::Manifest(manifest))) => Ok(vec![manifest]),
                 Ok((_, Document::Index(_))) => Err(CacheError::unusable(&self.origin, "it is an index")),
@@ -140,8 +153,9 @@ impl Backend for S3Cache {
             if store.blob_size(&blob.digest)?.is_some() {
                 return Ok(());
             }
-            let object = self.blob(blob);
-            self.objects.fetch(|| self.to_get(&object), blob, store, progress).await
+            let (keys, object) = (self.keys().await?, self.blob(blob));
+            let sign = || self.bucket.get_object(keys.as_ref(), &object).sign(VALID);
+            self.objects.fetch(sign, blob, store, progress).await
         }
         .boxed()
     }
@@ -162,8 +176,12 @@ impl Backend for S3Cache {
                 return Ok(0);
             }
             let object = self.blob(blob);
-            self.objects.put(|| self.to_put(&object), &[], source, blob.size).await?;
-            progress(blob.size);
+            if blob.size > 2 * PART {
+                self.put_parts(&object, source, blob.size, progress).await?;
+            } else {
+                self.put_whole(&object, source, blob.size).await?;
+                progress(blob.size);
+            }
             Ok(blob.size)
         }
         .boxed()
@@ -172,9 +190,7 @@ impl Backend for S3Cache {
     fn publish<'a>(&'a self, published: &'a Published) -> BoxFuture<'a, Result<(), CacheError>> {
         async move {
             let (described, bytes) = &published.manifest;
-            let object = self.manifest();
-            let source = BlobSource::Bytes(bytes.clone());
-            self.objects.put(|| self.to_put(&object), &[], &source, described.size).await
+            self.put_whole(&self.manifest(), &BlobSource::Bytes(bytes.clone()), described.size).await
         }
         .boxed()
     }

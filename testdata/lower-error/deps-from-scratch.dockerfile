@@ -1,0 +1,2 @@
+FROM scratch
+DEPS python --python=3.11 --from=scratch requirements.txt
