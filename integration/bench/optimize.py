@@ -147,8 +147,9 @@ def one(flashbuild, name, context):
     print(f"{name}: {megabytes(analysis['bytes'])} in files, {megabytes(analysis['compressed'])} compressed, "
           f"{len(analysis['layers'])} layers, {len(analysis['packages'])} packages; score {analysis['score']:.1%}, "
           f"dive {analysis['efficiency']:.1%}")
-    proven = flashbuild.json("slim", "--base", "-t", f"{name}-proven", name)[0]
-    slim = flashbuild.json("slim", "--base", "--passes", "all", "-t", f"{name}-slim", name)[0]
+    patience = smoke_time(name)
+    proven = flashbuild.json("slim", "--base", *patience, "-t", f"{name}-proven", name)[0]
+    slim = flashbuild.json("slim", "--base", *patience, "--passes", "all", "-t", f"{name}-slim", name)[0]
     for saving in slim["savings"]:
         if saving["files"]:
             print(f"    {saving['pass']:<12} {megabytes(saving['bytes']):>10} in {saving['files']} files")
@@ -157,15 +158,21 @@ def one(flashbuild, name, context):
         after = report["compressed_after"]
         print(f"    {title + ' passes':<14} {megabytes(before)} -> {megabytes(after)} compressed ({1 - after / before:.1%} less)"
               f"; {report['proofs'][0]['end']}, before and after")
-    split = flashbuild.json("split", "--base", "--from", "1000000", "-t", f"{name}-split", name)[0]
+    split = flashbuild.json("split", "--base", *patience, "--from", "1000000", "-t", f"{name}-split", name)[0]
     print(f"    split         {split['layers_before']} -> {split['layers_after']} layers, "
           f"{megabytes(split['compressed_after'])} compressed; {split['proofs'][0]['end']}, before and after")
     return 1 - slim["compressed_after"] / before, observed(flashbuild, name, before)
 
 
+def smoke_time(name):
+    """A service that says when it is well may take its time until then."""
+    return ("--smoke-time", "90") if "HEALTHCHECK" in IMAGES[name][1] else ()
+
+
 def observed(flashbuild, name, before):
     """What is left of an image that was run, and whether the rest brings it back; returns the part that is saved."""
-    report = flashbuild.json("slim", "--base", "--passes", "all", "-t", f"{name}-observed", name, "--observe")[0]
+    report = flashbuild.json("slim", "--base", *smoke_time(name), "--passes", "all", "-t", f"{name}-observed", name,
+                             "--observe")[0]
     dropped, after = report["dropped"], report["compressed_after"]
     flashbuild.run("slim", "--restore", f"{name}-observed", "-t", f"{name}-restored")
     difference = subprocess.run(flashbuild.command("diff", "--semantic", name, f"{name}-restored"), stdin=subprocess.DEVNULL,

@@ -458,7 +458,10 @@ mod tests {
         let made = plan.make(&subject).unwrap();
         // With what was dropped on top, all of it is there again.
         let whole = [&made.diff_ids[..], &[plan.dropped(&subject).unwrap()]].concat();
-        check(&subject, &Rewritten { diff_ids: whole, ..made.clone() }, |_| false).unwrap();
+        check(&subject, &Rewritten { diff_ids: whole, ..made.clone() }, |file| {
+            is_asked_for(file, &BTreeSet::new(), &BTreeSet::new())
+        })
+        .unwrap();
         let saved = plan.savings.iter().filter(|it| it.files > 0).map(|it| (it.pass.name, it.bytes)).collect();
         let shown = |entry: &Entry| match &entry.kind {
             EntryKind::Whiteout => format!("-{}", String::from_utf8_lossy(&entry.path)),
