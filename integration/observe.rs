@@ -65,7 +65,8 @@ fn a_service_keeps_what_it_and_its_visitors_asked_for() {
 #[test]
 fn what_fails_shows_nothing_and_is_refused() {
     let Some(work) = Workspace::with_busybox(&[native_platform()], "") else { return };
-    work.file("Dockerfile", format!("{BUSYBOX}FROM busybox\nCMD [\"sh\", \"-c\", \"echo no such mode; exit 2\"]\n"));
+    let command = "CMD [\"sh\", \"-c\", \"echo no such mode; exit 2\"]";
+    work.file("unused", "unused").file("Dockerfile", format!("{BUSYBOX}FROM busybox\nCOPY unused /data/\n{command}\n"));
     work.build(&["-t", "app"]).succeeds();
     let slim = ["app", "--base", "--smoke-time", "2", "-t", "slim", "--observe"];
     let run = work.flashbuild("slim", &slim).exits_with(1);

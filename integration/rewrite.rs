@@ -95,11 +95,11 @@ fn a_slim_image_lacks_what_the_passes_say_and_nothing_else() {
 fn debug_sections_move_to_an_image_in_which_debuggers_find_them() {
     let Some(work) = Workspace::with_busybox(&[native_platform()], "") else { return };
     let Some(mut compiler) = peer("gcc") else { return };
-    let functions: String = (0..100).map(|n| format!("int f{n}(int x) {{ int y = x * {n}; return y; }}\n")).collect();
-    work.file("main.c", functions + "int main(void) { return f7(1); }\n");
+    let functions = (0..100).map(|n| format!("int f{n}(int x) {{ int y = x * {n}; return y; }}\n")).collect::<Vec<_>>();
+    work.file("main.c", functions.concat() + "int main(void) { return f7(1); }\n");
     let program = work.path("context/program");
-    let compiled = compiler.args(["-g", "-static", "-o"]).arg(&program).arg(work.path("context/main.c")).status();
-    assert!(compiled.unwrap().success());
+    let made = compiler.args(["-g", "-static", "-o"]).arg(&program).arg(work.path("context/main.c")).status();
+    assert!(made.unwrap().success());
     let copies = "COPY program /usr/bin/\nCMD [\"/usr/bin/program\"]\n";
     work.file("Dockerfile", format!("{BUSYBOX}FROM busybox\n{copies}"));
     work.build(&["-t", "app"]).succeeds();

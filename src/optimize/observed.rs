@@ -386,7 +386,7 @@ mod tests {
         let status = "Package: one\nStatus: install ok installed\nVersion: 1\n\n\
                       Package: two\nStatus: install ok installed\nVersion: 2\n";
         let elf = std::fs::read("/proc/self/exe").unwrap();
-        let head = elf[..elf.len().min(HEADERS as usize)].to_vec();
+        let head = elf[..elf.len().min(usize::try_from(HEADERS).unwrap())].to_vec();
         Image::of_layers(&[vec![
             file("var/lib/dpkg/status", status),
             file(

@@ -167,10 +167,14 @@ fn halves(file: File) -> Option<(Written, Written, Option<String>)> {
         divide::<FileHeader64<Endianness>>(&cache, size).or_else(|| divide::<FileHeader32<Endianness>>(&cache, size));
     let (program, debug) = halves?;
     let id = object::read::File::parse(&cache).ok()?.build_id().ok().flatten().map(<[u8]>::to_vec);
-    let hex = |id: Vec<u8>| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let id = id.filter(|id| (2..=64).contains(&id.len())).map(hex);
+    let id = id.filter(|id| (2..=64).contains(&id.len())).map(|id| hex(&id));
     let [a, b] = copies;
     Some((Written { old: a, parts: program }, Written { old: b, parts: debug }, id))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digits = |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or_default());
+    bytes.iter().flat_map(digits).collect()
 }
 
 /// A section that is not loaded, or a note.
@@ -415,9 +419,9 @@ mod tests {
     fn program(folder: &tempfile::TempDir, flags: &[&str]) -> Option<PathBuf> {
         let source = folder.path().join("main.c");
         let functions = (0..600).map(|n| format!("int f{n}(int x) {{ int y = x * {n}; return y + {n}; }}\n"));
-        let calls: String = (0..600).map(|n| format!("sum += f{n}(sum);\n")).collect();
+        let calls = (0..600).map(|n| format!("sum += f{n}(sum);\n")).collect::<Vec<_>>().concat();
         let main = format!("int main(void) {{ int sum = 1; {calls} return sum == 0 ? 1 : 7; }}\n");
-        fs::write(&source, functions.collect::<String>() + &main).unwrap();
+        fs::write(&source, functions.collect::<Vec<_>>().concat() + &main).unwrap();
         let program = folder.path().join("program");
         let made = Command::new("cc").args(["-g", "-O0"]).args(flags).arg("-o").arg(&program).arg(&source).status();
         if !made.is_ok_and(|status| status.success()) {
@@ -461,7 +465,7 @@ mod tests {
             assert_eq!(size(&program, ".symtab"), size(&old, ".symtab"), "{flags:?}");
             for half in [&program, &debug] {
                 let found = object::read::File::parse(&half[..]).unwrap();
-                let found = found.build_id().unwrap().map(|id| id.iter().map(|byte| format!("{byte:02x}")).collect());
+                let found = found.build_id().unwrap().map(hex);
                 assert_eq!(found, id, "{flags:?}");
             }
             fs::write(&path, &program).unwrap();

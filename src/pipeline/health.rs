@@ -42,7 +42,7 @@ impl HealthCheck {
 
     /// A line for a shell, which is to succeed.
     pub(super) fn of_line(line: &str) -> Self {
-        Self { args: [&SHELL[0], &SHELL[1], line].map(ToString::to_string).to_vec(), timeout: TIMEOUT }
+        Self { args: [SHELL[0], SHELL[1], line].map(str::to_owned).to_vec(), timeout: TIMEOUT }
     }
 
     /// Asks again and again until the check succeeds or the time is over. Never ready if the sandbox ends before.

@@ -92,7 +92,9 @@ impl Observed<'_> {
             let container = self.container(Some(line), hears).await?;
             let Some(container) = container else { continue };
             let mut ends = self.run_one(container, &[], how.limit, sender.clone()).await?;
-            ends.iter_mut().for_each(|ended| ended.line = Some(line.clone()));
+            for ended in &mut ends {
+                ended.line = Some(line.clone());
+            }
             session.ends.extend(ends);
         }
         drop(sender);

@@ -177,7 +177,7 @@ fn supervise(
         if orders.buffer().is_empty() {
             let caller: &UnixStream = orders.get_ref();
             let mut watched = vec![PollFd::new(&target.process, PollFlags::IN), PollFd::new(caller, PollFlags::IN)];
-            let listeners: Vec<_> = observer.iter().flat_map(|observer| observer.watched()).collect();
+            let listeners: Vec<_> = observer.iter().flat_map(Observer::watched).collect();
             watched.extend(listeners.iter().map(|listener| PollFd::new(listener, PollFlags::IN)));
             let after = watched.len();
             watched.extend(beside.as_ref().map(|beside| PollFd::new(&beside.process, PollFlags::IN)));

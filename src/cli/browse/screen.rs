@@ -2,7 +2,7 @@
 
 use super::state::{Focus, Row, State};
 use crate::{
-    optimize::analyze::{FileFilter, LayerFacts, Mark},
+    optimize::analyze::{FileFilter, LayerFacts, Mark, WasteFilter},
     progress::{ByteSize, printable},
 };
 use ratatui::{
@@ -78,19 +78,14 @@ fn draw_files(frame: &mut Frame<'_>, state: &mut State, area: Rect) {
 
 fn title(state: &State) -> String {
     let FileFilter { changes, package, waste } = &state.filter;
-    let mut title = format!("files as of layer {}", state.layer + 1);
-    if *changes {
-        title.push_str(", changes");
-    }
-    if !package.is_empty() {
-        title.push_str(&format!(", package {}", printable(package)));
-    }
-    match waste {
-        None => {}
-        Some(None) => title.push_str(", waste"),
-        Some(Some(kind)) => title.push_str(&format!(", waste: {kind}")),
-    }
-    title
+    let changes = if *changes { ", changes" } else { "" };
+    let package = if package.is_empty() { String::new() } else { format!(", package {}", printable(package)) };
+    let waste = match waste {
+        WasteFilter::Everything => String::new(),
+        WasteFilter::AnyWaste => ", waste".to_owned(),
+        WasteFilter::Kind(kind) => format!(", waste: {kind}"),
+    };
+    format!("files as of layer {}{changes}{package}{waste}", state.layer + 1)
 }
 
 fn line(state: &State, row: &Row) -> Line<'static> {

@@ -1,6 +1,6 @@
 //! What is shown of an image, and what keys do to it.
 
-use crate::optimize::analyze::{Analysis, FileFilter, FileNode, Files, LayerFacts};
+use crate::optimize::analyze::{Analysis, FileFilter, FileNode, Files, LayerFacts, WasteFilter};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::collections::BTreeSet;
 
@@ -73,6 +73,7 @@ impl State {
     }
 
     /// Does what a key says.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "keys that terminals have come and go; most mean nothing")]
     pub(super) fn press(&mut self, key: KeyEvent) -> Next {
         if key.modifiers.contains(KeyModifiers::CONTROL) && key.code == KeyCode::Char('c') {
             return Next::End;
@@ -103,6 +104,7 @@ impl State {
         Next::Show
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "keys that terminals have come and go; most mean nothing")]
     fn type_package(&mut self, key: KeyCode) {
         let mut package = self.filter.package.clone();
         match key {
@@ -119,13 +121,14 @@ impl State {
     }
 
     /// No filter, all waste, then each kind that the tree has.
-    fn next_waste(&self) -> Option<Option<&'static str>> {
-        let kinds: Vec<&'static str> = self.tree.kinds_of_waste().into_keys().collect();
-        match self.filter.waste {
-            None => Some(None),
-            Some(None) => kinds.first().map(|first| Some(*first)),
-            Some(Some(kind)) => kinds.into_iter().find(|next| *next > kind).map(Some),
-        }
+    fn next_waste(&self) -> WasteFilter {
+        let mut kinds = self.tree.kinds_of_waste().into_keys();
+        let next = match self.filter.waste {
+            WasteFilter::Everything => return WasteFilter::AnyWaste,
+            WasteFilter::AnyWaste => kinds.next(),
+            WasteFilter::Kind(kind) => kinds.find(|next| *next > kind),
+        };
+        next.map_or(WasteFilter::Everything, WasteFilter::Kind)
     }
 
     fn filter_by(&mut self, filter: FileFilter) {

@@ -59,8 +59,20 @@ pub struct FileFilter {
     pub changes: bool,
     /// Only what belongs to a package with this in its name; empty for all.
     pub package: String,
-    /// Only waste, of this kind if one is named.
-    pub waste: Option<Option<&'static str>>,
+    /// Which waste.
+    pub waste: WasteFilter,
+}
+
+/// Which files are wanted, by whether they are waste.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WasteFilter {
+    /// All.
+    #[default]
+    Everything,
+    /// What is waste.
+    AnyWaste,
+    /// What is waste of a kind.
+    Kind(&'static str),
 }
 
 impl Files {
@@ -103,7 +115,7 @@ impl Files {
             };
             root.insert(path, self.node(path, &hit.entry.kind, hit.layer, mark));
         }
-        for hit in before.walk(b"").filter(|hit| !hit.entry.is_dir() && now.lookup(&hit.entry.path).is_none()) {
+        for hit in before.walk(b"").filter(|hit| !hit.entry.path.is_empty() && now.lookup(&hit.entry.path).is_none()) {
             let path = &hit.entry.path;
             root.insert(path, self.node(path, &hit.entry.kind, hit.layer, Mark::Removed));
         }
@@ -166,11 +178,8 @@ impl FileNode {
         }
         self.bytes = self.children.iter().filter(|child| child.mark != Mark::Removed).map(|child| child.bytes).sum();
         let is_same = self.children.iter().all(|child| child.mark == Mark::Same);
-        let is_gone = !self.children.is_empty() && self.children.iter().all(|child| child.mark == Mark::Removed);
-        match self.mark {
-            Mark::Same if is_gone && self.package.is_none() => self.mark = Mark::Removed,
-            Mark::Same if !is_same => self.mark = Mark::Changed,
-            Mark::Same | Mark::Added | Mark::Changed | Mark::Removed => {}
+        if self.mark == Mark::Same && !is_same {
+            self.mark = Mark::Changed;
         }
     }
 
@@ -182,7 +191,7 @@ impl FileNode {
         if self.is_folder {
             let children: Vec<Self> = self.children.iter().filter_map(|child| child.filtered(filter)).collect();
             let bytes = children.iter().filter(|child| child.mark != Mark::Removed).map(|child| child.bytes).sum();
-            let mut node = Self { children, bytes, ..Self::folder(&self.name) };
+            let mut node = Self { bytes, children, ..Self::folder(&self.name) };
             node.mark = self.mark;
             node.children.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
             return (!node.children.is_empty()).then_some(node);
@@ -190,7 +199,11 @@ impl FileNode {
         let is_of_package = |wanted: &str| self.package.as_deref().is_some_and(|package| package.contains(wanted));
         let wanted = (!filter.changes || self.mark != Mark::Same)
             && (filter.package.is_empty() || is_of_package(&filter.package))
-            && filter.waste.is_none_or(|kind| self.waste.is_some() && (kind.is_none() || kind == self.waste));
+            && match filter.waste {
+                WasteFilter::Everything => true,
+                WasteFilter::AnyWaste => self.waste.is_some(),
+                WasteFilter::Kind(kind) => self.waste == Some(kind),
+            };
         wanted.then(|| self.clone())
     }
 

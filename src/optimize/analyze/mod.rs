@@ -22,7 +22,7 @@ mod waste;
 pub use base::BaseAdvice;
 pub use blocks::Block;
 pub use condition::{Condition, Metric};
-pub use files::{FileFilter, FileNode, Files, Mark};
+pub use files::{FileFilter, FileNode, Files, Mark, WasteFilter};
 pub use layers::LayerFacts;
 pub use line::LineChange;
 pub use secrets::Secret;

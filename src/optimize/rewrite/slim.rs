@@ -60,6 +60,8 @@ pub struct Slimmed {
     pub dropped: Option<Dropped>,
     /// Programs without their debug sections, by layer and path, and where debuggers look for those.
     stripped: BTreeMap<(usize, Vec<u8>), Vec<u8>>,
+    /// Files that became links to others, and links to those, with the positions of their layers.
+    relinked: BTreeMap<Vec<u8>, usize>,
     /// Positions of the layers that have their files.
     layers_of_removed: HashMap<Vec<u8>, usize>,
     tables: Vec<Option<Vec<Kept>>>,
@@ -119,7 +121,7 @@ pub fn plan(image: &Image<'_>, passes: &[&'static Pass], observed: Option<&Obser
     } else {
         HashSet::new()
     };
-    let mut stripped = BTreeMap::new();
+    let (mut stripped, mut relinked) = (BTreeMap::new(), BTreeMap::new());
     let mut tables = Vec::with_capacity(image.diff_ids.len());
     let mut below: Vec<Arc<Toc>> = image.view.layers()[..image.base].to_vec();
     for layer in 0..image.diff_ids.len() {
@@ -155,11 +157,17 @@ pub fn plan(image: &Image<'_>, passes: &[&'static Pass], observed: Option<&Obser
             Arc::new(Toc::new(entries).map_err(LayerError::from)?)
         });
         stripped.extend(strips.into_iter().map(|(path, (half, _))| ((layer, path.to_vec()), half.debug_path)));
+        for entry in old.iter().filter(|_| !equal.is_empty()) {
+            let target = if let EntryKind::HardLink { target } = &entry.kind { target } else { &entry.path };
+            if equal.contains_key(&target[..]) {
+                relinked.insert(entry.path.clone(), layer);
+            }
+        }
         tables.push((!same).then_some(kept));
     }
     let (layers_of_removed, removed) = (removed.clone().into_iter().collect(), removed.into_keys().collect());
     let dropped = observed.map(|_| untouched.finish(&inventory));
-    Ok(Slimmed { savings, removed, dropped, stripped, layers_of_removed, tables })
+    Ok(Slimmed { savings, removed, dropped, stripped, relinked, layers_of_removed, tables })
 }
 
 /// Programs of a layer that stay and have debug sections: what they are without, and the bytes that it saves.
@@ -241,11 +249,13 @@ impl Slimmed {
         let mut items: BTreeMap<Vec<u8>, Item> = BTreeMap::new();
         let stripped = self.stripped.keys().map(|(layer, path)| (path, *layer));
         let removed = self.removed.iter().map(|path| (path, self.layers_of_removed[path]));
-        for (path, layer) in removed.chain(stripped) {
-            let Some(hit) = image.view.lookup(path) else { continue };
+        let relinked = self.relinked.iter().map(|(path, layer)| (path, *layer));
+        let all: BTreeMap<&Vec<u8>, usize> = removed.chain(stripped).chain(relinked).collect();
+        for (&path, &layer) in &all {
+            let Some(hit) = image.view.lookup(path).filter(|hit| hit.layer == layer) else { continue };
             // A link to a file that is kept, or in another layer, becomes a file of its own.
             let kept = match (&hit.entry.kind, hit.file()) {
-                (EntryKind::HardLink { target }, Some((size, digest))) => {
+                (EntryKind::HardLink { target }, Some((size, digest))) if all.get(target) != Some(&layer) => {
                     let entry = Entry { kind: EntryKind::File { size, digest }, ..hit.entry.clone() };
                     Kept { entry, from: Some(target.clone()), half: None }
                 }
