@@ -59,6 +59,10 @@ impl Store {
     }
 }
 
+/// `F_WRLCK` and `SEEK_SET` as the fields of `struct flock` have them, on every architecture of Linux that we build for.
+const WRITE: libc::c_short = 1;
+const FROM_THE_START: libc::c_short = 0;
+
 /// Whether to wait until nobody holds a lock.
 #[derive(Clone, Copy)]
 enum Waits {
@@ -70,13 +74,8 @@ impl NameLock {
     fn take(root: &Path, name: &str, waits: Waits) -> Result<Option<Self>, StoreError> {
         let path = root.join("names.lock");
         let file = open(&path)?;
-        let range = libc::flock {
-            l_type: libc::F_WRLCK as libc::c_short,
-            l_whence: libc::SEEK_SET as libc::c_short,
-            l_start: position(name),
-            l_len: 1,
-            l_pid: 0,
-        };
+        let range =
+            libc::flock { l_type: WRITE, l_whence: FROM_THE_START, l_start: position(name), l_len: 1, l_pid: 0 };
         loop {
             let how = match waits {
                 Waits::Yes => FcntlArg::F_OFD_SETLKW(&range),
