@@ -8,7 +8,7 @@
 //!    run that imports half of it does not show which half the next one imports. So also what the links of such a package
 //!    lead to, and the libraries that its programs are linked with, with their packages;
 //! 4. of no package, those files alone;
-//! 5. [what is always kept](ALWAYS): what programs ask for only when something happens (a name that is looked up, a
+//! 5. what is always kept (`ALWAYS`): what programs ask for only when something happens (a name that is looked up, a
 //!    certificate, a time zone), and what describes the image rather than being of use to it. To ask for such a file does not
 //!    make its package needed: who lists all distributions of Python needs none of them for that.
 //!

@@ -1,8 +1,8 @@
 //! `--configure`: packages that lie unpacked in the image become packages that dpkg has installed.
 //!
-//! 1. [`database`] makes of the same files of packages what dpkg notes when it unpacks them itself: their control files,
+//! 1. [`mod@database`] makes of the same files of packages what dpkg notes when it unpacks them itself: their control files,
 //!    the lists of their files, paragraphs of the status, triggers. It also decides the [`order`].
-//! 2. One step of the build ([`step`]) is shown that folder and runs `configure.sh` in the image, for its platform: it
+//! 2. One step of the build ([`mod@step`]) is shown that folder and runs `configure.sh` in the image, for its platform: it
 //!    hands dpkg the notes and has it run the scripts. What that changes is one layer; what is of the moment (logs, locks,
 //!    caches with times in them, keys of the host) is taken out of it.
 //!
