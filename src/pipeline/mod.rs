@@ -4,13 +4,14 @@
 //! |---|---|
 //! | what was asked for, made ready | `request`, `begin`, `build_file` |
 //! | parse | here, in the frontend |
-//! | resolve | `inputs`; packages of `DEPS` by `lock` |
+//! | resolve | `inputs`; for `DEPS`, locks that lie in stages and images by `lock_files` |
 //! | lower | here, in the frontend; `entitlements` |
 //! | solve | `attempt`, over the `executor`; `ahead` pushes meanwhile, `outcome` tells |
 //! | assemble | `results`, with `divided`, `attestations` |
 //! | export | `deliver`, `caches` |
 //!
-//! The other files are stories of their own: of `analyze`, `inspect`, `rewrite`, `run`, and so on.
+//! The other files are stories of their own: `analyze`, `inspect`, `lock`, `rewrite` with `observe`, `proof` and `restore`,
+//! `container`, `team`, `warm`, and images `on_hand`.
 
 mod ahead;
 mod analyze;
