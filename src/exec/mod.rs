@@ -58,7 +58,7 @@ use crate::{
     git::Commit,
     http::{Download, Web},
     image::DiffId,
-    layer::{Compression, Form, Layers, View},
+    layer::{Compression, Contents, Form, Layers, View},
     packages::Packages,
     solver::{
         Executor, FileFact, Identity, Key, Past, Recipe,
@@ -131,6 +131,10 @@ pub struct Exec {
     pub contexts: BTreeMap<String, Folder>,
     /// How layers that nothing runs on are compressed at once.
     pub compression: Compression,
+    /// Bytes of a layer from which it will become others, of which an image is made.
+    pub divided_from: Option<u64>,
+    /// The contents of such layers, for who divides them.
+    pub contents: Mutex<Vec<Contents>>,
     /// `NAME=value` for processes, in no key and no layer.
     pub proxies: Vec<String>,
     /// How processes run on this machine.
@@ -346,7 +350,7 @@ impl Executor for Exec {
                     self.sources.bring(&self.layers, input.layers(), Need::Files, Some(step)).await?;
                 }
                 tokio::task::block_in_place(|| {
-                    let layer = file::Plan::new(self, id, op, inputs)?.make(self, self.form(id))?;
+                    let layer = file::Plan::new(self, id, op, inputs)?.make(self, id)?;
                     Ok(on_top(inputs, layer, []))
                 })
             }

@@ -53,6 +53,8 @@ pub(super) fn executor(
         packages,
         contexts: begun.prepared.folders.clone(),
         compression: request.image.compression,
+        divided_from: if request.cache_to.is_empty() { request.division.from() } else { None },
+        contents: Mutex::default(),
         proxies: proxies.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
         options: request.steps.clone(),
         emulated: EmulatedSteps::default(),
