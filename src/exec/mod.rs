@@ -60,6 +60,7 @@ use crate::{
     image::DiffId,
     layer::{Compression, Contents, Form, Layers, View},
     packages::Packages,
+    sandbox::Helpers,
     solver::{
         Executor, FileFact, Identity, Key, Past, Recipe,
         event::{Events, Step},
@@ -141,6 +142,8 @@ pub struct Exec {
     pub options: StepOptions,
     /// Processes that ran emulated.
     pub emulated: EmulatedSteps,
+    /// Who starts processes.
+    pub helpers: Arc<Helpers>,
     /// The control groups that limit processes.
     pub groups: StepGroups,
     /// The networks that processes are lent.
