@@ -25,6 +25,7 @@ mod http;
 mod image;
 mod limits;
 mod mode;
+mod mount_points;
 mod mounts;
 mod needed;
 mod network;
@@ -46,6 +47,7 @@ pub use error::ExecError;
 pub use grants::Grants;
 pub use image::{Need, Sources};
 pub use limits::{Measured, MemoryLimit, StepGroups};
+pub use mount_points::MountPoints;
 pub use mounts::overlaid;
 pub use network::StepNetworks;
 pub use options::StepOptions;
@@ -142,6 +144,8 @@ pub struct Exec {
     pub options: StepOptions,
     /// Processes that ran emulated.
     pub emulated: EmulatedSteps,
+    /// What lies below trees that lack it.
+    pub mount_points: MountPoints,
     /// Who starts processes.
     pub helpers: Arc<Helpers>,
     /// The control groups that limit processes.

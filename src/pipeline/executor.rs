@@ -3,7 +3,7 @@
 use super::{BuildError, Request, begin::Begun};
 use crate::{
     cache::Imported,
-    exec::{EmulatedSteps, Exec, SettledLayers, Sources, StepGroups, StepNetworks},
+    exec::{EmulatedSteps, Exec, MountPoints, SettledLayers, Sources, StepGroups, StepNetworks},
     packages::Packages,
     registry::Client,
     resolve::Source,
@@ -59,6 +59,7 @@ pub(super) fn executor(
         proxies: proxies.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
         options: request.steps.clone(),
         emulated: EmulatedSteps::default(),
+        mount_points: MountPoints::default(),
         helpers: Helpers::new(request.steps.isolation, steps),
         groups: StepGroups::new(request.steps.group_limits.clone()),
         networks: match request.steps.isolation {
