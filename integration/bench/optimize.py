@@ -193,7 +193,7 @@ def line(flashbuild, name, context):
         flashbuild.run("split", "--base", "--no-smoke", "--from", "1000000", "-t", f"{image}-split", image)
         layers.append((flashbuild.layers(image), flashbuild.layers(f"{image}-split")))
         changed = context / IMAGES[name][3]
-        comment = {".js": "//", ".c": "//", ".html": "<!-- -->"}.get(changed.suffix, "#")
+        comment = {".js": "//", ".c": "//", ".go": "//", ".html": "<!-- -->"}.get(changed.suffix, "#")
         changed.write_text(f"{changed.read_text()}{comment} a changed line\n")
     whole, split = (new_bytes(after, before) for before, after in zip(*layers))
     print(f"    a changed line pushes {whole / 1000:.1f} kB of the image in one layer, {split / 1000:.1f} kB of it split "
