@@ -8,7 +8,7 @@ use crate::{
     layer::{EntryKind, LayerError, Toc, View},
     optimize::{
         analyze::is_code,
-        observed::{Needed, Observed, Tally, emptied},
+        observed::{Needed, Observed, Tally, emptied, forget},
         owner::{Elf, ImageTree, Inventory},
         passes::{
             Action, Candidate, Pass, Seen, Trust,
@@ -32,7 +32,17 @@ pub fn plan(image: &Image<'_>, options: &Options, observed: Option<&Observed>) -
     let mut savings = Savings::of(&options.passes);
     let mut untouched = Tally::default();
     let mut removed = removed(image, &inventory, needed.as_ref(), &mut savings, &mut untouched);
+    let mut databases = BTreeMap::new();
     if let Some(needed) = &needed {
+        let forgotten = forget(&tree, &inventory, needed, &removed, image.base)?;
+        databases = forgotten.databases;
+        for (path, package) in forgotten.files {
+            let Some(hit) = image.view.lookup(&path) else { continue };
+            let bytes = if let EntryKind::File { size, .. } = hit.entry.kind { size } else { 0 };
+            untouched.add(Some(package), bytes);
+            savings.add_observed(bytes);
+            removed.insert(path, hit.layer);
+        }
         let emptied = emptied(image.view, image.base, needed, |path| removed.contains_key(path));
         removed.extend(emptied);
     }
@@ -60,14 +70,19 @@ pub fn plan(image: &Image<'_>, options: &Options, observed: Option<&Observed>) -
     };
     let mut below: Vec<Arc<Toc>> = image.view.layers()[..image.base].to_vec();
     for layer in image.base..image.diff_ids.len() {
-        let equal = if savings.has(Action::LinkEqual) { equal_files(image, layer, &removed) } else { HashMap::new() };
+        let stays = |path: &[u8]| !removed.contains_key(path) && !databases.contains_key(path);
+        let equal = if savings.has(Action::LinkEqual) { equal_files(image, layer, stays) } else { HashMap::new() };
         savings.add(Action::LinkEqual, equal.values().map(|(_, bytes)| *bytes));
         let goes =
             |path: &[u8]| removed.contains_key(path) || equal.contains_key(path) || unseen.contains(&(layer, path));
         let programs = programs(image, layer, &tree, &cut, goes, &mut slimmed.notes)?;
         savings.add(Action::Strip, programs.values().map(|it| it.debug_bytes).filter(|bytes| *bytes > 0));
         savings.add(Action::BlankGpuCode, programs.values().map(|it| it.gpu_bytes).filter(|bytes| *bytes > 0));
-        let changed = programs.into_iter().map(|(path, program)| (path, Changed::Program(program))).collect();
+        let mut changed: BTreeMap<Vec<u8>, Changed> =
+            programs.into_iter().map(|(path, program)| (path, Changed::Program(program))).collect();
+        let of_layer =
+            databases.iter().filter(|(path, _)| image.view.lookup(path).is_some_and(|hit| hit.layer == layer));
+        changed.extend(of_layer.map(|(path, text)| (path.clone(), Changed::Database(text.clone()))));
         let under = View::new(below.clone());
         let decide = Layer {
             image,
@@ -93,6 +108,7 @@ pub fn plan(image: &Image<'_>, options: &Options, observed: Option<&Observed>) -
             if equal.contains_key(&target[..]) {
                 slimmed.relinked.insert(entry.path.clone(), layer);
             }
+            let target = equal.get(&target[..]).map_or(&target[..], |(first, _)| first);
             // All names of a file that changes show what it is then.
             if changed.contains_key(target) {
                 slimmed.changed.insert((layer, entry.path.clone()), None);
@@ -122,6 +138,14 @@ impl Savings {
     /// The first pass that removes a file.
     fn of_file(&mut self, file: &Candidate<'_>) -> Option<&mut Saving> {
         self.0.iter_mut().find(|saving| saving.pass.removes(file))
+    }
+
+    /// A file of so many bytes that nobody asked for.
+    fn add_observed(&mut self, bytes: u64) {
+        if let Some(saving) = self.0.iter_mut().find(|saving| saving.pass.trust == Trust::Observed) {
+            saving.files += 1;
+            saving.bytes += bytes;
+        }
     }
 
     /// Files of so many bytes, by a pass with this action, if it is done.
@@ -202,13 +226,12 @@ fn programs(
     Ok(found)
 }
 
-/// Equal files of a layer that stay: the first of them, and the bytes that a link saves.
+/// Equal files of a layer that stay as they are: the first of them, and the bytes that a link saves.
 fn equal_files<'a>(
     image: &Image<'a>,
     layer: usize,
-    removed: &BTreeMap<Vec<u8>, usize>,
+    stays: impl Fn(&[u8]) -> bool,
 ) -> HashMap<&'a [u8], (&'a [u8], u64)> {
     let found = links::equal(image.view, layer).into_iter();
-    let stays = |path: &[u8]| !removed.contains_key(path);
     found.filter(|it| stays(it.path) && stays(it.first)).map(|it| (it.path, (it.first, it.bytes))).collect()
 }
