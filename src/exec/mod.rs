@@ -58,8 +58,9 @@ use crate::{
     git::Commit,
     http::{Download, Web},
     image::DiffId,
-    layer::{Compression, Form, Layers, View},
+    layer::{Compression, Contents, Form, Layers, View},
     packages::Packages,
+    sandbox::Helpers,
     solver::{
         Executor, FileFact, Identity, Key, Past, Recipe,
         event::{Events, Step},
@@ -131,12 +132,18 @@ pub struct Exec {
     pub contexts: BTreeMap<String, Folder>,
     /// How layers that nothing runs on are compressed at once.
     pub compression: Compression,
+    /// Bytes of a layer from which it will become others, of which an image is made.
+    pub divided_from: Option<u64>,
+    /// The contents of such layers, for who divides them.
+    pub contents: Mutex<Vec<Contents>>,
     /// `NAME=value` for processes, in no key and no layer.
     pub proxies: Vec<String>,
     /// How processes run on this machine.
     pub options: StepOptions,
     /// Processes that ran emulated.
     pub emulated: EmulatedSteps,
+    /// Who starts processes.
+    pub helpers: Arc<Helpers>,
     /// The control groups that limit processes.
     pub groups: StepGroups,
     /// The networks that processes are lent.
@@ -346,7 +353,7 @@ impl Executor for Exec {
                     self.sources.bring(&self.layers, input.layers(), Need::Files, Some(step)).await?;
                 }
                 tokio::task::block_in_place(|| {
-                    let layer = file::Plan::new(self, id, op, inputs)?.make(self, self.form(id))?;
+                    let layer = file::Plan::new(self, id, op, inputs)?.make(self, id)?;
                     Ok(on_top(inputs, layer, []))
                 })
             }

@@ -97,7 +97,7 @@ pub(super) async fn run(
     let mut redacted = Redacted::new(values());
     let output = |bytes: &[u8]| step.output(&redacted.push(bytes));
     let started = Instant::now();
-    let exit = sandbox::run(&spec, output, std::future::pending()).await;
+    let exit = sandbox::run(&spec, &exec.helpers, output, std::future::pending()).await;
     step.output(&redacted.finish());
     let problem = problem(&exit, op, &measured);
     debug_shell::open_after(exec, &spec, problem.as_ref(), &exit).await?;

@@ -24,6 +24,11 @@ pub struct Division {
 const SMALL_BLOB: u64 = 2 << 20;
 
 impl Division {
+    /// Bytes of a layer from which it may become others.
+    pub(super) fn from(&self) -> Option<u64> {
+        if self.slim.passes.is_empty() { self.split.map(|options| options.from) } else { Some(0) }
+    }
+
     /// Whether a layer, once it is made, may still become others.
     pub(super) fn may_divide(&self, layers: &Layers, diff_id: &DiffId) -> bool {
         let large = |options: split::Options| layers.toc(diff_id).is_ok_and(|toc| toc.content_size() >= options.from);

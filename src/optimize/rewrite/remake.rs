@@ -5,7 +5,10 @@ use crate::{
     layer::{Compression, Content, Entry, EntryKind, Form, Item, LayerError, Layers},
     optimize::strip::{Half, HalfOfFile},
 };
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    thread,
+};
 
 /// An entry of a layer to be made.
 #[derive(Debug, Clone)]
@@ -46,6 +49,32 @@ pub(super) fn layer(
     }
     let items = kept.into_iter().map(|kept| item(layers, old, kept)).collect();
     Ok(layers.from_files(items, None, Form::Blob(compression))?.diff_id)
+}
+
+/// Makes a layer of each of `parts`, whose bytes the layer `old` has, several at a time: small ones do not keep all
+/// processors busy.
+pub(super) fn layers(
+    layers: &Layers,
+    old: &DiffId,
+    parts: Vec<Vec<Kept>>,
+    compression: Compression,
+) -> Result<Vec<DiffId>, LayerError> {
+    let made: Vec<OnceLock<Result<DiffId, LayerError>>> = parts.iter().map(|_| OnceLock::new()).collect();
+    let queue = Mutex::new(parts.into_iter().zip(&made));
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        while let Some((part, place)) = next() {
+            let made = layer(layers, old, part, compression);
+            place.set(made).expect("every part is made once");
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(work);
+        }
+    });
+    drop(queue);
+    made.into_iter().map(|made| made.into_inner().expect("every part was made")).collect()
 }
 
 /// As the new layer has it. What the table says of the bytes is checked when they are read.

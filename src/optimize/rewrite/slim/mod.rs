@@ -95,6 +95,7 @@ impl Slimmed {
                 replacements.push(None);
                 continue;
             };
+            let _contents = image.layers.contents(old)?;
             let made = remake::layer(image.layers, old, kept.clone(), image.compression)?;
             let layers = if made == DiffId::empty() { Vec::new() } else { vec![(made, None)] };
             replacements.push(Some(Replacement { layers }));
