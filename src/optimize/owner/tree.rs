@@ -129,7 +129,7 @@ impl<'a> ImageTree<'a> {
     }
 
     /// The bytes of a file; `None` if there is none, or if it is larger than `limit`, which is noted.
-    pub(super) fn read(&self, path: &[u8], limit: u64) -> Result<Option<Vec<u8>>, LayerError> {
+    pub(in crate::optimize) fn read(&self, path: &[u8], limit: u64) -> Result<Option<Vec<u8>>, LayerError> {
         let Some(hit) = self.find(path) else { return Ok(None) };
         let Some((size, _)) = hit.file() else { return Ok(None) };
         let read = self.read.get().saturating_add(size);
