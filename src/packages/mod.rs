@@ -33,7 +33,7 @@ pub use apt::AptError;
 pub(crate) use apt::Paragraph;
 pub use client::{Client, Options};
 pub use error::PackageError;
-pub use files::ContextFiles;
+pub use files::{ContextFiles, TreeBelow};
 pub use lock::{FILE_NAME as LOCK_FILE_NAME, Lock};
 pub use preset::{PRESETS, Preset};
 pub(crate) use python::csv_fields;
@@ -193,9 +193,18 @@ impl Packages {
         }
     }
 
-    /// Which layers a request comes to, and what to tell about it. `below` are the files of the image below, as far as
-    /// they are [needed](Self::needs_below).
-    pub async fn plan(&self, request: &DepsRequest, below: &View) -> Result<(DepsPlan, Vec<String>), PackageError> {
+    /// Which layers of the [tree below](DepsRequest::below) have files that a plan depends on: positions, the lowest 0.
+    pub fn reads_below(view: &View) -> BTreeSet<usize> {
+        apt::reads_below(view)
+    }
+
+    /// Which layers a request comes to, and what to tell about it. `below` is the image or the tree below, as far as it is
+    /// [needed](Self::needs_below).
+    pub async fn plan(
+        &self,
+        request: &DepsRequest,
+        below: &TreeBelow,
+    ) -> Result<(DepsPlan, Vec<String>), PackageError> {
         let Planned { plan, addresses, notes, unsure } = plan_of(self, request, below).await?;
         self.unsure().packages.extend(unsure);
         let mut known = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
@@ -224,7 +233,7 @@ impl Packages {
     ) -> Result<Vec<Item>, PackageError> {
         let time = epoch.map_or(PackageOp::TIME, |epoch| epoch.min(PackageOp::TIME));
         let mut tree = files::Tree::new(time);
-        let mut noted = Vec::new();
+        let (mut noted, mut replaced) = (Vec::new(), Vec::new());
         for (package, artifact) in op.packages.iter().zip(artifacts) {
             let file = match artifact {
                 Artifact::Blob(blob) => {
@@ -238,6 +247,7 @@ impl Packages {
             match &package.layout {
                 PackageLayout::Deb(layout) => tree.put_all(apt::unpack(layers, package, layout, file, time)?),
                 PackageLayout::DebDatabase => noted.push((package, file)),
+                PackageLayout::DebStatus => replaced.push((package, file)),
                 PackageLayout::File(path) => tree.put_all(files::one_file(package, path, file, time)?),
                 PackageLayout::MadeWheel(layout) => {
                     tree.put_all(python::unpack(package, &layout.wheel, file, time)?);
@@ -256,6 +266,9 @@ impl Packages {
             tree.put_all(apt::database(layers, noted, time)?);
         }
         tree.put_files(&op.files);
+        if !replaced.is_empty() {
+            tree.put_all(apt::status(layers, replaced, &op.files, time)?);
+        }
         Ok(tree.into_items())
     }
 }
@@ -269,10 +282,10 @@ pub fn ecosystem_of(name: &str) -> Result<Ecosystem, PackageError> {
 }
 
 /// Asks the ecosystem.
-async fn plan_of(packages: &Packages, request: &DepsRequest, below: &View) -> Result<Planned, PackageError> {
+async fn plan_of(packages: &Packages, request: &DepsRequest, below: &TreeBelow) -> Result<Planned, PackageError> {
     match request.ecosystem {
-        Ecosystem::Apt => apt::plan(packages, request).await,
+        Ecosystem::Apt => apt::plan(packages, request, below).await,
         Ecosystem::Node => node::plan(packages, request).await,
-        Ecosystem::Python => python::plan(packages, request, below).await,
+        Ecosystem::Python => python::plan(packages, request, below.view()).await,
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     exec::{ExecError, Need, Sources},
     image::DiffId,
     layer::{Layers, OverlayXattrs, View},
-    packages::{Below, PackageError, Packages},
+    packages::{Below, PackageError, Packages, TreeBelow},
     registry::Client,
     resolve::{Names, Pinned, ResolveError, Source},
     solver::event::Events,
@@ -129,7 +129,10 @@ impl Asking<'_> {
                         images.insert(pinned.image.digest.clone(), pinned.source);
                         inputs.insert(&reference, &platform, pinned.image);
                     }
-                    (Missing::Deps { request, .. }, Ok(Answer::Deps(plan, notes))) => {
+                    (Missing::Deps { request, stage, .. }, Ok(Answer::Deps(plan, notes))) => {
+                        if let Some(built) = stage {
+                            inputs.insert_built(built);
+                        }
                         for note in notes {
                             self.events.notice(note);
                         }
@@ -163,8 +166,11 @@ impl Asking<'_> {
                 Ok(Answer::Image(Box::new(pinned)))
             }
             (Missing::Deps { request, stage, .. }, Some(packages)) => {
-                let below = below(store, client, images, request).await?;
                 let place = lock_files::Place { asking: self, packages, images };
+                let below = match (&request.below, stage) {
+                    (Some(_), Some(graph)) => place.below(graph).await?,
+                    (None, _) | (_, None) => TreeBelow::of_tables(below(store, client, images, request).await?),
+                };
                 let packages = place.reading(&request.from, stage.as_ref()).await?;
                 let (plan, notes) = packages.plan(request, &below).await?;
                 Ok(Answer::Deps(plan, notes))

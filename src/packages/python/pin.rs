@@ -34,7 +34,7 @@ impl Pinned {
     /// Notes which wheels it came to, for `flashbuild lock`.
     pub(super) fn note(&self, packages: &Packages, wheels: Vec<LockedPackage>) {
         if !self.is_locked {
-            packages.lock.note(&self.named, wheels);
+            packages.lock.note(&self.named, wheels, Vec::new());
         }
     }
 }

@@ -87,6 +87,7 @@ impl Dockerfile {
         if !errors.is_empty() {
             return Err(sorted(errors));
         }
+        inputs.mark_built(&mut graph);
         Ok((graph, missing))
     }
 
@@ -187,6 +188,7 @@ impl TargetBuild<'_> {
                 Origin::Files(files) => self.files_state(planned, files, &mut progress),
             };
             let mut build = StageBuild {
+                index,
                 target: self,
                 globals: &plan.globals,
                 roots: &roots,
