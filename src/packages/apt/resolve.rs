@@ -82,6 +82,7 @@ pub(super) async fn resolve(
     }
     let answer = root.apt_get("install", &arguments).await?;
     let debs = answer.lines().filter(|line| line.starts_with('\'')).map(deb).collect::<Result<Vec<_>, _>>()?;
+    root.forget_cache()?;
     root.write(&plan, &serde_json::to_string(&debs).expect("packages are plain data"))?;
     Ok(debs)
 }

@@ -124,6 +124,18 @@ impl Root {
         Err(AptError::Answer(complaints("", &String::from_utf8_lossy(&output.stderr))))
     }
 
+    /// Takes away what apt makes of the indexes for itself: larger than they are, and made again in a second.
+    pub(super) fn forget_cache(&self) -> Result<(), AptError> {
+        for name in ["pkgcache.bin", "srcpkgcache.bin"] {
+            let path = self.path(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(AptError::Io { path, error }),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Runs `apt-get`; what it wrote to standard output.
     pub(super) async fn apt_get(&self, command: &'static str, arguments: &[&str]) -> Result<String, AptError> {
         let mut process = Command::new("apt-get");
@@ -171,7 +183,7 @@ Dir::State::status {status};
 Dir::Cache {state};
 Dir::Cache::archives {archives};
 Dir::Cache::pkgcache "pkgcache.bin";
-Dir::Cache::srcpkgcache "srcpkgcache.bin";
+Dir::Cache::srcpkgcache "";
 Dir::Log {state};
 "#,
             state = at(""),
