@@ -16,6 +16,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 SECTOR = 512
 # No command may take longer: seconds.
 PATIENCE = 240
+# GNU's: the one of a shell is none of its commands.
+TIME = Path("/usr/bin/time")
 
 
 @dataclass
@@ -46,10 +48,12 @@ def run(command, environment=None):
     """Runs a command to its end; it does not outlive us, and neither do its children."""
     with tempfile.TemporaryFile() as output, tempfile.NamedTemporaryFile() as peak:
         # The kernel counts what a process was before `execve`, which here is this interpreter: tens of megabytes.
-        if shutil.which("busybox"):
-            command = ["busybox", "time", "-f", "%M", "-o", peak.name, *command]
+        if TIME.exists():
+            around = [TIME, "--quiet", "--format=%M", f"--output={peak.name}"]
+        else:
+            around = []
         began = time.perf_counter()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        process = subprocess.Popen([*around, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                                    start_new_session=True, env={**os.environ, **(environment or {})})
         signal.signal(signal.SIGALRM, lambda *_: kill(process.pid))
         signal.alarm(PATIENCE)
