@@ -32,6 +32,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("origins.sql"),
     include_str!("build_notes.sql"),
     include_str!("blocks.sql"),
+    include_str!("totals.sql"),
 ];
 
 /// How long to wait for another process's transaction.
