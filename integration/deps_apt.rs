@@ -10,7 +10,7 @@ use std::{
 const DOCKERFILE: &str = "FROM scratch\nDEPS apt greeting\n";
 
 /// A package, what it needs, what it recommends, and `base-files`: in all compressions that packages have had.
-fn archive(architectures: &[&str]) -> Option<DebianArchive> {
+pub(crate) fn archive(architectures: &[&str]) -> Option<DebianArchive> {
     let mut archive = DebianArchive::new(architectures)?;
     for architecture in architectures {
         let says = format!("hello from {architecture}\n");
@@ -44,7 +44,7 @@ fn archive(architectures: &[&str]) -> Option<DebianArchive> {
 }
 
 /// `flashbuild build` on a host that knows only `archive`.
-fn build<'a>(work: &'a Workspace, config: &'a str, arguments: &[&str]) -> Invocation<'a> {
+pub(crate) fn build<'a>(work: &'a Workspace, config: &'a str, arguments: &[&str]) -> Invocation<'a> {
     work.build(arguments).variable("APT_CONFIG", config)
 }
 
@@ -54,7 +54,7 @@ fn export(work: &Workspace, config: &str, platforms: &str) {
     build(work, config, &["--platform", platforms, "-o", &out]).succeeds();
 }
 
-fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();

@@ -16,7 +16,7 @@ use std::{
 const SYSTEM: &str = "FROM scratch\nDEPS apt --configure ca-certificates openssh-client python3-minimal nginx-light\n";
 
 /// The system, in the store that stays, as the image `system`; nothing if the host has no archive.
-fn system() -> Option<()> {
+pub(crate) fn system() -> Option<()> {
     let work = Workspace::new("FROM scratch\nDEPS apt --no-docs --configure adduser\n");
     with_debian(&work.build(&["--root", DEBIAN_STORE, "-t", "system"]))?;
     Some(())

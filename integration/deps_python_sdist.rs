@@ -46,23 +46,29 @@ impl Project {
 
     /// Adds the source distribution of version 1.0 of a package.
     fn source(&mut self, name: &str, files: &[(&str, &str)]) -> Option<()> {
-        let info = format!("Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n");
+        let info = format!("Metadata-Version: 2.2\nName: {name}\nVersion: 1.0\n");
         for (path, content) in files.iter().copied().chain([("PKG-INFO", info.as_str())]) {
             let path = self.work.path(format!("sources/{name}-1.0/{path}"));
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, content).unwrap();
         }
-        let archive = peer("tar")?
+        peer("tar")?;
+        let archive = self.archive(name);
+        writeln!(self.lock, "{name}==1.0 --hash=sha256:{}", sha256(&archive)).unwrap();
+        self.work.file(&format!("artifacts/{name}-1.0.tar.gz"), &archive);
+        self.work.file("requirements.txt", &self.lock);
+        Some(())
+    }
+
+    fn archive(&self, name: &str) -> Vec<u8> {
+        let archive = std::process::Command::new("tar")
             .args(["-c", "-z", "--sort=name", "--mtime=@0", "--owner=0", "--group=0", "-C"])
             .arg(self.work.path("sources"))
             .arg(format!("{name}-1.0"))
             .output()
             .unwrap();
         assert!(archive.status.success());
-        writeln!(self.lock, "{name}==1.0 --hash=sha256:{}", sha256(&archive.stdout)).unwrap();
-        self.work.file(&format!("artifacts/{name}-1.0.tar.gz"), &archive.stdout);
-        self.work.file("requirements.txt", &self.lock);
-        Some(())
+        archive.stdout
     }
 }
 
@@ -167,6 +173,56 @@ fn one_step_makes_a_pure_package_for_every_platform() {
     let expected =
         format!("it was built on {} and is for that platform alone, and the image is for {foreign}", native_platform());
     assert!(refused.stderr.contains(&expected), "{}", refused.stderr);
+}
+
+#[test]
+fn requirements_without_hashes_may_mean_sources_and_none_of_them_runs() {
+    let (Some(mut project), Some(tools)) = (Project::new(OF_ANOTHER_STAGE), tree_of_installed(TOOLS)) else { return };
+    let setup =
+        "import os\nos.mkdir('/run/setup-py-ran')\nfrom setuptools import setup\nsetup(name='open', version='1.0')\n";
+    let hash = |project: &Project, name: &str| {
+        project
+            .lock
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("{name}==1.0 --hash=sha256:")))
+            .unwrap()
+            .to_owned()
+    };
+    let (pure, native) = (hash(&project, "pure"), hash(&project, "native"));
+    project.work.file("tools.tar", &tools).file("app.py", "").file("requirements.txt", "pure>=0.5,<2\nnative\n");
+    let offline = |work: &Workspace, command: &str, arguments: &[&str]| {
+        work.flashbuild(command, &[arguments, &["."]].concat()).variable("PIP_NO_INDEX", "1").run()
+    };
+    let locked = offline(&project.work, "lock", &[]);
+    if locked.stderr.contains("neither uv nor pip is here") {
+        return skip("neither uv nor pip is installed");
+    }
+    assert_eq!(locked.stdout, "./flashbuild.lock: 2 packages\n", "{}", locked.stderr);
+    let text = project.work.read("context/flashbuild.lock");
+    assert!(text.contains(&pure) && text.contains(&native), "{text}");
+    if can_run_steps() {
+        let built = offline(&project.work, "build", &[]);
+        assert_eq!(builds(&built).len(), 2, "{}", built.raw);
+        assert_eq!(layers(&built).0, ["native 1.0", "pure 1.0"]);
+    }
+
+    // Without the flag a source is no choice, and one that leaves open what it needs is not asked.
+    let without = OF_ANOTHER_STAGE.replacen("--build-sdist=pure,native --build-from=tools ", "", 1);
+    project.work.file("Dockerfile", &without);
+    let refused = offline(&project.work, "lock", &[]);
+    assert!(refused.stderr.contains("finds no versions for it"), "{}", refused.stderr);
+    project.source("open", &[("setup.py", setup)]).unwrap();
+    let sources = project.work.path("sources/open-1.0/PKG-INFO");
+    fs::write(sources, "Metadata-Version: 2.1\nName: open\nVersion: 1.0\n").unwrap();
+    project
+        .work
+        .file("Dockerfile", OF_ANOTHER_STAGE.replacen("=pure,native", "", 1))
+        .file("requirements.txt", "open\n");
+    let open = project.archive("open");
+    project.work.file("artifacts/open-1.0.tar.gz", open);
+    let refused = offline(&project.work, "lock", &[]);
+    let expected = "open 1.0 is a source alone, and only its own code tells what it depends on";
+    assert!(refused.stderr.contains(expected), "{}", refused.stderr);
 }
 
 #[test]

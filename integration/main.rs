@@ -26,6 +26,7 @@ mod crash;
 mod debug_shell;
 mod demo;
 mod deps_apt;
+mod deps_apt_below;
 mod deps_apt_configure;
 mod deps_from;
 mod deps_python;

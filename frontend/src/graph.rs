@@ -433,6 +433,19 @@ impl Graph {
         counts
     }
 
+    /// What the outputs of `other` need was done just now: where this graph needs it too, it is not done again.
+    pub fn done(&mut self, other: &Self) {
+        let mut same: HashMap<NodeId, NodeId> = HashMap::new();
+        for id in other.needed().into_keys() {
+            let node = other.node(id);
+            let Some(inputs) = node.inputs.iter().map(|input| same.get(input).copied()).collect() else { continue };
+            if let Some(&known) = self.by_work.get(&(node.op.clone(), inputs, node.platform.clone())) {
+                self.nodes[known.0].fresh = false;
+                same.insert(id, known);
+            }
+        }
+    }
+
     fn aim(&mut self, id: NodeId, targets: &BTreeSet<Platform>) {
         self.nodes[id.0].targets.extend(targets.iter().cloned());
     }
@@ -462,6 +475,28 @@ mod tests {
         assert_eq!(first, second);
         assert_eq!(graph.len(), 1);
         assert_eq!(graph.node(first).targets.len(), 2);
+    }
+
+    #[test]
+    fn what_another_graph_did_is_not_done_again() {
+        let node = |name: &str, inputs: Vec<NodeId>| Node {
+            op: Op::Local(LocalOp { name: name.to_owned(), exclude: Vec::new() }),
+            inputs,
+            fresh: true,
+            ..local("linux/amd64")
+        };
+        let mut part = Graph::new(None);
+        let low = part.add(node("low", Vec::new()));
+        let root = part.add(node("high", vec![low]));
+        part.outputs =
+            vec![Output { platform: Platform::host(), root, config: ImageConfig::default(), steps: Vec::new() }];
+        let mut whole = Graph::new(None);
+        let other = whole.add(node("other", Vec::new()));
+        let low = whole.add(node("low", Vec::new()));
+        let (high, above) = (whole.add(node("high", vec![low])), whole.add(node("high", vec![other])));
+        whole.done(&part);
+        let fresh: Vec<bool> = [low, high, other, above].iter().map(|id| whole.node(*id).fresh).collect();
+        assert_eq!(fresh, [false, false, true, true]);
     }
 
     #[test]

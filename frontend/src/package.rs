@@ -55,8 +55,21 @@ pub struct DepsRequest {
     pub has_system: bool,
     /// Names and versions of a distribution's packages that came before, for requests that leave open what they are for.
     pub system: Vec<(String, String)>,
+    /// The tree that the packages are put on, if what is in it decides which they are.
+    pub below: Option<Box<StageTree>>,
     /// Where its lock is.
     pub from: LockPlace,
+}
+
+/// The tree of a stage in the middle of it, told apart from all others of its build definition.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StageTree {
+    /// The stage: its position in the file.
+    pub stage: usize,
+    /// After how many steps of its history.
+    pub steps: usize,
+    /// The platform that is built for.
+    pub platform: Platform,
 }
 
 /// Where the lock of a [`DepsRequest`] is, and the files that it names (`--from`).
@@ -98,6 +111,8 @@ pub struct DepsPlan {
     pub builds: Vec<PackageBuild>,
     /// What then runs on the stage's tree, one after the other: one more layer each.
     pub steps: Vec<InstallStep>,
+    /// Names and versions of a distribution's packages that were found [below](DepsRequest::below), and stay.
+    pub found: Vec<(String, String)>,
 }
 
 /// A process that finishes what unpacking leaves undone: scripts that packages bring along. It runs as root, and what it
@@ -179,8 +194,20 @@ impl PackageOp {
 
     /// What is in the layer, for people: `numpy 1.26.4, six 1.17.0`.
     pub fn summary(&self) -> String {
-        let name = |package: &Package| format!("{} {}", package.name, package.version);
+        let name = |package: &Package| match package.layout {
+            PackageLayout::DebStatus => format!("status of {} {}", package.name, package.version),
+            PackageLayout::Deb(_)
+            | PackageLayout::File(_)
+            | PackageLayout::MadeWheel(_)
+            | PackageLayout::DebDatabase
+            | PackageLayout::Tarball(_)
+            | PackageLayout::Wheel(_) => format!("{} {}", package.name, package.version),
+        };
         let named: Vec<String> = self.packages.iter().map(name).collect();
+        let gone = self.files.iter().filter(|file| file.content == PackageContent::Absent).count();
+        if named.is_empty() && gone > 0 {
+            return format!("without {gone} files of older versions");
+        }
         if named.is_empty() {
             let paths: Vec<&str> = self.files.iter().map(|file| file.path.as_str()).collect();
             return paths.join(", ");
@@ -214,6 +241,8 @@ pub enum PackageLayout {
     MadeWheel(MadeWheelLayout),
     /// What dpkg notes of a Debian package that it has unpacked, for a step that then configures it.
     DebDatabase,
+    /// What dpkg notes of a Debian package that it has installed, in the place of what it noted of an older version.
+    DebStatus,
     /// An npm tarball.
     Tarball(TarballLayout),
     /// A Python wheel.
@@ -225,7 +254,9 @@ impl PackageLayout {
     pub fn is_made(&self) -> bool {
         match self {
             Self::MadeWheel(_) => true,
-            Self::Deb(_) | Self::DebDatabase | Self::File(_) | Self::Tarball(_) | Self::Wheel(_) => false,
+            Self::Deb(_) | Self::DebDatabase | Self::DebStatus | Self::File(_) | Self::Tarball(_) | Self::Wheel(_) => {
+                false
+            }
         }
     }
 }
@@ -298,6 +329,8 @@ pub enum PackageContent {
     Text(String),
     /// A symbolic link to this target.
     Link(String),
+    /// Nothing: what is there below is gone.
+    Absent,
 }
 
 /// The hash that a lock gives an artifact, spelled `sha256:<hex>` or `sha512:<hex>`, lower-case.

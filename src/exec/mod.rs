@@ -25,6 +25,7 @@ mod http;
 mod image;
 mod limits;
 mod mode;
+mod mount_points;
 mod mounts;
 mod needed;
 mod network;
@@ -46,6 +47,7 @@ pub use error::ExecError;
 pub use grants::Grants;
 pub use image::{Need, Sources};
 pub use limits::{Measured, MemoryLimit, StepGroups};
+pub use mount_points::MountPoints;
 pub use mounts::overlaid;
 pub use network::StepNetworks;
 pub use options::StepOptions;
@@ -58,8 +60,9 @@ use crate::{
     git::Commit,
     http::{Download, Web},
     image::DiffId,
-    layer::{Compression, Form, Layers, View},
+    layer::{Compression, Contents, Form, Layers, View},
     packages::Packages,
+    sandbox::Helpers,
     solver::{
         Executor, FileFact, Identity, Key, Past, Recipe,
         event::{Events, Step},
@@ -131,12 +134,20 @@ pub struct Exec {
     pub contexts: BTreeMap<String, Folder>,
     /// How layers that nothing runs on are compressed at once.
     pub compression: Compression,
+    /// Bytes of a layer from which it will become others, of which an image is made.
+    pub divided_from: Option<u64>,
+    /// The contents of such layers, for who divides them.
+    pub contents: Mutex<Vec<Contents>>,
     /// `NAME=value` for processes, in no key and no layer.
     pub proxies: Vec<String>,
     /// How processes run on this machine.
     pub options: StepOptions,
     /// Processes that ran emulated.
     pub emulated: EmulatedSteps,
+    /// What lies below trees that lack it.
+    pub mount_points: MountPoints,
+    /// Who starts processes.
+    pub helpers: Arc<Helpers>,
     /// The control groups that limit processes.
     pub groups: StepGroups,
     /// The networks that processes are lent.
@@ -185,26 +196,6 @@ impl Exec {
         Ok(())
     }
 
-    /// Nodes on whose trees some process runs: their layers are wanted as folders.
-    fn runs_on(&self, id: NodeId) -> bool {
-        let mut above = BTreeSet::from([id]);
-        for (user, node) in self.graph.nodes().skip(id.index() + 1) {
-            let built_on = match node.op {
-                // Of an `Exec`, all but the first are what it mounts.
-                Op::Merge | Op::Exec(_) => node.inputs.iter().any(|input| above.contains(input)),
-                Op::File(_) => node.inputs.first().is_some_and(|input| above.contains(input)),
-                Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::Package(_) => false,
-            };
-            if built_on {
-                if matches!(node.op, Op::Exec(_)) {
-                    return true;
-                }
-                above.insert(user);
-            }
-        }
-        false
-    }
-
     /// Whether the layer can be had without asking a cache.
     fn has_layer(&self, diff_id: &DiffId) -> bool {
         self.sources.has(diff_id) || self.layers.has_files(diff_id).unwrap_or(false)
@@ -246,8 +237,28 @@ impl Exec {
     }
 
     fn form(&self, id: NodeId) -> Form {
-        if self.runs_on(id) { Form::Folder } else { Form::Blob(self.compression) }
+        form_of(&self.graph, id, self.compression)
     }
+}
+
+/// In which form the layer of a node is wanted: as a folder if some process runs on it.
+pub fn form_of(graph: &Graph, id: NodeId, compression: Compression) -> Form {
+    let mut above = BTreeSet::from([id]);
+    for (user, node) in graph.nodes().skip(id.index() + 1) {
+        let built_on = match node.op {
+            // Of an `Exec`, all but the first are what it mounts.
+            Op::Merge | Op::Exec(_) => node.inputs.iter().any(|input| above.contains(input)),
+            Op::File(_) => node.inputs.first().is_some_and(|input| above.contains(input)),
+            Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::Package(_) => false,
+        };
+        if built_on {
+            if matches!(node.op, Op::Exec(_)) {
+                return Form::Folder;
+            }
+            above.insert(user);
+        }
+    }
+    Form::Blob(compression)
 }
 
 impl Executor for Exec {
@@ -346,7 +357,7 @@ impl Executor for Exec {
                     self.sources.bring(&self.layers, input.layers(), Need::Files, Some(step)).await?;
                 }
                 tokio::task::block_in_place(|| {
-                    let layer = file::Plan::new(self, id, op, inputs)?.make(self, self.form(id))?;
+                    let layer = file::Plan::new(self, id, op, inputs)?.make(self, id)?;
                     Ok(on_top(inputs, layer, []))
                 })
             }

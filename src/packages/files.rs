@@ -3,7 +3,7 @@
 use super::PackageError;
 use crate::{
     image::{ContentDigest, DiffId},
-    layer::{Content, Entry, EntryKind, Item, LastLink, Layers, Stream},
+    layer::{Content, Entry, EntryKind, Item, LastLink, LayerError, Layers, Stream, View},
 };
 use flashbuild_frontend::package::{Package, PackageContent, PackageFile};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
@@ -33,6 +33,45 @@ pub struct ContextFiles {
 struct LayerFiles {
     layers: Layers,
     diff_ids: Vec<DiffId>,
+}
+
+/// The tree below packages, as far as their plan depends on it.
+#[derive(Debug, Default)]
+pub struct TreeBelow {
+    view: View,
+    files: Option<LayerFiles>,
+}
+
+impl TreeBelow {
+    /// A tree of which is known what is in it, and no more.
+    pub fn of_tables(view: View) -> Self {
+        Self { view, files: None }
+    }
+
+    /// A tree whose layers' files are here, as far as they are [read](super::Packages::reads_below).
+    pub fn of_files(layers: Layers, diff_ids: Vec<DiffId>) -> Result<Self, PackageError> {
+        let view = layers.view(&diff_ids)?;
+        Ok(Self { view, files: Some(LayerFiles { layers, diff_ids }) })
+    }
+
+    /// What is in it.
+    pub(super) fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// The text of a file of at most so many bytes; nothing if there is none. What is not UTF-8 in it is replaced.
+    pub(super) fn read(&self, path: &[u8], most: u64) -> Result<Option<String>, PackageError> {
+        let (Some(files), Some(hit)) = (&self.files, self.view.lookup(path)) else { return Ok(None) };
+        if hit.file().is_none_or(|(size, _)| size > most) {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        let file = files.layers.open_file(&files.diff_ids[hit.layer], &hit.entry.path)?;
+        file.take(most)
+            .read_to_end(&mut bytes)
+            .map_err(|error| LayerError::Io { path: hit.entry.display_path().into(), error })?;
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    }
 }
 
 impl fmt::Debug for LayerFiles {
@@ -183,6 +222,7 @@ impl Tree {
             let item = match &file.content {
                 PackageContent::Folder => Item::new(self.entry(path, EntryKind::Dir { opaque: false }, file.mode)),
                 PackageContent::Text(text) => text_item(path, text.clone().into_bytes(), file.mode, self.time),
+                PackageContent::Absent => Item::new(self.entry(path, EntryKind::Whiteout, 0)),
                 PackageContent::Link(target) => {
                     Item::new(self.entry(path, EntryKind::Symlink { target: target.clone().into_bytes() }, 0o777))
                 }

@@ -43,6 +43,9 @@ struct Answer {
     deps: String,
     platform: String,
     packages: Vec<LockedPackage>,
+    /// Names of packages that are not among them because they were below, and on which they count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    below: Vec<String>,
 }
 
 /// A package, exactly.
@@ -89,11 +92,20 @@ impl Lock {
         answers.find(|answer| answer.deps == deps && answer.platform == platform).map(|answer| answer.packages.clone())
     }
 
-    /// Notes what `request` came to, if the lock is being renewed.
-    pub(super) fn note(&self, request: &DepsRequest, packages: Vec<LockedPackage>) {
+    /// Which packages below those count on that [`find`](Self::find) gives.
+    pub(super) fn below(&self, request: &DepsRequest) -> Vec<String> {
+        let (deps, platform) = key(request);
+        let document = self.document();
+        let mut answers = document.requests.iter();
+        let found = answers.find(|answer| answer.deps == deps && answer.platform == platform);
+        found.map(|answer| answer.below.clone()).unwrap_or_default()
+    }
+
+    /// Notes what `request` came to, if the lock is being renewed, and on which packages `below` that counts.
+    pub(super) fn note(&self, request: &DepsRequest, packages: Vec<LockedPackage>, below: Vec<String>) {
         if self.renew {
             let (deps, platform) = key(request);
-            self.document().requests.push(Answer { deps, platform, packages });
+            self.document().requests.push(Answer { deps, platform, packages, below });
         }
     }
 
@@ -167,6 +179,7 @@ mod tests {
             base: None,
             has_system: false,
             system: Vec::new(),
+            below: None,
             from: LockPlace::Context,
         }
     }
@@ -182,7 +195,7 @@ mod tests {
         let path = folder.path().join(FILE_NAME);
         assert!(Lock::open(path.clone(), false).unwrap().is_empty());
         let lock = Lock::open(path.clone(), true).unwrap();
-        lock.note(&request("x"), packages());
+        lock.note(&request("x"), packages(), Vec::new());
         assert_eq!(lock.write().unwrap(), Some((path.clone(), 1)));
         let read = Lock::open(path.clone(), false).unwrap();
         assert_eq!(read.find(&request("x")), Some(packages()));

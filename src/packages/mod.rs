@@ -5,7 +5,8 @@
 //!    fetched from is remembered beside the plan, because no key may depend on it.
 //! 2. [`Packages::fetch`] brings one artifact into the store's blobs, checked against its hash, unless it is there. A package
 //!    that a step makes ([`PackageBuild`](flashbuild_frontend::package::PackageBuild)) has what the step left in its place.
-//! 3. [`Packages::unpack`] lists the files of the layer that a [`PackageOp`] is: `exec` makes the layer of them.
+//! 3. [`Packages::unpack`] lists the files of the layer that a [`PackageOp`] is: `exec` makes the layer of them, unless it was
+//!    [begun](Packages::begin) while other questions were open.
 //!
 //! What holds throughout:
 //!
@@ -16,6 +17,7 @@
 //! - Credentials go to the host that they are for, and are in no plan, layer, message or key.
 
 mod address;
+mod ahead;
 mod apt;
 mod client;
 mod error;
@@ -33,7 +35,7 @@ pub use apt::AptError;
 pub(crate) use apt::Paragraph;
 pub use client::{Client, Options};
 pub use error::PackageError;
-pub use files::ContextFiles;
+pub use files::{ContextFiles, TreeBelow};
 pub use lock::{FILE_NAME as LOCK_FILE_NAME, Lock};
 pub use preset::{PRESETS, Preset};
 pub(crate) use python::csv_fields;
@@ -71,6 +73,8 @@ pub struct Packages {
     unsure: Arc<Mutex<Unsure>>,
     /// Records that spare questions.
     noted: Arc<Mutex<BTreeSet<RecordKey>>>,
+    /// Layers that were begun early.
+    ahead: Arc<ahead::Ahead>,
 }
 
 /// See [`Packages::unsure`].
@@ -148,6 +152,7 @@ impl Packages {
             answers: Arc::default(),
             unsure: Arc::default(),
             noted: Arc::default(),
+            ahead: Arc::default(),
         }
     }
 
@@ -193,9 +198,18 @@ impl Packages {
         }
     }
 
-    /// Which layers a request comes to, and what to tell about it. `below` are the files of the image below, as far as
-    /// they are [needed](Self::needs_below).
-    pub async fn plan(&self, request: &DepsRequest, below: &View) -> Result<(DepsPlan, Vec<String>), PackageError> {
+    /// Which layers of the [tree below](DepsRequest::below) have files that a plan depends on: positions, the lowest 0.
+    pub fn reads_below(view: &View) -> BTreeSet<usize> {
+        apt::reads_below(view)
+    }
+
+    /// Which layers a request comes to, and what to tell about it. `below` is the image or the tree below, as far as it is
+    /// [needed](Self::needs_below).
+    pub async fn plan(
+        &self,
+        request: &DepsRequest,
+        below: &TreeBelow,
+    ) -> Result<(DepsPlan, Vec<String>), PackageError> {
         let Planned { plan, addresses, notes, unsure } = plan_of(self, request, below).await?;
         self.unsure().packages.extend(unsure);
         let mut known = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
@@ -224,7 +238,7 @@ impl Packages {
     ) -> Result<Vec<Item>, PackageError> {
         let time = epoch.map_or(PackageOp::TIME, |epoch| epoch.min(PackageOp::TIME));
         let mut tree = files::Tree::new(time);
-        let mut noted = Vec::new();
+        let (mut noted, mut replaced) = (Vec::new(), Vec::new());
         for (package, artifact) in op.packages.iter().zip(artifacts) {
             let file = match artifact {
                 Artifact::Blob(blob) => {
@@ -238,6 +252,7 @@ impl Packages {
             match &package.layout {
                 PackageLayout::Deb(layout) => tree.put_all(apt::unpack(layers, package, layout, file, time)?),
                 PackageLayout::DebDatabase => noted.push((package, file)),
+                PackageLayout::DebStatus => replaced.push((package, file)),
                 PackageLayout::File(path) => tree.put_all(files::one_file(package, path, file, time)?),
                 PackageLayout::MadeWheel(layout) => {
                     tree.put_all(python::unpack(package, &layout.wheel, file, time)?);
@@ -256,6 +271,9 @@ impl Packages {
             tree.put_all(apt::database(layers, noted, time)?);
         }
         tree.put_files(&op.files);
+        if !replaced.is_empty() {
+            tree.put_all(apt::status(layers, replaced, &op.files, time)?);
+        }
         Ok(tree.into_items())
     }
 }
@@ -269,10 +287,10 @@ pub fn ecosystem_of(name: &str) -> Result<Ecosystem, PackageError> {
 }
 
 /// Asks the ecosystem.
-async fn plan_of(packages: &Packages, request: &DepsRequest, below: &View) -> Result<Planned, PackageError> {
+async fn plan_of(packages: &Packages, request: &DepsRequest, below: &TreeBelow) -> Result<Planned, PackageError> {
     match request.ecosystem {
-        Ecosystem::Apt => apt::plan(packages, request).await,
+        Ecosystem::Apt => apt::plan(packages, request, below).await,
         Ecosystem::Node => node::plan(packages, request).await,
-        Ecosystem::Python => python::plan(packages, request, below).await,
+        Ecosystem::Python => python::plan(packages, request, below.view()).await,
     }
 }

@@ -3,8 +3,7 @@
 use super::BuildError;
 use crate::{
     cache::BuildNote,
-    layer::View,
-    packages::{self, ContextFiles, LOCK_FILE_NAME, Lock, Packages, Preset},
+    packages::{self, ContextFiles, LOCK_FILE_NAME, Lock, Packages, Preset, TreeBelow},
     solver::event::Events,
     store::Store,
 };
@@ -116,9 +115,10 @@ impl Warming<'_> {
                 base: None,
                 has_system: true,
                 system: Vec::new(),
+                below: None,
                 from: LockPlace::Context,
             };
-            let (plan, notes) = packages.plan(&request, &View::default()).await?;
+            let (plan, notes) = packages.plan(&request, &TreeBelow::default()).await?;
             for note in notes {
                 step.notice(note);
             }

@@ -169,6 +169,8 @@ impl Options {
 pub struct Inputs {
     images: BTreeMap<(String, Platform), ResolvedImage>,
     deps: BTreeMap<DepsRequest, DepsPlan>,
+    /// What was built on the way.
+    built: Vec<Arc<Graph>>,
 }
 
 /// What an image name means for one platform at the moment.
@@ -210,6 +212,16 @@ impl Inputs {
         self.deps.insert(request, plan);
     }
 
+    /// Notes what was built to answer a [`Missing::Deps`]: it is not built again.
+    pub fn insert_built(&mut self, graph: Arc<Graph>) {
+        self.built.push(graph);
+    }
+
+    /// Marks what was built in `graph`.
+    pub(super) fn mark_built(&self, graph: &mut Graph) {
+        self.built.iter().for_each(|built| graph.done(built));
+    }
+
     /// What a request comes to.
     pub(super) fn deps(&self, request: &DepsRequest) -> Option<&DepsPlan> {
         self.deps.get(request)
@@ -236,7 +248,7 @@ pub enum Missing {
         request: DepsRequest,
         /// The instruction.
         span: Span,
-        /// For a lock in a stage, what makes its tree: a graph with that as its only output.
+        /// For a lock in a stage, or where what is below decides, what makes that tree: a graph with it as its only output.
         stage: Option<Arc<Graph>>,
     },
 }

@@ -65,6 +65,25 @@ pub enum AptError {
         /// By the lock.
         expected: ArtifactHash,
     },
+    /// What is below is not what the lock was written for: the package is older than there.
+    #[error(
+        "flashbuild.lock has {package} {locked}, and below is {installed}, which is newer: what is below has changed, ask \
+         anew with `flashbuild lock`"
+    )]
+    LockedOlder {
+        /// Its name.
+        package: String,
+        /// Its version by the lock.
+        locked: String,
+        /// That of the tree.
+        installed: String,
+    },
+    /// What is below is not what the lock was written for: packages are gone.
+    #[error(
+        "flashbuild.lock counts on packages below that are not there: {0}; what is below has changed, ask anew with \
+         `flashbuild lock`"
+    )]
+    NotBelow(String),
     /// A platform that Debian has no name for.
     #[error("Debian has no architecture for {0}")]
     Platform(String),
@@ -107,6 +126,8 @@ impl AptError {
             Self::Argument { .. }
             | Self::WeakHash { .. }
             | Self::OtherThanLocked { .. }
+            | Self::LockedOlder { .. }
+            | Self::NotBelow(_)
             | Self::Platform(_)
             | Self::Package { .. }
             | Self::Unpack { .. } => false,
@@ -126,6 +147,8 @@ impl AptError {
             | Self::Answer(_)
             | Self::WeakHash { .. }
             | Self::OtherThanLocked { .. }
+            | Self::LockedOlder { .. }
+            | Self::NotBelow(_)
             | Self::Platform(_)
             | Self::Package { .. }
             | Self::Store(_)

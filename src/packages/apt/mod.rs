@@ -2,7 +2,8 @@
 //!
 //! 1. Flags and the host's own configuration say where packages come from (`sources`).
 //! 2. `resolve` asks the host's `apt-get`, in a private root, which packages a request means for an architecture: exact
-//!    versions, addresses, SHA-256 from signed indexes (`root`).
+//!    versions, addresses, SHA-256 from signed indexes (`root`). What is `installed` below is installed there too, so
+//!    that only what is missing comes; a package that is too old is `replaced`.
 //! 3. Whoever runs the build fetches the files, by their hashes.
 //! 4. [`mod@unpack`] reads a file (`ar`), puts its content at its place in a merged `/usr`, notes the package for scanners
 //!    (`var/lib/dpkg/status.d/`), and adds what its scripts would have made where that matters (`scripts`).
@@ -19,10 +20,12 @@ mod ca_certificates;
 mod configure;
 mod error;
 mod host_sources;
+mod installed;
 mod memory;
 mod merged_usr;
 mod paragraph;
 mod plan;
+mod replaced;
 mod resolve;
 mod root;
 mod scripts;
@@ -30,9 +33,11 @@ mod sources;
 mod subject_hash;
 mod tree;
 mod unpack;
+mod version;
 
-pub(super) use configure::database;
+pub(super) use configure::{database, status};
 pub use error::AptError;
+pub(super) use installed::reads_below;
 pub(crate) use paragraph::Paragraph;
 pub(super) use plan::plan;
 pub(super) use unpack::unpack;

@@ -3,30 +3,43 @@
 use super::{
     AptError,
     architecture::debian_name,
-    base, configure, memory,
-    resolve::{Deb, Request, Scripts, resolve},
+    base, configure,
+    installed::Installed,
+    memory,
+    replaced::{Ground, Replaced},
+    resolve::{Deb, Request, Scripts, counts_on, resolve},
     root,
     sources::SourceFlags,
+    version,
 };
 use crate::{
     image::BlobDigest,
-    packages::{Address, LOCK_FILE_NAME, PackageError, Packages, Planned, lock::LockedPackage, netrc::Netrc, packing},
+    packages::{
+        Address, LOCK_FILE_NAME, PackageError, Packages, Planned, TreeBelow, lock::LockedPackage, netrc::Netrc, packing,
+    },
 };
 use flashbuild_frontend::package::{DebLayout, DepsPlan, DepsRequest, Package, PackageLayout};
-use std::{fs, path::Path};
+use std::{cmp::Ordering, fs, path::Path};
 use url::Url;
 
 /// The flag that has scripts run.
 const CONFIGURE: &str = "configure";
 
 /// Which packages `request` means, in layers, and where they are.
-pub(in crate::packages) async fn plan(packages: &Packages, request: &DepsRequest) -> Result<Planned, PackageError> {
+pub(in crate::packages) async fn plan(
+    packages: &Packages,
+    request: &DepsRequest,
+    below: &TreeBelow,
+) -> Result<Planned, PackageError> {
     let is_on = |flag| request.flag(flag).is_some();
     let configures = is_on(CONFIGURE);
     let etc = root::etc().await?;
+    let architecture = debian_name(&request.platform)?;
+    let installed = tokio::task::block_in_place(|| Installed::read(below, architecture, scripts(request)))?;
     let mut notes = Vec::new();
     let debs = if let Some(locked) = packages.lock.find(request) {
-        where_locked(packages, request, &locked, &etc).await?
+        let missing = missing_of(locked, &packages.lock.below(request), &installed)?;
+        where_locked(packages, request, &missing, &installed, &etc).await?
     } else {
         if !packages.lock.is_empty() {
             let asked = request.arguments.join(" ");
@@ -39,8 +52,13 @@ pub(in crate::packages) async fn plan(packages: &Packages, request: &DepsRequest
         if is_scratch(request) && !wanted.iter().any(|package| package == base::PACKAGE) {
             wanted.push(base::PACKAGE.to_owned());
         }
-        let debs = what_is_meant(packages, request, &asked(request, wanted), &etc, &mut notes).await?;
-        packages.lock.note(request, debs.iter().map(locked).collect());
+        let asked = asked(request, wanted, &installed);
+        let debs = what_is_meant(packages, request, &asked, &etc, &mut notes).await?;
+        if packages.lock.renews() {
+            let store = &packages.store;
+            let below = counts_on(store, &request.platform, &asked, &etc, &installed, &debs).await?;
+            packages.lock.note(request, debs.iter().map(locked).collect(), below.into_iter().collect());
+        }
         debs
     };
     let layout = DebLayout { docs: !is_on("no-docs") };
@@ -49,8 +67,17 @@ pub(in crate::packages) async fn plan(packages: &Packages, request: &DepsRequest
     all.sort_by(|a, b| a.name.cmp(&b.name));
     let mut layers = packing::by_size(debs.iter().map(|deb| (package(deb, &layout), deb.size)).collect());
     if is_scratch(request) {
-        layers.insert(0, base::layer(debian_name(&request.platform)?));
+        layers.insert(0, base::layer(architecture));
     }
+    let ground = Ground { below, installed: &installed, architecture };
+    let replaced = tokio::task::block_in_place(|| Replaced::of(&all, &ground, configures))?;
+    layers.splice(0..0, replaced.files);
+    layers.extend(replaced.status);
+    if debs.is_empty() {
+        notes.push(format!("DEPS apt {} brings nothing: it is there already", request.arguments.join(" ")));
+    }
+    let stays = installed.versions().filter(|(name, _)| debs.iter().all(|deb| deb.name != *name));
+    let found = stays.map(|(name, version)| (name.to_owned(), version.to_owned())).collect();
     let credentials = credentials(&etc);
     let mut addresses = Vec::with_capacity(debs.len());
     for deb in debs {
@@ -58,8 +85,13 @@ pub(in crate::packages) async fn plan(packages: &Packages, request: &DepsRequest
             addresses.push((deb.hash, address));
         }
     }
-    let steps = if configures { vec![configure::step(all, &request.arguments)] } else { Vec::new() };
-    Ok(Planned { plan: DepsPlan { layers, steps, ..DepsPlan::default() }, addresses, notes, ..Planned::default() })
+    let steps = if configures && !all.is_empty() { vec![configure::step(all, &request.arguments)] } else { Vec::new() };
+    Ok(Planned {
+        plan: DepsPlan { layers, steps, found, ..DepsPlan::default() },
+        addresses,
+        notes,
+        ..Planned::default()
+    })
 }
 
 /// The packages that names mean: as apt says, or as it said last if it can ask nobody.
@@ -96,22 +128,54 @@ fn is_scratch(request: &DepsRequest) -> bool {
     !request.has_system
 }
 
-fn asked(request: &DepsRequest, packages: Vec<String>) -> Request {
+/// Whether scripts run, and on what.
+fn scripts(request: &DepsRequest) -> Scripts {
+    match (request.flag(CONFIGURE).is_some(), is_scratch(request)) {
+        (false, _) => Scripts::None,
+        (true, true) => Scripts::OnNothing,
+        (true, false) => Scripts::OnSystem,
+    }
+}
+
+fn asked(request: &DepsRequest, packages: Vec<String>, installed: &Installed) -> Request {
     let all = |flag| request.flags(flag).map(str::to_owned).collect();
     Request {
         packages,
         sources: SourceFlags { suites: all("suite"), components: all("component"), mirrors: all("mirror") },
         recommends: request.flag("recommends").is_some(),
-        scripts: match (request.flag(CONFIGURE).is_some(), is_scratch(request)) {
-            (false, _) => Scripts::None,
-            (true, true) => Scripts::OnNothing,
-            (true, false) => Scripts::OnSystem,
-        },
+        scripts: scripts(request),
+        installed: installed.for_apt(),
     }
 }
 
 fn locked(deb: &Deb) -> LockedPackage {
     LockedPackage { name: deb.name.clone(), version: deb.version.clone(), size: deb.size, hash: deb.hash.clone() }
+}
+
+/// Those of the packages that the lock names that are not `installed`. What is below may be another tree than it was; it
+/// has to be newer nowhere, and to have the packages that those of the lock count on.
+fn missing_of(
+    locked: Vec<LockedPackage>,
+    counts_on: &[String],
+    installed: &Installed,
+) -> Result<Vec<LockedPackage>, AptError> {
+    let gone: Vec<&str> = counts_on.iter().map(String::as_str).filter(|name| installed.get(name).is_none()).collect();
+    if !gone.is_empty() {
+        return Err(AptError::NotBelow(gone.join(", ")));
+    }
+    let mut missing = Vec::with_capacity(locked.len());
+    for package in locked {
+        match installed.get(&package.name).map(|there| version::compare(&there.version, &package.version)) {
+            None | Some(Ordering::Less) => missing.push(package),
+            Some(Ordering::Equal) => {}
+            Some(Ordering::Greater) => {
+                let installed = installed.get(&package.name).map(|there| there.version.clone()).unwrap_or_default();
+                let LockedPackage { name, version, .. } = package;
+                return Err(AptError::LockedOlder { package: name, locked: version, installed });
+            }
+        }
+    }
+    Ok(missing)
 }
 
 /// The packages that the lock names. Where they are is found out only if one is not here: then the archive must have
@@ -120,6 +184,7 @@ async fn where_locked(
     packages: &Packages,
     request: &DepsRequest,
     locked: &[LockedPackage],
+    installed: &Installed,
     etc: &Path,
 ) -> Result<Vec<Deb>, PackageError> {
     let mut is_here = true;
@@ -131,7 +196,7 @@ async fn where_locked(
         return Ok(locked.iter().map(without_address).collect());
     }
     let exactly = locked.iter().map(|package| format!("{}={}", package.name, package.version)).collect();
-    let found = resolve(&packages.store, &request.platform, &asked(request, exactly), etc, false).await;
+    let found = resolve(&packages.store, &request.platform, &asked(request, exactly, installed), etc, false).await;
     let found = found.map_err(|error| AptError::Moved { error: Box::new(error) })?;
     let find = |package: &LockedPackage| {
         let deb = found.iter().find(|deb| deb.name == package.name);

@@ -3,13 +3,14 @@
 use super::{
     AptError,
     architecture::debian_name,
+    installed::{self, Installed},
     root::{Presumed, Root},
     sources::{SourceFlags, Sources},
 };
-use crate::store::Store;
+use crate::store::{NameLock, Store};
 use flashbuild_frontend::{package::ArtifactHash, platform::Platform};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub(super) struct Request {
     pub(super) recommends: bool,
     /// Whether scripts will run, and then what they find.
     pub(super) scripts: Scripts,
+    /// What is [installed](super::installed::Installed::for_apt) already.
+    pub(super) installed: String,
 }
 
 /// Whether scripts of packages run.
@@ -63,12 +66,62 @@ pub(super) async fn resolve(
     etc: &Path,
     ask: bool,
 ) -> Result<Vec<Deb>, AptError> {
+    let (root, _alone) = open(store, platform, request, etc).await?;
+    let plan = plan_name(request);
+    if !ask && let Some(known) = read_plan(&root, &plan) {
+        return Ok(known);
+    }
+    root.apt_get("update", &[]).await?;
+    // What is below stays, in this version or in a newer one.
+    let mut arguments = vec!["--print-uris", "--no-remove"];
+    arguments.push(if request.recommends { "--install-recommends" } else { "--no-install-recommends" });
+    arguments.push("--");
+    arguments.extend(request.packages.iter().map(String::as_str));
+    if request.scripts == Scripts::OnNothing {
+        arguments.extend(ESSENTIAL);
+    }
+    let answer = root.apt_get("install", &arguments).await?;
+    let debs = answer.lines().filter(|line| line.starts_with('\'')).map(deb).collect::<Result<Vec<_>, _>>()?;
+    root.forget_cache()?;
+    root.write(&plan, &serde_json::to_string(&debs).expect("packages are plain data"))?;
+    Ok(debs)
+}
+
+/// Which of the packages that are `installed` those depend on directly that a request came to: `debs`, after
+/// [`resolve`].
+pub(super) async fn counts_on(
+    store: &Store,
+    platform: &Platform,
+    request: &Request,
+    etc: &Path,
+    installed: &Installed,
+    debs: &[Deb],
+) -> Result<BTreeSet<String>, AptError> {
+    let asked = request.packages.iter().filter_map(|package| name_of(package).ok());
+    let mut found: BTreeSet<String> = asked.filter(|name| installed.get(name).is_some()).map(str::to_owned).collect();
+    let is_new = |name: &str| debs.iter().any(|deb| deb.name == name);
+    if !debs.is_empty() {
+        let (root, _alone) = open(store, platform, request, etc).await?;
+        let exactly: Vec<String> = debs.iter().map(|deb| format!("{}={}", deb.name, deb.version)).collect();
+        for fields in installed::paragraphs(&root.show(&exactly).await?) {
+            let choices = ["Pre-Depends", "Depends"].into_iter().filter_map(|field| fields.get(field));
+            for choice in choices.flat_map(installed::names).filter(|choice| !choice.iter().any(|name| is_new(name))) {
+                found.extend(choice.iter().find_map(|name| installed.provider(name)).map(str::to_owned));
+            }
+        }
+    }
+    found.retain(|name| !is_new(name));
+    Ok(found)
+}
+
+/// The private root for a request, for nobody else meanwhile.
+async fn open(store: &Store, platform: &Platform, request: &Request, etc: &Path) -> Result<(Root, NameLock), AptError> {
     let names = request.packages.iter().map(|package| name_of(package)).collect::<Result<Vec<_>, _>>()?;
     let architecture = debian_name(platform)?;
     let sources = Sources::new(&request.sources, etc)?;
     let lock = format!("apt {architecture} {sources:?}");
     // apt itself would fail, not wait.
-    let _alone = if let Some(lock) = store.try_lock(&lock)? {
+    let alone = if let Some(lock) = store.try_lock(&lock)? {
         lock
     } else {
         let store = store.clone();
@@ -79,23 +132,7 @@ pub(super) async fn resolve(
         Scripts::None | Scripts::OnSystem => Presumed::WhatScriptsNeed,
         Scripts::OnNothing => Presumed::Nothing,
     };
-    let root = Root::open(store, architecture, &sources, presumed, &names)?;
-    let plan = plan_name(request);
-    if !ask && let Some(known) = read_plan(&root, &plan) {
-        return Ok(known);
-    }
-    root.apt_get("update", &[]).await?;
-    let mut arguments = vec!["--print-uris"];
-    arguments.push(if request.recommends { "--install-recommends" } else { "--no-install-recommends" });
-    arguments.push("--");
-    arguments.extend(request.packages.iter().map(String::as_str));
-    if request.scripts == Scripts::OnNothing {
-        arguments.extend(ESSENTIAL);
-    }
-    let answer = root.apt_get("install", &arguments).await?;
-    let debs = answer.lines().filter(|line| line.starts_with('\'')).map(deb).collect::<Result<Vec<_>, _>>()?;
-    root.write(&plan, &serde_json::to_string(&debs).expect("packages are plain data"))?;
-    Ok(debs)
+    Ok((Root::open(store, architecture, &sources, presumed, &names, &request.installed)?, alone))
 }
 
 /// The name in `NAME[=VERSION][/SUITE]`. Whatever apt would take for a pattern or for a wish to remove is refused.
@@ -142,12 +179,12 @@ fn deb(line: &str) -> Result<Deb, AptError> {
 }
 
 fn plan_name(request: &Request) -> String {
-    let Request { packages, sources: _, recommends, scripts } = request;
+    let Request { packages, sources: _, recommends, scripts, installed } = request;
     let scripts = match scripts {
         Scripts::None | Scripts::OnSystem => "",
         Scripts::OnNothing => " and what is essential",
     };
-    let key = blake3::hash(format!("{packages:?} {recommends}{scripts}").as_bytes());
+    let key = blake3::hash(format!("{packages:?} {recommends}{scripts}\n{installed}").as_bytes());
     format!("plan-{}.json", &key.to_hex()[..16])
 }
 

@@ -60,13 +60,15 @@ pub(super) struct Root {
 }
 
 impl Root {
-    /// Makes or finds the root for `architecture` and `sources` in `store`. `named` are the packages asked for.
+    /// Makes or finds the root for `architecture` and `sources` in `store`. `named` are the packages asked for, `installed`
+    /// the paragraphs of those that are there.
     pub(super) fn open(
         store: &Store,
         architecture: &str,
         sources: &Sources,
         presumed: Presumed,
         named: &[&str],
+        installed: &str,
     ) -> Result<Self, AptError> {
         let key = blake3::hash(format!("{architecture}\n{sources:?}").as_bytes()).to_hex();
         let folder = store.root().join("apt").join(format!("{architecture}-{}", &key[..16]));
@@ -82,9 +84,9 @@ impl Root {
         let root = Self { folder, architecture: architecture.to_owned() };
         let status = match presumed {
             Presumed::Nothing => String::new(),
-            Presumed::WhatScriptsNeed => status(architecture, named),
+            Presumed::WhatScriptsNeed => status(architecture, named, installed),
         };
-        root.write("status", &status)?;
+        root.write("status", &(status + installed))?;
         if let Sources::Given(text) = sources {
             root.write("sources.list.d/given.sources", text)?;
         }
@@ -108,6 +110,29 @@ impl Root {
         let mut file = tempfile::NamedTempFile::new_in(folder).map_err(at)?;
         io::Write::write_all(&mut file, text.as_bytes()).map_err(at)?;
         file.persist(&path).map_err(|error| at(error.error))?;
+        Ok(())
+    }
+
+    /// What the indexes say of packages, each `NAME=VERSION`.
+    pub(super) async fn show(&self, packages: &[String]) -> Result<String, AptError> {
+        let mut process = Command::new("apt-cache");
+        process.arg("-c").arg(self.path("apt.conf")).args(["show", "--"]).args(packages);
+        let output = run("apt-cache", &mut process).await?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        Err(AptError::Answer(complaints("", &String::from_utf8_lossy(&output.stderr))))
+    }
+
+    /// Takes away what apt makes of the indexes for itself: larger than they are, and made again in a second.
+    pub(super) fn forget_cache(&self) -> Result<(), AptError> {
+        for name in ["pkgcache.bin", "srcpkgcache.bin"] {
+            let path = self.path(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(AptError::Io { path, error }),
+                Ok(()) | Err(_) => {}
+            }
+        }
         Ok(())
     }
 
@@ -158,7 +183,7 @@ Dir::State::status {status};
 Dir::Cache {state};
 Dir::Cache::archives {archives};
 Dir::Cache::pkgcache "pkgcache.bin";
-Dir::Cache::srcpkgcache "srcpkgcache.bin";
+Dir::Cache::srcpkgcache "";
 Dir::Log {state};
 "#,
             state = at(""),
@@ -180,10 +205,12 @@ Dir::Log {state};
     }
 }
 
-/// The file that says what is installed: nothing, but what scripts would need.
-fn status(architecture: &str, named: &[&str]) -> String {
+/// What counts as installed besides what is: what scripts would need.
+fn status(architecture: &str, named: &[&str], installed: &str) -> String {
     let mut text = String::new();
-    for (name, provides) in FOR_SCRIPTS.iter().filter(|(name, _)| !named.contains(name)) {
+    let is_there =
+        |name: &str| installed.split("\n\n").any(|it| it.lines().next() == Some(&format!("Package: {name}")));
+    for (name, provides) in FOR_SCRIPTS.iter().filter(|(name, _)| !named.contains(name) && !is_there(name)) {
         let _ = write!(
             text,
             "Package: {name}\nStatus: install ok installed\nPriority: required\nSection: admin\nMaintainer: nobody\n\

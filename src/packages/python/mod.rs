@@ -5,7 +5,8 @@
 //! 2. [`lock`]: which packages of which version, with which hashes; markers, extras and groups are decided here.
 //! 3. [`pin`]: what requirements without hashes mean, from `flashbuild.lock`, from the store, or by asking uv or pip.
 //! 4. [`choose`]: the best wheel of each, from what the lock, folders and indexes offer ([`config`] says which).
-//! 5. [`sdist`]: how a wheel is built where there is none, if that is asked for.
+//! 5. [`sdist`]: how a wheel is built where there is none, if that is asked for; [`stand_in`] lets such packages take part in
+//!    step 3.
 //! 6. [`wheel`]: a wheel's files, when the layer is made.
 //!
 //! Nothing of it runs Python, but for that step, which is a process of the build like any other.
@@ -19,6 +20,7 @@ mod pages;
 mod pin;
 mod resolve;
 mod sdist;
+mod stand_in;
 mod system;
 mod tags;
 mod target;
@@ -81,7 +83,8 @@ pub(super) async fn plan(packages: &Packages, request: &DepsRequest, below: &Vie
             if requirements.unpinned.is_empty() {
                 requirements.locked
             } else {
-                let mut answer = pin::pin(packages, request, file, requirements, &target, &sources).await?;
+                let asked = pin::Asked { packages, request, file, target: &target, buildable: &buildable };
+                let mut answer = pin::pin(asked, requirements, &mut sources).await?;
                 notes.append(&mut answer.notes);
                 let locked = std::mem::take(&mut answer.locked);
                 pinned = Some(answer);

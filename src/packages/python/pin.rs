@@ -8,7 +8,9 @@ use super::{
     index,
     lock::{Locked, Requirements},
     resolve::{self, Question},
-    tags::WheelName,
+    sdist::Buildable,
+    stand_in::{Candidate, StandIns},
+    tags::{WheelName, normalised},
     target::Target,
 };
 use crate::{
@@ -16,6 +18,8 @@ use crate::{
     store::{RecordKey, RecordKind},
 };
 use flashbuild_frontend::package::{ArtifactHash, DepsRequest};
+use pep508_rs::{Requirement, VerbatimUrl, VersionOrUrl};
+use std::str::FromStr as _;
 
 /// Changes whenever the way to ask does.
 const VERSION: &str = "flashbuild-python-pins-1";
@@ -34,20 +38,28 @@ impl Pinned {
     /// Notes which wheels it came to, for `flashbuild lock`.
     pub(super) fn note(&self, packages: &Packages, wheels: Vec<LockedPackage>) {
         if !self.is_locked {
-            packages.lock.note(&self.named, wheels);
+            packages.lock.note(&self.named, wheels, Vec::new());
         }
     }
 }
 
-/// Pins all of `requirements`, which are those of `file`.
+/// Who asks, for what.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) packages: &'a Packages,
+    pub(super) request: &'a DepsRequest,
+    pub(super) file: &'a str,
+    pub(super) target: &'a Target,
+    pub(super) buildable: &'a Buildable,
+}
+
+/// Pins all of `requirements`, which are those of the file.
 pub(super) async fn pin(
-    packages: &Packages,
-    request: &DepsRequest,
-    file: &str,
+    asked: Asked<'_>,
     requirements: Requirements,
-    target: &Target,
-    sources: &Sources,
+    sources: &mut Sources,
 ) -> Result<Pinned, PackageError> {
+    let Asked { packages, request, file, target, buildable } = asked;
     let question = question(&requirements);
     let mut named = request.clone();
     named.arguments.extend(question.requirements.iter().cloned());
@@ -64,7 +76,8 @@ pub(super) async fn pin(
         });
         return Ok(Pinned { locked: locked.collect(), notes: Vec::new(), named, is_locked: true });
     }
-    let (text, by) = answer(packages, file, &question, target, sources).await?;
+    let candidates = candidates(&requirements, buildable);
+    let (text, by) = answer(asked, &question, &candidates, sources).await?;
     let mut open = |_: &str| Ok(text.clone());
     let mut locked = requirements.locked;
     let by_hand = locked.len();
@@ -114,6 +127,31 @@ fn in_folders(packages: &Packages, sources: &Sources, package: &Locked) -> Resul
     Ok(hashes)
 }
 
+/// The packages that may be built, as far as the requirements name them.
+fn candidates(requirements: &Requirements, buildable: &Buildable) -> Vec<Candidate> {
+    let parsed = |text: &String| Requirement::<VerbatimUrl>::from_str(text).ok();
+    let constraints: Vec<_> = requirements.constraints.iter().filter_map(parsed).collect();
+    let mut names: Vec<String> = requirements.unpinned.iter().map(|unpinned| unpinned.name.clone()).collect();
+    if let Buildable::Named(named) = buildable {
+        names.extend(named.iter().cloned());
+    }
+    names.retain(|name| buildable.contains(name) && requirements.locked.iter().all(|known| known.name != *name));
+    names.sort();
+    names.dedup();
+    let candidate = |name: String| {
+        let own = requirements.unpinned.iter().filter(|unpinned| unpinned.name == name);
+        let own: Vec<_> = own.filter_map(|unpinned| parsed(&unpinned.requirement)).collect();
+        let of_it = constraints.iter().filter(|constraint| normalised(constraint.name.as_ref()) == name).chain(&own);
+        let specifiers = of_it.filter_map(|requirement| match &requirement.version_or_url {
+            Some(VersionOrUrl::VersionSpecifier(specifiers)) => Some(specifiers.clone()),
+            Some(VersionOrUrl::Url(_)) | None => None,
+        });
+        let specifiers = specifiers.collect();
+        Candidate { name, specifiers, pre: requirements.pre }
+    };
+    names.into_iter().map(candidate).collect()
+}
+
 /// Everything that versions depend on each other for.
 fn question(requirements: &Requirements) -> Question {
     let by_hand =
@@ -131,19 +169,21 @@ fn question(requirements: &Requirements) -> Question {
 
 /// Requirements with hashes, as a text, and who said so if they were asked now.
 async fn answer(
-    packages: &Packages,
-    file: &str,
+    asked: Asked<'_>,
     question: &Question,
-    target: &Target,
-    sources: &Sources,
+    candidates: &[Candidate],
+    sources: &mut Sources,
 ) -> Result<(String, Option<&'static str>), PackageError> {
-    let mut sources = sources.clone();
+    let Asked { packages, file, target, .. } = asked;
+    let own = sources;
+    let mut sources = own.clone();
     // They are asked elsewhere.
     for folder in sources.find_links.iter_mut().filter(|folder| !folder.contains("://")) {
         let path = packages.files.root().join(&*folder);
         *folder = std::path::absolute(&path).unwrap_or(path).display().to_string();
     }
-    let facts = format!("{question:?} {} {sources:?}", target.version());
+    let built = if candidates.is_empty() { String::new() } else { format!(" {candidates:?}") };
+    let facts = format!("{question:?} {} {sources:?}{built}", target.version());
     let of_all = key(&facts);
     // pip answers for one target only.
     let of_target = key(&format!("{facts} {:?}", target.tags.platforms().first()));
@@ -159,7 +199,17 @@ async fn answer(
             return Ok((known, None));
         }
     }
-    let answer = resolve::resolve(file, question, target, &sources).await?;
+    let mut stand_ins = None;
+    if !candidates.is_empty() {
+        tokio::task::block_in_place(|| own.complete());
+        let made = StandIns::of(file, candidates, &super::shelves(packages, own.clone())?).await?;
+        sources.find_links.extend(made.folder().map(|folder| folder.display().to_string()));
+        stand_ins = Some(made);
+    }
+    let mut answer = resolve::resolve(file, question, target, &sources).await?;
+    if let Some(stand_ins) = stand_ins {
+        answer.text = stand_ins.replaced_in(answer.text);
+    }
     let key = if answer.by == "uv" { of_all } else { of_target };
     packages.store.put_record(key, RecordKind::Definition, answer.text.as_bytes(), &[])?;
     answers.insert(key, answer.text.clone());

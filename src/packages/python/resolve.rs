@@ -2,7 +2,7 @@
 //!
 //! uv answers for all platforms at once, with markers, so platforms do not drift apart and one answer serves them all. pip
 //! answers for the target alone, and decides markers about machines as if it were this one. Neither may run a package's
-//! own code: only wheels count.
+//! own code: only wheels count, and what stands in for sources ([`stand_in`](super::stand_in)).
 
 use super::{config::Sources, target::Target};
 use crate::packages::PackageError;

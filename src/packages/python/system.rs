@@ -164,6 +164,7 @@ mod tests {
             base: None,
             has_system: true,
             system: system.iter().map(|(name, version)| ((*name).to_owned(), (*version).to_owned())).collect(),
+            below: None,
             from: LockPlace::Context,
         };
         let found = System::of(&request, &tree(below));

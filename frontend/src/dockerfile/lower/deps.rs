@@ -5,6 +5,8 @@
 //! the plan becomes a node without inputs, and one merge puts them on the stage's tree: no layer depends on what is below it.
 //! Only packages that are not there ready made come out of [steps](super::package_build), which their layers have as inputs.
 //! A request that leaves open which Python it is for waits for the answer to a `DEPS apt` before it, which may bring one.
+//! Which packages of a distribution there have to be depends on those that are there: `DEPS apt` is asked for with the graph
+//! of the tree below it, unless that is nothing.
 //! A lock in a stage (`--from`) is asked for with the graph of that stage, which has to be built to know the rest.
 //! Steps of the plan run on the stage's tree after that merge, as a `RUN` would.
 
@@ -17,13 +19,18 @@ use crate::{
         instruction::Deps,
         plan::{Origin, Step},
     },
-    graph::{BindMount, ExecOp, Graph, Mount, Op, Output, Security, TmpfsMount},
-    package::{DepsRequest, Ecosystem, InstallStep, LockPlace, PackageOp},
+    graph::{BindMount, ExecOp, Graph, Mount, NodeId, Op, Output, Security, TmpfsMount},
+    package::{DepsRequest, Ecosystem, InstallStep, LockPlace, PackageOp, StageTree},
 };
 use std::sync::Arc;
 
 pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps) -> Result<(), Diagnostic> {
-    let Some(request) = request(stage, step, deps)? else { return Ok(()) };
+    let Some(request) = request(stage, step, deps)? else {
+        if deps.ecosystem == Ecosystem::Apt {
+            stage.state.system = None;
+        }
+        return Ok(());
+    };
     stage.state.has_system |= deps.ecosystem == Ecosystem::Apt;
     let title = stage.title(step);
     let name = stage.progress.next(&title);
@@ -31,18 +38,25 @@ pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps)
         if deps.ecosystem == Ecosystem::Apt {
             stage.state.system = None;
         }
-        let tree = match request.from {
-            LockPlace::Stage(index, _) => match tree_of(stage, index) {
-                // What is known of it is not all yet.
-                None => return Ok(()),
-                tree => tree,
-            },
-            LockPlace::Context | LockPlace::Named(_) | LockPlace::Image(_) => None,
+        let tree = match (&request.from, &request.below) {
+            (LockPlace::Stage(index, _), _) => {
+                let root = stage.roots[*index].expect("a stage is lowered before those that use it");
+                match tree_of(stage, root) {
+                    // What is known of it is not all yet.
+                    None => return Ok(()),
+                    tree => tree,
+                }
+            }
+            (LockPlace::Context | LockPlace::Named(_) | LockPlace::Image(_), Some(_)) => {
+                tree_of(stage, stage.state.root)
+            }
+            (LockPlace::Context | LockPlace::Named(_) | LockPlace::Image(_), None) => None,
         };
         stage.target.missing.push(Missing::Deps { request, span: step.span(), stage: tree });
         return Ok(());
     };
     if let (Ecosystem::Apt, Some(system)) = (deps.ecosystem, &mut stage.state.system) {
+        system.append(&mut plan.found);
         let packages = plan.layers.iter().flat_map(|layer| &layer.packages);
         system.extend(packages.map(|package| (package.name.clone(), package.version.clone())));
     }
@@ -111,16 +125,16 @@ pub(super) fn over(mut env: Vec<String>, more: Vec<String>) -> Vec<String> {
     env
 }
 
-/// What makes the tree of a stage above; nothing as long as something is missing that may belong to it.
-fn tree_of(stage: &StageBuild<'_, '_>, index: usize) -> Option<Arc<Graph>> {
+/// What makes a tree; nothing as long as something is missing that may belong to it.
+fn tree_of(stage: &StageBuild<'_, '_>, root: NodeId) -> Option<Arc<Graph>> {
     if !stage.target.missing.is_empty() {
         return None;
     }
     let mut graph = stage.target.graph.clone();
-    let root = stage.roots[index].expect("a stage is lowered before those that use it");
     let platform = stage.target.target.clone();
     let config = ImageConfig::for_platform(&platform);
     graph.outputs = vec![Output { platform, root, config, steps: Vec::new() }];
+    stage.target.inputs.mark_built(&mut graph);
     Some(Arc::new(graph))
 }
 
@@ -141,8 +155,16 @@ fn place(stage: &StageBuild<'_, '_>, step: &Step<'_>) -> Result<LockPlace, Diagn
     })
 }
 
-/// What is asked for; nothing as long as it depends on packages that are not known yet.
+/// What is asked for; nothing as long as it depends on packages or a tree that are not known yet.
 fn request(stage: &StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps) -> Result<Option<DepsRequest>, Diagnostic> {
+    let has_below = deps.ecosystem == Ecosystem::Apt && stage.state.has_system;
+    if has_below && !stage.target.missing.is_empty() {
+        return Ok(None);
+    }
+    let below = has_below.then(|| {
+        let platform = stage.target.target.clone();
+        Box::new(StageTree { stage: stage.index, steps: stage.state.steps.len(), platform })
+    });
     let mut flags = Vec::with_capacity(deps.flags.len());
     for (name, word) in &deps.flags {
         flags.push(((*name).to_owned(), stage.expand(word)?));
@@ -163,6 +185,7 @@ fn request(stage: &StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps) -> Result<O
         base: stage.state.base.clone(),
         has_system: stage.state.has_system,
         system,
+        below,
         from: place(stage, step)?,
     }))
 }

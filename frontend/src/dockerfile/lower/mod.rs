@@ -68,6 +68,11 @@ impl Dockerfile {
         }
     }
 
+    /// The graph as far as it is known: without what [`Dockerfile::missing`] names. Nothing if the file is wrong.
+    pub fn draft(&self, options: &Options, inputs: &Inputs) -> Option<Graph> {
+        self.attempt(options, inputs).ok().map(|(graph, _)| graph)
+    }
+
     /// Makes the graph, with what is still missing left out of it and named.
     pub(super) fn attempt(&self, options: &Options, inputs: &Inputs) -> Result<(Graph, Vec<Missing>), Vec<Diagnostic>> {
         let mut graph = Graph::default();
@@ -87,6 +92,7 @@ impl Dockerfile {
         if !errors.is_empty() {
             return Err(sorted(errors));
         }
+        inputs.mark_built(&mut graph);
         Ok((graph, missing))
     }
 
@@ -187,6 +193,7 @@ impl TargetBuild<'_> {
                 Origin::Files(files) => self.files_state(planned, files, &mut progress),
             };
             let mut build = StageBuild {
+                index,
                 target: self,
                 globals: &plan.globals,
                 roots: &roots,

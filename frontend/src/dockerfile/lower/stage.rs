@@ -19,6 +19,8 @@ use std::collections::BTreeMap;
 
 /// A stage being lowered.
 pub(super) struct StageBuild<'b, 't> {
+    /// Its position in the file.
+    pub(super) index: usize,
     /// The build that it is part of.
     pub(super) target: &'b mut TargetBuild<'t>,
     /// What `FROM` sees: defaults of the stage's arguments.

@@ -9,14 +9,18 @@
 //! | `triggers/` | lines for the files of that name in `/var/lib/dpkg/triggers/` |
 
 use super::{
-    super::{AptError, unpack::Opened},
+    super::{
+        AptError,
+        installed::{FOLDER, STATUS},
+        unpack::Opened,
+    },
     order::{Action, Facts, order},
 };
 use crate::{
     layer::{EntryKind, Item, LayerError, Layers, Unpacked},
     packages::files::text_item,
 };
-use flashbuild_frontend::package::Package;
+use flashbuild_frontend::package::{Package, PackageContent, PackageFile};
 use md5::{Digest as _, Md5};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -62,6 +66,33 @@ pub(in crate::packages) fn database(
         folder.text(&format!("triggers/{name}"), lines.into_iter().collect::<String>(), 0o644);
     }
     Ok(folder.items)
+}
+
+/// The notes of `packages` as dpkg has them once they are installed, and the status of what stays beside them, which is among
+/// `files`.
+pub(in crate::packages) fn status(
+    layers: &Layers,
+    packages: Vec<(&Package, File)>,
+    files: &[PackageFile],
+    time: i64,
+) -> Result<Vec<Item>, AptError> {
+    let mut text = files
+        .iter()
+        .find_map(|file| match &file.content {
+            PackageContent::Text(text) if file.path.trim_start_matches('/') == STATUS => Some(text.clone()),
+            PackageContent::Text(_) | PackageContent::Folder | PackageContent::Link(_) | PackageContent::Absent => None,
+        })
+        .unwrap_or_default();
+    let mut items = Vec::new();
+    for (package, file) in packages {
+        let Noted { stem, status, files } = Noted::of(&Opened::new(layers, package, file)?)?;
+        let _ = writeln!(text, "{}", status.replacen("install ok unpacked", "install ok installed", 1));
+        items.extend(files.into_iter().map(|ControlFile { name, bytes, mode }| {
+            text_item(format!("{FOLDER}/info/{stem}.{name}").as_bytes(), bytes, mode, time)
+        }));
+    }
+    items.push(text_item(STATUS.as_bytes(), text.into_bytes(), 0o644, time));
+    Ok(items)
 }
 
 fn line(action: &Action<'_>) -> String {

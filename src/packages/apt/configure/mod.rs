@@ -22,5 +22,5 @@ mod database;
 mod order;
 mod step;
 
-pub(in crate::packages) use database::database;
+pub(in crate::packages) use database::{database, status};
 pub(super) use step::step;

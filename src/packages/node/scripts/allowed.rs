@@ -190,6 +190,7 @@ mod tests {
             base: None,
             has_system: false,
             system: Vec::new(),
+            below: None,
             from: LockPlace::Context,
         }
     }

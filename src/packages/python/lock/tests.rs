@@ -15,6 +15,7 @@ fn target(python: &str, platform: &str) -> Target {
         base: None,
         has_system: false,
         system: Vec::new(),
+        below: None,
         from: LockPlace::Context,
     };
     Target::of(&request, &System::default()).unwrap()

@@ -137,7 +137,10 @@ impl Asked {
                         let base = base.as_ref().map_or("scratch", |(reference, _)| reference.as_str());
                         let name = ecosystem.name();
                         let place = match (from, stage) {
-                            (LockPlace::Context, _) => String::new(),
+                            (LockPlace::Context, None) => String::new(),
+                            (LockPlace::Context, Some(graph)) => {
+                                format!(", on {:?}", graph.node(graph.outputs[0].root).name)
+                            }
                             (from, None) => format!(" from {from:?}"),
                             (from, Some(graph)) => {
                                 let name = &graph.node(graph.outputs[0].root).name;
@@ -216,7 +219,7 @@ fn plan(request: &DepsRequest) -> DepsPlan {
         });
         layers.push(PackageOp { packages: vec![source, package("beside", "e")], files: Vec::new() });
     }
-    DepsPlan { layers, builds, steps: steps(request) }
+    DepsPlan { layers, builds, steps: steps(request), found: Vec::new() }
 }
 
 /// A step, where one is asked for.
