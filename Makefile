@@ -6,7 +6,7 @@ BINARY := $(TARGET)/release/flashbuild
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 DENY := $(shell $(CARGO) deny --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help build demo test check bench fmt setup
+.PHONY: help build demo test check bench micro fmt setup
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -34,9 +34,14 @@ else
 	@echo "check: cargo-deny is not installed; licences and advisories were not checked"
 endif
 
-bench: build setup ## measure builds beside buildah and dockerd's BuildKit [WORKLOAD=W3 RUNS=5 QUICK=1]
+bench: build setup ## measure everything beside the tools that are here [WORKLOAD=W3 RUNS=5 QUICK=1]
+	$(if $(WORKLOAD)$(QUICK),,$(MAKE) micro)
 	integration/bench/run $(BINARY) --report $(TARGET)/bench $(addprefix --workload ,$(WORKLOAD)) \
 		$(addprefix --runs ,$(RUNS)) $(if $(QUICK),--quick)
+
+micro: ## measure single parts; the next `make bench` shows them too
+	$(CARGO) bench --locked --bench micro -- --noplot --warm-up-time 1 --measurement-time 3
+	$(CARGO) bench --locked -p flashbuild-frontend --bench dockerfile -- --noplot --warm-up-time 1 --measurement-time 3
 
 fmt: ## format the code
 	$(CARGO) fmt --all

@@ -2,6 +2,11 @@
 
 use crate::harness::{Workspace, peer};
 use serde_json::Value;
+use std::{
+    fs,
+    io::Read as _,
+    process::{Command, Stdio},
+};
 
 /// A script that would run if a name got out of the page's data.
 const HOSTILE: &str =
@@ -77,4 +82,36 @@ fn the_page_works_in_a_browser_and_names_in_it_are_inert() {
     assert!(!body.contains("data-error") && !body.contains("data-owned"), "{body}");
     let bytes = report["bytes"].as_u64().unwrap();
     assert!(shown.contains(&format!("data-total=\"{bytes}\"")), "the tree map's blocks are not {bytes} bytes");
+}
+
+#[test]
+fn a_signal_puts_the_terminal_back() {
+    let work = image();
+    let Some(mut script) = peer("script") else { return };
+    let binary = env!("CARGO_BIN_EXE_flashbuild");
+    let root = work.path("store").display().to_string();
+    let command = format!(
+        "stty cols 80 rows 24; stty -g; {binary} analyze --root {root} --interactive sample; echo code $?; stty -g"
+    );
+    let script = script.args(["-qec", &command, "/dev/null"]).env("HOME", work.path("home"));
+    let mut process = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut output, mut seen) = (process.stdout.take().unwrap(), Vec::new());
+    let mut buffer = [0; 4096];
+    while !String::from_utf8_lossy(&seen).contains("\u{1b}[?1049h") {
+        let count = output.read(&mut buffer).unwrap();
+        assert!(count > 0, "{}", String::from_utf8_lossy(&seen));
+        seen.extend_from_slice(&buffer[..count]);
+    }
+    let viewer = fs::read_dir("/proc").unwrap().flatten().find(|entry| {
+        let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        command.starts_with(binary.as_bytes()) && String::from_utf8_lossy(&command).contains(&root)
+    });
+    let viewer = viewer.expect("it runs").file_name();
+    assert!(Command::new("kill").arg("-TERM").arg(viewer).status().unwrap().success());
+    output.read_to_end(&mut seen).unwrap();
+    process.wait().unwrap();
+    let seen = String::from_utf8_lossy(&seen);
+    let lines: Vec<&str> = seen.lines().map(str::trim).collect();
+    assert_eq!(lines.first(), lines.last(), "the settings of the terminal: {seen:?}");
+    assert!(seen.contains("\u{1b}[?1049l") && seen.contains("code 130\r\n"), "{seen:?}");
 }

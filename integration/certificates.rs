@@ -1,6 +1,6 @@
 //! `--ca-certificates`: a step trusts a private authority, and its layer never hears of it.
 
-use crate::harness::{BUSYBOX, Workspace, native_platform, peer};
+use crate::harness::{BUSYBOX, Invocation, Workspace, native_platform, peer};
 use std::{
     fs,
     net::{TcpListener, TcpStream},
@@ -92,4 +92,19 @@ fn a_step_trusts_what_its_layer_does_not_have() {
     let again = work.build(&["--network", "host"]).succeeds();
     assert!(again.vertices().all(|(_, outcome)| matches!(outcome, flashbuild::solver::event::Outcome::Cached(_))));
     work.build(&["--ca-certificates", "nowhere.pem"]).exits_with(2);
+}
+
+fn trusting_nobody(build: Invocation<'_>) -> Invocation<'_> {
+    build.variable("SSL_CERT_FILE", "/dev/null").variable("SSL_CERT_DIR", "/nowhere")
+}
+
+#[test]
+fn authorities_are_read_when_a_server_needs_them() {
+    let work = Workspace::new("FROM scratch\nCOPY Dockerfile /\n");
+    // A machine that trusts nobody can build what nobody has to be asked for.
+    trusting_nobody(work.build(&[])).succeeds();
+    let Some(server) = Server::start(&work) else { return };
+    work.file("Dockerfile", format!("FROM scratch\nADD https://127.0.0.1:{}/ /page\n", server.port));
+    let refused = trusting_nobody(work.build(&[])).fails();
+    assert!(refused.raw.contains("certificate"), "{}", refused.raw);
 }

@@ -5,6 +5,8 @@ use serde_json::Value;
 use std::net::TcpListener;
 use std::path::Path;
 
+const ORDINARY_USER: u32 = 1000;
+
 /// Slims the image `app` to `slim`, all layers of it, by observation.
 fn observe(work: &Workspace, more: &[&str]) -> Value {
     let first = ["app", "--base", "--smoke-time", "2", "--format", "json", "-t", "slim"];
@@ -80,6 +82,36 @@ fn what_fails_shows_nothing_and_is_refused() {
     work.flashbuild("slim", &["--passes", "observe", "-t", "x", "app"]).exits_with(2);
 }
 
+/// Files of several owners, one of which nobody may read, and a health check.
+#[test]
+fn an_ordinary_user_can_observe_and_restore_too() {
+    let Some(work) = Workspace::with_busybox(&[native_platform()], "") else { return };
+    work.file("used", "used").file("asked", "asked").file("unused", "unused");
+    let dockerfile = "FROM busybox\nCOPY used /\nCOPY --chown=1234:1234 --chmod=400 asked unused /data/\n\
+                      RUN ln /data/unused /data/link && ln -s data /alias\n\
+                      HEALTHCHECK CMD test -e /tmp/ready\nCMD [\"sh\", \"-c\", \"cat /used; touch /tmp/ready; sleep 100\"]\n";
+    work.file("Dockerfile", format!("{BUSYBOX}{dockerfile}"));
+    work.give_to(ORDINARY_USER);
+    let as_user = |command: &str, arguments: &[&str]| {
+        work.flashbuild(command, arguments).user(ORDINARY_USER).store("home/store").succeeds().stdout
+    };
+    as_user("build", &["-t", "app", "."]);
+    let slim = ["app", "--base", "--format", "json", "-t", "slim", "--observe", "cat /alias/asked"];
+    let reports: Value = serde_json::from_str(&as_user("slim", &slim)).unwrap();
+    let removed: Vec<&str> =
+        reports[0]["removed"].as_array().unwrap().iter().map(|path| path.as_str().unwrap()).collect();
+    assert!(removed.contains(&"/data/unused") && removed.contains(&"/data/link"), "{removed:?}");
+    assert!(!removed.contains(&"/data/asked") && !removed.contains(&"/used"), "{removed:?}");
+    let ends: Vec<&str> =
+        reports[0]["proofs"].as_array().unwrap().iter().map(|it| it["end"].as_str().unwrap()).collect();
+    assert_eq!(ends, ["was healthy", "ended with exit code 0"]);
+    as_user("slim", &["--restore", "slim", "-t", "restored"]);
+    let diff = ["--times", "--format", "json", "app", "restored"];
+    let json = work.flashbuild("diff", &diff).user(ORDINARY_USER).store("home/store").exits_with(1).stdout;
+    let difference: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(difference["files"], serde_json::json!([]));
+}
+
 /// Programs of a machine that this one is not.
 #[test]
 fn foreign_images_are_observed_through_their_emulator() {
@@ -130,6 +162,19 @@ fn packages_of_debian_are_kept_or_dropped_whole() {
     for kept in ["python3-jinja2", "python3-markupsafe", "python3.11-minimal", "libc6", "dash"] {
         assert!(!dropped.contains(&kept), "{kept}: {dropped:?}");
     }
+    let listed = |image: &str| -> Vec<String> {
+        let analysis: Value = serde_json::from_str(&run("analyze", &["--format", "json", image])).unwrap();
+        let packages = analysis["packages"].as_array().unwrap().iter();
+        packages.map(|package| package["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let left = listed("observed-slim");
+    for gone in ["python3-yaml", "libyaml-0-2", "mawk", "PyYAML"] {
+        assert!(
+            listed("observed-app").iter().any(|name| name == gone) && !left.iter().any(|name| name == gone),
+            "{gone}"
+        );
+    }
+    assert!(["python3-jinja2", "dash"].iter().all(|kept| left.iter().any(|name| name == kept)), "{left:?}");
     // A part of the standard library that was not seen works, with the library that it is linked with.
     assert_eq!(run("run", &["observed-slim", "--", "python3", "-c", "import ctypes, readline, json"]), "");
     work.flashbuild("run", &[&root[..], &["observed-slim", "--", "python3", "-c", "import yaml"]].concat())

@@ -90,7 +90,7 @@ fn a_slim_image_lacks_what_the_passes_say_and_nothing_else() {
     work.flashbuild("slim", &["--passes=beauty", "-t", "x", "fat"]).exits_with(2);
 }
 
-/// A program that was compiled with its debug symbols in it.
+/// A program that was compiled with its debug symbols in it, with another name and a copy.
 #[test]
 fn debug_sections_move_to_an_image_in_which_debuggers_find_them() {
     let Some(work) = Workspace::with_busybox(&[native_platform()], "") else { return };
@@ -100,7 +100,8 @@ fn debug_sections_move_to_an_image_in_which_debuggers_find_them() {
     let program = work.path("context/program");
     let made = compiler.args(["-g", "-static", "-o"]).arg(&program).arg(work.path("context/main.c")).status();
     assert!(made.unwrap().success());
-    let copies = "COPY program /usr/bin/\nCMD [\"/usr/bin/program\"]\n";
+    let copies = "COPY program /made/\nRUN mkdir -p /usr/bin && cp -p /made/program /usr/bin/program && ln /usr/bin/program /usr/bin/alias \
+                  && cp -p /usr/bin/program /usr/bin/copy && rm /made/program\nCMD [\"/usr/bin/program\"]\n";
     work.file("Dockerfile", format!("{BUSYBOX}FROM busybox\n{copies}"));
     work.build(&["-t", "app"]).succeeds();
     let args = ["--format", "json", "--debug", "symbols", "--dropped", "whole", "-t", "thin", "app"];
@@ -109,7 +110,8 @@ fn debug_sections_move_to_an_image_in_which_debuggers_find_them() {
     assert!(saving["files"] == 1 && saving["bytes"].as_u64().unwrap() > 4096, "{saving}");
     assert_eq!(report["proofs"][0]["end"], "ended with exit code 7");
     let changed = work.flashbuild("diff", &["--semantic", "app", "thin"]).exits_with(1).stdout;
-    assert!(changed.contains("/usr/bin/program") && changed.contains("1 file,"), "{changed}");
+    let names = ["/usr/bin/program", "/usr/bin/alias", "/usr/bin/copy"];
+    assert!(names.iter().all(|name| changed.contains(name)) && changed.contains("3 files,"), "{changed}");
     work.flashbuild("diff", &["--semantic", "app", "whole"]).succeeds();
 
     work.file("Dockerfile", "FROM thin AS thin\nFROM symbols\nCOPY --from=thin /usr/bin/program /program\n");
@@ -120,6 +122,49 @@ fn debug_sections_move_to_an_image_in_which_debuggers_find_them() {
     let told = gdb.args(["-batch", "-nx", "-ex", &folder, "-ex", &file, "-ex", "info line f7"]).output().unwrap();
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
     assert!(told.contains("main.c") && told.contains("Line 8"), "{told}");
+}
+
+/// A fat binary of one kernel for two GPUs, in a program.
+#[test]
+fn code_for_other_gpus_goes_and_the_program_keeps_its_size() {
+    let Some(work) = Workspace::with_busybox(&[native_platform()], "") else { return };
+    let Some(mut compiler) = peer("gcc") else { return };
+    let code = |capability: u8| {
+        let mut code = vec![2, 0, 1, 1, 64, 0, 0, 0, 0, 16];
+        code.resize(64, 0);
+        code[28] = capability;
+        code.resize(64 + 4096, capability);
+        code
+    };
+    let container = [&b"\x50\xed\x55\xba\x01\0\x10\0\x80\x20\0\0\0\0\0\0"[..], &code(80), &code(90)].concat();
+    work.file("section", container);
+    let section = work.path("context/section");
+    let source = format!(
+        "__asm__(\".section .nv_fatbin,\\\"a\\\"; .incbin \\\"{}\\\"; .text\");\nint main(void) {{ return 7; }}\n",
+        section.display()
+    );
+    work.file("main.c", source);
+    let program = work.path("context/program");
+    let made = compiler.args(["-static", "-o"]).arg(&program).arg(work.path("context/main.c")).status();
+    assert!(made.unwrap().success());
+    work.file("Dockerfile", format!("{BUSYBOX}FROM busybox\nCOPY program /program\nCMD [\"/program\"]\n"));
+    work.build(&["-t", "app"]).succeeds();
+    let args = ["--format", "json", "--gpu", "sm_90", "--dropped", "whole", "-t", "thin", "app"];
+    let report = report(&work.flashbuild("slim", &args).succeeds().stdout);
+    let saving = report["savings"].as_array().unwrap().iter().find(|it| it["pass"] == "gpu-code").unwrap();
+    assert_eq!((&saving["files"], &saving["bytes"]), (&Value::from(1), &Value::from(4096)));
+    assert_eq!(report["proofs"][0]["end"], "ended with exit code 7");
+    let changed = work.flashbuild("diff", &["--semantic", "app", "thin"]).exits_with(1).stdout;
+    assert!(changed.contains("/program") && changed.contains("content") && !changed.contains("size"), "{changed}");
+    work.flashbuild("diff", &["--semantic", "app", "whole"]).succeeds();
+
+    let run = work.build(&["-t", "built", "--slim", "--gpu", "sm_80,sm_90"]).succeeds();
+    assert!(!run.raw.contains("GPUs"), "all of it is for them: {}", run.raw);
+    let run = work.build(&["-t", "built", "--slim", "--gpu", "compute_100"]).succeeds();
+    assert!(run.raw.contains("slim: 8.2kB saved in 1 files: code for GPUs"), "{}", run.raw);
+    work.flashbuild("slim", &["--passes=gpu-code", "-t", "x", "app"]).exits_with(2);
+    work.flashbuild("slim", &["--gpu", "gfx90a", "-t", "x", "app"]).exits_with(2);
+    work.build(&["--gpu", "sm_90"]).exits_with(2);
 }
 
 #[test]

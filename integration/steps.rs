@@ -78,9 +78,9 @@ fn a_step_that_puts_a_link_above_a_mount_point_changes_nothing_outside() {
     for name in ["hosts", "resolv.conf", "hostname"] {
         fs::write(outside.path().join(name), "untouched").unwrap();
     }
-    // Without an /etc of the image's, the folder is made to mount in, and can be moved.
+    // In an image that has /proc and no /etc, that is made to mount in, and can be moved.
     let script = format!(
-        "FROM scratch\nCOPY --from=busybox /bin /bin\nRUN mv /etc /moved && ln -s {} /etc\n",
+        "FROM scratch\nCOPY --from=busybox /bin /bin\nWORKDIR /proc\nRUN mv /etc /moved && ln -s {} /etc\n",
         outside.path().display()
     );
     let Some(work) = workspace(&script) else { return };
@@ -189,4 +189,24 @@ RUN --network=none touch /etc/made && chown 12:34 /etc/made
     assert_eq!(run.digest(), own.digest());
     let run = work.build(&["--oci-runtime", "no-such-runtime"]).exits_with(2);
     assert!(run.stderr.contains("there is no such program on this machine"), "{}", run.stderr);
+}
+
+/// Places to mount on that an image lacks are not there for the layers of its steps, but where a step fills them.
+#[test]
+fn places_to_mount_on_are_no_part_of_an_image_that_lacks_them() {
+    let script = "FROM scratch
+COPY --from=busybox /bin /bin
+RUN echo x > /etc/touched && rm /etc/touched && chmod 700 /etc /proc; rm -f /sys/x; true
+RUN test -s /etc/hosts && echo y > /etc/kept
+";
+    let Some(work) = workspace(script) else { return };
+    for isolation in ["namespaces", "chroot"] {
+        let out = format!("type=tar,dest={}", work.path(format!("{isolation}.tar")).display());
+        work.build(&["-o", &out, "--isolation", isolation]).store(isolation).succeeds();
+        let mut listed = tar::Archive::new(fs::File::open(work.path(format!("{isolation}.tar"))).unwrap());
+        let names = listed.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string());
+        let of_ours: Vec<String> =
+            names.filter(|name| ["etc", "proc", "sys", "dev"].iter().any(|it| name.starts_with(it))).collect();
+        assert_eq!(of_ours, ["etc/", "etc/kept"], "{isolation}");
+    }
 }

@@ -4,7 +4,7 @@
 //! `--pull`, at its registry.
 
 use crate::{
-    image::{Descriptor, DiffId, Document, candidates},
+    image::{BlobDigest, Descriptor, DiffId, Document, candidates},
     registry::{Client, RegistryError, Resolved},
     store::{Store, StoreError},
 };
@@ -72,7 +72,8 @@ impl Names {
             return Ok(pinned);
         }
         let first = self.resolve(client, reference).await?;
-        let image = client.image_of(reference, &first, platform).await?;
+        let known = |digest: &BlobDigest| store.read_blob(digest, MAX_CONFIG).ok().flatten();
+        let image = client.image_of(reference, &first, platform, &known).await?;
         let blobs: Vec<_> = image.manifest.layers.iter().map(|layer| layer.digest).collect();
         store.note_places(reference.host(), reference.path(), &blobs)?;
         // What the name means can be taken elsewhere.

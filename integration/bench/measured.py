@@ -1,16 +1,23 @@
 """What a command costs: time, processor, memory, bytes written."""
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
 # Linux counts blocks of output in sectors, whatever the disk's are (getrusage(2)).
 SECTOR = 512
+# No command may take longer: seconds.
+PATIENCE = 240
+# GNU's: the one of a shell is none of its commands.
+TIME = Path("/usr/bin/time")
 
 
 @dataclass
@@ -38,27 +45,51 @@ class Failure(Exception):
 
 
 def run(command, environment=None):
-    """Runs a command to its end."""
-    with tempfile.TemporaryFile() as output:
+    """Runs a command to its end; it does not outlive us, and neither do its children."""
+    with tempfile.TemporaryFile() as output, tempfile.NamedTemporaryFile() as peak:
+        # The kernel counts what a process was before `execve`, which here is this interpreter: tens of megabytes.
+        if TIME.exists():
+            around = [TIME, "--quiet", "--format=%M", f"--output={peak.name}"]
+        else:
+            around = []
         began = time.perf_counter()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                                   env={**os.environ, **(environment or {})})
-        _, status, usage = os.wait4(process.pid, 0)
+        process = subprocess.Popen([*around, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                                   start_new_session=True, env={**os.environ, **(environment or {})})
+        signal.signal(signal.SIGALRM, lambda *_: kill(process.pid))
+        signal.alarm(PATIENCE)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            kill(process.pid)
+            raise
+        finally:
+            signal.alarm(0)
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
             output.seek(0)
-            text = output.read().decode(errors="replace")
-            raise Failure(f"{' '.join(map(str, command))}: exit code {process.returncode}\n{text[-2000:]}")
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, usage.ru_oublock * SECTOR)
+            text = output.read().decode(errors="replace").strip()
+            how = f"took longer than {PATIENCE} s" if seconds >= PATIENCE else f"exit code {process.returncode}"
+            raise Failure(f"{' '.join(map(str, command))}: {how}\n{text[-2000:]}")
+        peak_kilobytes = int(peak.read() or usage.ru_maxrss)
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, peak_kilobytes * 1024, usage.ru_oublock * SECTOR)
+
+
+def kill(group):
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
 
 
 class Daemon:
-    """A process that outlives the commands that it works for."""
+    """A process that outlives the commands that it works for, but not us."""
 
     def __init__(self, command, log):
         self.log = log.open("wb")
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        if shutil.which("setpriv"):
+            command = ["setpriv", "--pdeathsig", "TERM", "--", *command]
+        # In a session of its own, it does not hear the Ctrl-C that is meant for us, and is stopped in its turn.
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+                                        start_new_session=True)
 
     def wait_for(self, ready):
         for _ in range(600):
@@ -67,7 +98,8 @@ class Daemon:
             if self.process.poll() is not None:
                 break
             time.sleep(0.05)
-        sys.exit(f"bench: {self.process.args[0]} did not start: {Path(self.log.name).read_text()}")
+        self.stop()
+        sys.exit(f"bench: {' '.join(map(str, self.process.args))} did not start: {Path(self.log.name).read_text()}")
 
     def around(self, work):
         """Does `work`, which gives a cost, and adds what the daemon did meanwhile."""
@@ -91,7 +123,11 @@ class Daemon:
 
     def stop(self):
         self.process.terminate()
-        self.process.wait()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            kill(self.process.pid)
+            self.process.wait()
         self.log.close()
 
 

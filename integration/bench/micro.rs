@@ -2,6 +2,7 @@
 //!
 //! | group | one iteration |
 //! |---|---|
+//! | `key` | the definition keys of a chain of steps |
 //! | `solver` | solves a chain of steps that do nothing, known or not: what a vertex costs beside its work |
 //! | `records` | looks up the hundred records of a graph in stores of two sizes |
 //! | `context` | lists a folder, and computes its digests from the stat cache or from its bytes |
@@ -103,6 +104,23 @@ fn chain(steps: usize) -> Arc<Graph> {
     let file = Dockerfile::parse(&text).expect("the file is well written");
     let options = Options::for_platform("linux/amd64".parse().expect("a platform"));
     Arc::new(file.lower(&options, &Inputs::default()).expect("nothing is missing"))
+}
+
+fn key(criterion: &mut Criterion) {
+    let graph = chain(1_000);
+    let mut group = criterion.benchmark_group("key");
+    group.throughput(Throughput::Elements(graph.len() as u64));
+    group.bench_function("definition", |bencher| {
+        bencher.iter(|| {
+            let mut keys: Vec<Key> = Vec::with_capacity(graph.len());
+            for (_, node) in graph.nodes() {
+                let inputs: Vec<Key> = node.inputs.iter().map(|input| keys[input.index()]).collect();
+                keys.push(solver::key::definition(node, graph.epoch, &[], &inputs));
+            }
+            keys
+        });
+    });
+    group.finish();
 }
 
 fn solver(criterion: &mut Criterion) {
@@ -221,5 +239,5 @@ fn write_tree(root: &Path) -> u64 {
     bytes
 }
 
-criterion_group!(benches, solver, records, context, layer);
+criterion_group!(benches, key, solver, records, context, layer);
 criterion_main!(benches);

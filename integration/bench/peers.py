@@ -1,10 +1,10 @@
 """The tools that are measured: each builds a context and pushes the image."""
 
+import os
 import shutil
 import subprocess
-from pathlib import Path
 
-from measured import Daemon, run
+from measured import run
 
 
 class Flashbuild:
@@ -14,9 +14,10 @@ class Flashbuild:
     def __init__(self, binary, work):
         self.binary, self.store = binary, work
 
-    def build(self, context, reference, network="none", options=()):
+    def build(self, context, reference, network="none", options=(), arguments=None, push=True):
+        where = ["--push"] if push else []
         return run([self.binary, "build", "--root", self.store, "--progress", "quiet", "--network", network, *options,
-                    "--push", "-t", reference, context])
+                    *build_args(arguments), *where, "-t", reference, context])
 
     def sharing(self, reference):
         """How a build leaves its cache for others, and how theirs looks into it."""
@@ -35,6 +36,9 @@ class Flashbuild:
         # The last line counts.
         lines = [line for line in result.stdout.splitlines()[:-1] if " config." not in line]
         return [line for line in lines if line not in expected]
+
+    def version(self):
+        return first_line([self.binary, "--version"])
 
     def stop(self):
         pass
@@ -57,10 +61,13 @@ class Buildah:
         self.store = work / "store"
         self.command = ["buildah", "--root", self.store, "--runroot", work / "run"]
 
-    def build(self, context, reference, network="none", options=()):
-        # In a chroot there is the machine's network or none; buildah takes the former.
+    def build(self, context, reference, network="none", options=(), arguments=None, push=True):
+        # In a chroot there is the machine's network or none; buildah takes the former. Its stages wait for each other
+        # unless it is told how many may not.
         built = run([*self.command, "build", "--quiet", "--isolation", "chroot", "--layers", "--tls-verify=false",
-                     *options, "-t", reference, context])
+                     "--jobs", "64", *options, *build_args(arguments), "-t", reference, context])
+        if not push:
+            return built
         return built.then(run([*self.command, "push", "--quiet", "--tls-verify=false", reference]))
 
     def sharing(self, reference):
@@ -71,50 +78,20 @@ class Buildah:
         if self.store.exists():
             run([*self.command, "rmi", "--all", "--force"])
 
+    def version(self):
+        return first_line(["buildah", "--version"])
+
     def stop(self):
         self.forget()
 
 
-class BuildKit:
-    """The one inside dockerd, with overlayfs and runc."""
+def build_args(arguments):
+    return [f"--build-arg={name}={value}" for name, value in (arguments or {}).items()]
 
-    name = "buildkit"
-    leaves = {f"+ {path}" for path in ("/dev", "/etc", "/etc/hosts", "/etc/resolv.conf", "/proc", "/sys")}
-    color = "#8250df"
-    client = Path("/usr/bin/docker")
 
-    @classmethod
-    def is_here(cls):
-        return cls.client.exists() and shutil.which("dockerd") is not None
+def first_line(command):
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.partition("\n")[0]
 
-    def __init__(self, work):
-        work.mkdir(parents=True)
-        self.socket = work / "docker.sock"
-        self.daemon = Daemon(
-            ["dockerd", "--data-root", work / "data", "--exec-root", work / "exec", "--pidfile", work / "pid",
-             "--host", f"unix://{self.socket}", "--bridge", "none", "--iptables=false", "--ip6tables=false"],
-            work / "dockerd.log")
-        self.daemon.wait_for(lambda: subprocess.run([*self.command(), "version"], capture_output=True, check=False)
-                             .returncode == 0)
 
-    def command(self):
-        return [self.client, "--host", f"unix://{self.socket}"]
-
-    def build(self, context, reference, network="none", options=()):
-        def work():
-            built = run([*self.command(), "build", "--quiet", "--network", network, *options, "-t", reference,
-                         context], {"DOCKER_BUILDKIT": "1"})
-            return built.then(run([*self.command(), "push", "--quiet", reference]))
-
-        return self.daemon.around(work)
-
-    def sharing(self, reference):
-        # The cache is in the image.
-        return ["--build-arg", "BUILDKIT_INLINE_CACHE=1"], ["--cache-from", reference]
-
-    def forget(self):
-        run([*self.command(), "system", "prune", "--all", "--force"])
-        run([*self.command(), "builder", "prune", "--all", "--force"])
-
-    def stop(self):
-        self.daemon.stop()
+def is_root():
+    return os.geteuid() == 0

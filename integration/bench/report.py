@@ -1,80 +1,132 @@
-"""One table, the same as data, and a picture."""
+"""One table, and the same as data."""
 
 import json
 import os
 import platform
 import statistics
-from html import escape
+from dataclasses import asdict, dataclass, field
 
-HEADER = ("workload", "tool", "runs", "median", "min-max", "CPU", "peak", "written", "sent", "ratio")
+import page
+
+HEADER = ("workload", "tool", "runs", "median", "min-max", "CPU", "peak", "written", "sent", "ratio", "")
+
+
+@dataclass
+class Row:
+    workload: str
+    tool: str
+    color: str
+    # How many rounds it took part in, of how many; none of either where that has no meaning.
+    runs: int = 0
+    of: int = 0
+    seconds: list = field(default_factory=list)
+    median_seconds: float | None = None
+    cpu_seconds: float | None = None
+    peak_bytes: int | None = None
+    written_bytes: float | None = None
+    sent_bytes: float | None = None
+    # To the first tool of the workload, which is ours.
+    ratio: float | None = None
+    note: str = ""
 
 
 class Report:
-    def __init__(self, runs):
-        self.runs, self.rows = runs, []
+    def __init__(self, tools):
+        self.tools = [{"name": tool.name, "version": tool.version()} for tool in tools]
+        # `points` has a list of {"size", "seconds" by phase} for each series of growth; `micro` is criterion's.
+        self.rows, self.points, self.micro = [], {}, []
 
-    def add(self, workload, tools, costs):
-        """`costs` holds a list of runs for each tool; the first tool is what the others are compared with."""
-        ours = statistics.median(cost.seconds for cost in costs[0])
-        for tool, runs in zip(tools, costs):
-            seconds = [cost.seconds for cost in runs]
-            median = statistics.median
-            self.rows.append({
-                "workload": workload, "tool": tool.name, "color": tool.color, "runs": len(runs),
-                "seconds": seconds, "median_seconds": median(seconds),
-                "cpu_seconds": median(cost.cpu_seconds for cost in runs),
-                "peak_bytes": max(cost.peak_bytes for cost in runs),
-                "written_bytes": median(cost.written_bytes for cost in runs),
-                "sent_bytes": median(cost.sent_bytes for cost in runs),
-                "ratio": median(seconds) / ours,
-            })
+    def add(self, workload, taken, of, notes=()):
+        """`taken` holds tools with a list of costs each; the first is what the others are compared with."""
+        median = statistics.median
+        ours = median(cost.seconds for cost in taken[0][1])
+        for number, (tool, costs) in enumerate(taken):
+            row = Row(workload, tool.name, tool.color, len(costs), of, [cost.seconds for cost in costs])
+            row.median_seconds = median(row.seconds)
+            row.ratio = row.median_seconds / ours
+            # A part that was not a process of its own has a time, and no more.
+            if any(cost.peak_bytes for cost in costs):
+                row.cpu_seconds = median(cost.cpu_seconds for cost in costs)
+                row.peak_bytes = max(cost.peak_bytes for cost in costs)
+                row.written_bytes = median(cost.written_bytes for cost in costs)
+                row.sent_bytes = median(cost.sent_bytes for cost in costs)
+            row.note = notes[number] if notes else ""
+            self.rows.append(row)
 
-    def table(self):
-        lines = [HEADER, *map(cells, self.rows)]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
-        lines.insert(1, tuple("-" * width for width in widths))
-        return "\n".join([machine(), "", *(aligned(line, widths) for line in lines)])
+    def leave_out(self, workload, tool, why):
+        self.rows.append(Row(workload, tool.name, tool.color, note=f"left out: {why}"))
+
+    def add_point(self, series, title, size, seconds):
+        self.points.setdefault(series, {"title": title, "points": []})["points"].append({"size": size, "seconds": seconds})
+
+    def text(self):
+        blocks = [machine(), *(f"{tool['name']}: {tool['version']}" for tool in self.tools)]
+        if self.rows:
+            blocks += ["", table(HEADER, [cells(row) for row in self.rows])]
+        for series in self.points.values():
+            blocks += ["", growth(series)]
+        if self.micro:
+            blocks += ["", table(("part", "", "median", "interval", ""), [micro_cells(part) for part in self.micro])]
+        return "\n".join(blocks)
 
     def write(self, folder):
         folder.mkdir(parents=True, exist_ok=True)
-        data = {"machine": machine(), "rows": [{k: v for k, v in row.items() if k != "color"} for row in self.rows]}
+        data = {"machine": machine(), "tools": self.tools,
+                "rows": [{name: value for name, value in asdict(row).items() if name != "color"} for row in self.rows],
+                "growth": self.points, "micro": [asdict(part) for part in self.micro]}
         (folder / "report.json").write_text(json.dumps(data, indent=1) + "\n")
-        (folder / "report.svg").write_text(self.picture())
-
-    def picture(self):
-        """A bar for each row; the scale is each workload's own, because only rows of one workload compare."""
-        slowest = {}
-        for row in self.rows:
-            slowest[row["workload"]] = max(slowest.get(row["workload"], 0), row["median_seconds"])
-        y, parts, last = 0, [], None
-        for row in self.rows:
-            if row["workload"] != last:
-                last, y = row["workload"], y + 30
-                parts.append(f'<text x="10" y="{y}" font-weight="bold">{escape(last)}</text>')
-            y += 20
-            width = max(1, 480 * row["median_seconds"] / slowest[last])
-            parts.append(f'<text x="10" y="{y}">{escape(row["tool"])}</text>')
-            parts.append(f'<rect x="100" y="{y - 12}" width="{width:.0f}" height="14" fill="{row["color"]}"/>')
-            label = f'{seconds(row["median_seconds"])}  ({row["ratio"]:.1f}x)'
-            parts.append(f'<text x="{108 + width:.0f}" y="{y}">{label}</text>')
-        return (f'<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{y + 20}" '
-                f'font-family="sans-serif" font-size="13">{"".join(parts)}</svg>\n')
+        (folder / "report.html").write_text(page.page(self))
 
 
 def cells(row):
-    spread = f'{seconds(min(row["seconds"]))}-{seconds(max(row["seconds"]))}'
-    return (row["workload"], row["tool"], str(row["runs"]), seconds(row["median_seconds"]), spread,
-            seconds(row["cpu_seconds"]), size(row["peak_bytes"]), size(row["written_bytes"]), size(row["sent_bytes"]),
-            f'{row["ratio"]:.1f}')
+    runs = "" if not row.of else str(row.runs) if row.runs == row.of else f"{row.runs} of {row.of}"
+    if row.median_seconds is None:
+        return row.workload, row.tool, *[""] * 8, row.note
+    spread = f"{seconds(min(row.seconds))}-{seconds(max(row.seconds))}"
+    cost = ("",) * 4 if row.peak_bytes is None else (
+        seconds(row.cpu_seconds), size(row.peak_bytes), size(row.written_bytes), size(row.sent_bytes))
+    return row.workload, row.tool, runs, seconds(row.median_seconds), spread, *cost, f"{row.ratio:.1f}", row.note
 
 
-def aligned(line, widths):
-    named, numbers = 2, zip(line[2:], widths[2:])
-    left = [cell.ljust(width) for cell, width in zip(line[:named], widths)]
-    return " | ".join([*left, *(cell.rjust(width) for cell, width in numbers)]).rstrip()
+def micro_cells(part):
+    return part.group, part.name, seconds(part.median), f"{seconds(part.low)}-{seconds(part.high)}", part.each()
+
+
+def growth(series):
+    """How much longer each size takes than the one before."""
+    points = series["points"]
+    phases = list(points[0]["seconds"])
+    lines = []
+    for number, point in enumerate(points):
+        line = [f"{point['size']:,}"]
+        for phase in phases:
+            before = points[number - 1] if number else None
+            grown = f"{point['seconds'][phase] / before['seconds'][phase]:.1f} for {point['size'] / before['size']:.0f}" \
+                if before else ""
+            line += [seconds(point["seconds"][phase]), grown]
+        lines.append(line)
+    header = [series["title"]]
+    for phase in phases:
+        header += [phase, "times"]
+    return table(header, lines)
+
+
+def table(header, lines):
+    """The first two columns and the last are words, the others numbers."""
+    widths = [max(len(line[column]) for line in [header, *lines]) for column in range(len(header))]
+    rule = ["-" * width for width in widths]
+
+    def aligned(line):
+        last = len(line) - 1
+        return " | ".join(cell.ljust(width) if column < 2 or column == last and not line[last][:1].isdigit() else cell.rjust(width)
+                          for column, (cell, width) in enumerate(zip(line, widths))).rstrip()
+
+    return "\n".join(aligned(line) for line in [header, rule, *lines])
 
 
 def seconds(value):
+    if value < 0.001:
+        return f"{value * 1e6:.1f} µs"
     return f"{value:.3f} s" if value < 1 else f"{value:.2f} s"
 
 

@@ -4,7 +4,10 @@ use super::{Failed, output_spec, rewrite};
 use crate::{
     export::{Annotation, ImageOptions},
     layer::Compression,
-    optimize::rewrite::split,
+    optimize::rewrite::{
+        slim::{self, Gpu},
+        split,
+    },
     pipeline::{Built, Destination, Division, Target},
     progress::workflow,
 };
@@ -48,6 +51,9 @@ pub(super) struct OutputArgs {
     #[arg(long, value_name = "PASSES", num_args = 0..=1, require_equals = true, value_delimiter = ',',
           default_missing_value = "proven")]
     slim: Vec<String>,
+    /// GPUs that the image is for: code for others goes with --slim. `sm_90` is one, `compute_90` that and all later ones
+    #[arg(long, value_name = "GPUS", value_delimiter = ',', requires = "slim")]
+    gpu: Vec<Gpu>,
     /// Write what was built to a JSON file
     #[arg(long, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
@@ -101,7 +107,11 @@ impl OutputArgs {
                 Some(split::Options { from: bytes.parse().map_err(wrong)? })
             }
         };
-        let slim = if self.slim.is_empty() { Vec::new() } else { rewrite::passes(&self.slim)? };
+        let slim = if self.slim.is_empty() {
+            slim::Options::default()
+        } else {
+            slim::Options { passes: rewrite::passes(&self.slim, &self.gpu)?, gpus: self.gpu.clone() }
+        };
         Ok(Division { split, slim })
     }
 

@@ -5,7 +5,10 @@ use crate::{
     optimize::{
         observed::{Dropped, DroppedPackage},
         passes::{Action, PASSES, Pass, Trust},
-        rewrite::split,
+        rewrite::{
+            slim::{self, Gpu},
+            split,
+        },
     },
     pipeline::{self, How, Observation, RestoreRequest, RewriteReport, RewriteRequest, Smoke},
     progress::{ByteSize, Output, Table, printable},
@@ -30,9 +33,12 @@ pub(super) struct SplitArgs {
 #[derive(Debug, Args)]
 #[command(after_help = passes_help())]
 pub(super) struct SlimArgs {
-    /// Passes to do: names, proven, or all but observe [default: proven]
+    /// Passes to do: names, proven, or all but observe, and gpu-code without --gpu [default: proven]
     #[arg(long, value_delimiter = ',', value_name = "PASSES")]
     passes: Vec<String>,
+    /// GPUs that the image is for: code for others goes (pass gpu-code). `sm_90` is one, `compute_90` that and all later ones
+    #[arg(long, value_delimiter = ',', value_name = "GPUS", conflicts_with = "restore")]
+    gpu: Vec<Gpu>,
     /// Only tell what would be saved
     #[arg(long)]
     dry_run: bool,
@@ -96,7 +102,7 @@ pub(super) fn slim(args: &SlimArgs) -> Result<(), Failed> {
     if args.restore {
         return restore(args);
     }
-    let mut passes = passes(&args.passes)?;
+    let mut passes = passes(&args.passes, &args.gpu)?;
     let names = if args.dry_run { Vec::new() } else { args.tag.clone() };
     let mut dropped: Vec<Reference> = args.dropped.iter().cloned().collect();
     let observation = args.observe.as_ref().map(|lines| Observation {
@@ -113,7 +119,8 @@ pub(super) fn slim(args: &SlimArgs) -> Result<(), Failed> {
             dropped = names.iter().map(pipeline::sibling).collect::<Result<_, _>>().map_err(Failed::usage)?;
         }
     }
-    args.rewrite.run(How::Slim(passes, observation), names, dropped, args.debug.clone())
+    let options = slim::Options { passes, gpus: args.gpu.clone() };
+    args.rewrite.run(How::Slim(options, observation), names, dropped, args.debug.clone())
 }
 
 fn restore(args: &SlimArgs) -> Result<(), Failed> {
@@ -130,14 +137,22 @@ fn restore(args: &SlimArgs) -> Result<(), Failed> {
     })
 }
 
-/// The passes that names mean, in the order in which they are done.
-pub(super) fn passes(names: &[String]) -> Result<Vec<&'static Pass>, Failed> {
+/// The passes that names mean, in the order in which they are done, for an image that is for these GPUs.
+pub(super) fn passes(names: &[String], gpus: &[Gpu]) -> Result<Vec<&'static Pass>, Failed> {
     let mut chosen: Vec<&'static Pass> = Vec::new();
     let proven = || PASSES.iter().filter(|pass| pass.trust == Trust::Proven);
     for name in names {
         match name.as_str() {
             "proven" => chosen.extend(proven()),
-            "all" => chosen.extend(PASSES.iter().filter(|pass| pass.trust != Trust::Observed)),
+            "all" => {
+                let is_asked_for = |pass: &&Pass| pass.trust != Trust::Observed && pass.action != Action::BlankGpuCode;
+                chosen.extend(PASSES.iter().filter(is_asked_for));
+            }
+            "gpu-code" if gpus.is_empty() => {
+                return Err(Failed::usage(
+                    "say which GPUs the image is for: --gpu sm_80,sm_90, or compute_90 for all later ones",
+                ));
+            }
             "observe" => {
                 return Err(Failed::usage("the image has to be run for that: flashbuild slim IMAGE --observe"));
             }
@@ -150,6 +165,9 @@ pub(super) fn passes(names: &[String]) -> Result<Vec<&'static Pass>, Failed> {
     if names.is_empty() {
         chosen.extend(proven());
     }
+    if !gpus.is_empty() {
+        chosen.extend(PASSES.iter().filter(|pass| pass.action == Action::BlankGpuCode));
+    }
     Ok(PASSES.iter().filter(|pass| chosen.contains(pass)).collect())
 }
 
@@ -160,7 +178,7 @@ fn passes_help() -> String {
             Trust::Profile => "profile",
             Trust::Observed => "observed",
         };
-        format!("  {:<12} {trust:<8} {}: {}\n", pass.name, pass.title, pass.safe)
+        format!("  {:<14} {trust:<8} {}: {}\n", pass.name, pass.title, pass.safe)
     };
     let rows: String = PASSES.iter().map(row).collect();
     format!("Passes:\n{rows}")
@@ -235,6 +253,7 @@ fn table(out: &mut Output, report: &RewriteReport) -> io::Result<()> {
     if let Some(name) = &report.dropped_to {
         out.line(format!("{}: what was removed is in {name}", report.platform))?;
     }
+    report.notes.iter().try_for_each(|note| out.line(printable(&format!("{}: {note}", report.platform))))?;
     for proof in &report.proofs {
         let command = proof.command.as_deref().unwrap_or("its own command");
         out.line(printable(&format!("{}: {command} {}, before and after", report.platform, proof.end)))?;

@@ -15,7 +15,7 @@ use super::{
 use crate::solver::FileFact;
 use crate::{
     image::{ContentDigest, DiffId},
-    layer::{Content, Entry, EntryKind, Form, Item, LastLink, Unpacked, View, is_archive},
+    layer::{Compression, Content, Entry, EntryKind, Form, Item, LastLink, Unpacked, View, is_archive},
 };
 use flashbuild_frontend::graph::{CopyAction, FileAction, FileOp, Id, MakeDir, MakeFile, Node, NodeId, Op, Owner};
 use std::{collections::BTreeMap, sync::Arc};
@@ -95,9 +95,21 @@ impl Plan {
         hasher.finalize().as_bytes().to_vec()
     }
 
-    /// Makes the layer.
-    pub(super) fn make(self, exec: &Exec, form: Form) -> Result<DiffId, ExecError> {
+    /// Makes the layer of node `id`.
+    ///
+    /// That of an archive that will be divided is in no image, and need not be small. What is divided is what was unpacked.
+    pub(super) fn make(self, exec: &Exec, id: NodeId) -> Result<DiffId, ExecError> {
+        let bytes: u64 = self.unpacked_archives.iter().map(|archive| archive.toc().content_size()).sum();
+        let will_be_divided = exec.divided_from.is_some_and(|from| bytes >= from.max(1));
+        let form = match exec.form(id) {
+            Form::Blob(_) if will_be_divided => Form::Blob(Compression::QUICK),
+            form @ (Form::Blob(_) | Form::Folder) => form,
+        };
         let made = exec.layers.from_files(self.items.into_values().collect(), self.epoch, form)?;
+        if let ([archive], Form::Blob(_), true) = (&self.unpacked_archives[..], form, will_be_divided) {
+            let contents = exec.layers.contents_of_archive(&made, archive);
+            exec.contents.lock().expect("no panic while holding it").extend(contents);
+        }
         Ok(made.diff_id)
     }
 

@@ -25,6 +25,7 @@ mod http;
 mod image;
 mod limits;
 mod mode;
+mod mount_points;
 mod mounts;
 mod needed;
 mod network;
@@ -46,6 +47,7 @@ pub use error::ExecError;
 pub use grants::Grants;
 pub use image::{Need, Sources};
 pub use limits::{Measured, MemoryLimit, StepGroups};
+pub use mount_points::MountPoints;
 pub use mounts::overlaid;
 pub use network::StepNetworks;
 pub use options::StepOptions;
@@ -58,8 +60,9 @@ use crate::{
     git::Commit,
     http::{Download, Web},
     image::DiffId,
-    layer::{Compression, Form, Layers, View},
+    layer::{Compression, Contents, Form, Layers, View},
     packages::Packages,
+    sandbox::Helpers,
     solver::{
         Executor, FileFact, Identity, Key, Past, Recipe,
         event::{Events, Step},
@@ -131,12 +134,20 @@ pub struct Exec {
     pub contexts: BTreeMap<String, Folder>,
     /// How layers that nothing runs on are compressed at once.
     pub compression: Compression,
+    /// Bytes of a layer from which it will become others, of which an image is made.
+    pub divided_from: Option<u64>,
+    /// The contents of such layers, for who divides them.
+    pub contents: Mutex<Vec<Contents>>,
     /// `NAME=value` for processes, in no key and no layer.
     pub proxies: Vec<String>,
     /// How processes run on this machine.
     pub options: StepOptions,
     /// Processes that ran emulated.
     pub emulated: EmulatedSteps,
+    /// What lies below trees that lack it.
+    pub mount_points: MountPoints,
+    /// Who starts processes.
+    pub helpers: Arc<Helpers>,
     /// The control groups that limit processes.
     pub groups: StepGroups,
     /// The networks that processes are lent.
@@ -346,7 +357,7 @@ impl Executor for Exec {
                     self.sources.bring(&self.layers, input.layers(), Need::Files, Some(step)).await?;
                 }
                 tokio::task::block_in_place(|| {
-                    let layer = file::Plan::new(self, id, op, inputs)?.make(self, self.form(id))?;
+                    let layer = file::Plan::new(self, id, op, inputs)?.make(self, id)?;
                     Ok(on_top(inputs, layer, []))
                 })
             }

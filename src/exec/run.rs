@@ -1,8 +1,8 @@
 //! `Exec`: a process on an overlay of the tree's layers; what it changed is the layer.
 
 use super::{
-    EmulatedRun, Exec, ExecError, ForeignPrograms, Measured, Product, certificates, debug_shell, mounts, needed,
-    redact::Redacted, users,
+    EmulatedRun, Exec, ExecError, ForeignPrograms, Measured, Product, certificates, debug_shell, mount_points, mounts,
+    needed, redact::Redacted, users,
 };
 use crate::{
     export::{HardLinks, write_tree},
@@ -44,7 +44,12 @@ pub(super) async fn run(
     made.map_err(|error| ExecError::Context { path: stage.path().to_owned(), error })?;
     let ready = mounts::prepare(exec, node, op, inputs, &mounted, step).await?;
     let (lowers, absent) = tokio::task::block_in_place(|| match exec.options.isolation {
-        Isolation::Namespaces => Ok((mounts::folders(exec, base)?, Vec::new())),
+        Isolation::Namespaces => {
+            let mut lowers = mounts::folders(exec, base)?;
+            let below = exec.mount_points.below(exec, &exec.view(base)?)?;
+            lowers.splice(0..0, below.filter(|_| lowers.len() < Spec::MAX_LOWERS));
+            Ok((lowers, Vec::new()))
+        }
         Isolation::Chroot => {
             let absent = write_tree(&exec.layers, base.layers(), &upper, HardLinks::Copied)?;
             Ok::<_, ExecError>((Vec::new(), absent))
@@ -97,7 +102,7 @@ pub(super) async fn run(
     let mut redacted = Redacted::new(values());
     let output = |bytes: &[u8]| step.output(&redacted.push(bytes));
     let started = Instant::now();
-    let exit = sandbox::run(&spec, output, std::future::pending()).await;
+    let exit = sandbox::run(&spec, &exec.helpers, output, std::future::pending()).await;
     step.output(&redacted.finish());
     let problem = problem(&exit, op, &measured);
     debug_shell::open_after(exec, &spec, problem.as_ref(), &exit).await?;
@@ -167,10 +172,12 @@ fn keep(
 ) -> Result<DiffId, ExecError> {
     certificates::forget(&spec.appended, &spec.upper)
         .map_err(|error| ExecError::Context { path: spec.upper.clone(), error })?;
+    let tree = exec.view(base)?;
+    let stubs: Vec<PathBuf> = stubs.iter().cloned().chain(mount_points::absent_from(&tree)).collect();
     let made = exec.layers.from_upper(&UpperDir {
         path: &spec.upper,
-        lower: &exec.view(base)?,
-        stubs,
+        lower: &tree,
+        stubs: &stubs,
         epoch: exec.graph.epoch.into_iter().chain(op.epoch).min(),
         owners: if exec.single_id { Owners::Single } else { Owners::Real },
     })?;

@@ -23,7 +23,7 @@ pub use error::GitError;
 
 use crate::secrets::Authorization;
 use command::Git;
-use flashbuild_frontend::remote::{GitAddress, git::is_commit};
+use flashbuild_frontend::remote::{self, GitAddress, git::is_commit};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -178,12 +178,13 @@ impl<'a> Repository<'a> {
         Some((format!("http.{scheme}://{server}/.extraHeader"), format!("Authorization: {}", authorization.expose())))
     }
 
-    /// The address for people and for images, without a password.
+    /// The address for people and for images, without a password. Over HTTP a name alone may be a token; that of SSH is part
+    /// of the address.
     pub fn shown(&self) -> String {
-        match self.remote.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.split_once('@')?))) {
-            Some((scheme, (user, rest))) if user.contains(':') && !user.contains('/') => format!("{scheme}://{rest}"),
-            Some(_) | None => self.remote.to_owned(),
-        }
+        let Some((scheme, rest)) = self.remote.split_once("://") else { return self.remote.to_owned() };
+        let user = rest.split('/').next().and_then(|authority| authority.rsplit_once('@')).map(|(user, _)| user);
+        let is_secret = user.is_some_and(|user| user.contains(':') || scheme.to_ascii_lowercase().starts_with("http"));
+        if is_secret { remote::shown(self.remote) } else { self.remote.to_owned() }
     }
 }
 
@@ -211,4 +212,24 @@ fn remove_git_dirs(folder: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_and_no_token_is_shown() {
+        for (address, expected) in [
+            ("https://token@example.com/a.git", "https://example.com/a.git"),
+            ("HTTPS://user:pass@example.com/a.git", "HTTPS://example.com/a.git"),
+            ("https://example.com/a@b.git", "https://example.com/a@b.git"),
+            ("ssh://git@example.com/a.git", "ssh://git@example.com/a.git"),
+            ("ssh://git:pass@example.com:22/a.git", "ssh://example.com:22/a.git"),
+            ("git@example.com:a.git", "git@example.com:a.git"),
+        ] {
+            let address = GitAddress::read(address).unwrap();
+            assert_eq!(Repository::of(&address).shown(), expected);
+        }
+    }
 }

@@ -5,15 +5,29 @@ use reqwest::{Certificate, Identity, Url, redirect};
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 /// Clients that follow no redirects. Proxies of the environment are used, but never for this machine and what serves it
 /// alone.
+///
+/// The authorities of the system are read when a server shows a certificate for the first time that they have to vouch for: to
+/// parse them takes longer than to find out that nothing of an image has changed.
 #[derive(Clone)]
 pub struct Clients {
-    direct: reqwest::Client,
-    proxied: reqwest::Client,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    certificates: Vec<Certificate>,
+    identity: Option<Identity>,
+    trusts_all: bool,
+    connect_timeout: Duration,
+    /// Knows no authorities but those that were given, and no proxies.
+    plain: reqwest::Client,
+    direct: OnceLock<reqwest::Client>,
+    proxied: OnceLock<reqwest::Client>,
 }
 
 /// Who is trusted, and who we are.
@@ -42,27 +56,55 @@ impl Clients {
         let certificates = certificates(&trust.authorities)?;
         let identity =
             trust.identity.as_ref().map(|(certificate, key)| identity(certificate, key.as_deref())).transpose()?;
-        let builder = || {
-            let builder = reqwest::Client::builder()
-                .user_agent(concat!("flashbuild/", env!("CARGO_PKG_VERSION")))
-                .redirect(redirect::Policy::none())
-                .connect_timeout(connect_timeout)
-                .tls_certs_merge(certificates.clone())
-                .tls_danger_accept_invalid_certs(trust.trusts_all);
-            match &identity {
-                Some(identity) => builder.identity(identity.clone()),
-                None => builder,
-            }
-        };
-        Ok(Self {
-            direct: builder().no_proxy().build().map_err(|error| innermost(&error))?,
-            proxied: builder().build().map_err(|error| innermost(&error))?,
-        })
+        let builder = builder(&certificates, identity.as_ref(), trust.trusts_all, connect_timeout);
+        let plain = builder.tls_certs_only([]).no_proxy().build().map_err(|error| innermost(&error))?;
+        let (direct, proxied) = Default::default();
+        let trusts_all = trust.trusts_all;
+        let shared = Shared { certificates, identity, trusts_all, connect_timeout, plain, direct, proxied };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The client to ask `url` with.
     pub fn of(&self, url: &Url) -> &reqwest::Client {
-        if is_loopback(url) || is_link_local(url) { &self.direct } else { &self.proxied }
+        let shared = &*self.shared;
+        if !(is_loopback(url) || is_link_local(url)) {
+            shared.proxied.get_or_init(|| shared.client(|builder| builder))
+        } else if url.scheme() == "http" {
+            &shared.plain
+        } else {
+            shared.direct.get_or_init(|| shared.client(reqwest::ClientBuilder::no_proxy))
+        }
+    }
+}
+
+impl Shared {
+    /// A client that trusts the authorities of the system too. If it has none, servers' certificates are refused when they
+    /// are shown.
+    fn client(&self, proxies: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder) -> reqwest::Client {
+        let builder = || {
+            let builder = builder(&self.certificates, self.identity.as_ref(), self.trusts_all, self.connect_timeout);
+            proxies(builder)
+        };
+        let client = builder().build().or_else(|_| builder().tls_certs_only([]).build());
+        client.unwrap_or_else(|_| self.plain.clone())
+    }
+}
+
+fn builder(
+    certificates: &[Certificate],
+    identity: Option<&Identity>,
+    trusts_all: bool,
+    connect_timeout: Duration,
+) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("flashbuild/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .connect_timeout(connect_timeout)
+        .tls_certs_merge(certificates.iter().cloned())
+        .tls_danger_accept_invalid_certs(trusts_all);
+    match identity {
+        Some(identity) => builder.identity(identity.clone()),
+        None => builder,
     }
 }
 

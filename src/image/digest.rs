@@ -11,7 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
-use std::{fmt, io, str::FromStr};
+use std::{fmt, io, str::FromStr, sync::LazyLock};
 
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -153,7 +153,8 @@ digest_newtype! {
 impl DiffId {
     /// The layer without entries: the digest of a tar that is only its end mark, 1024 zero bytes.
     pub fn empty() -> Self {
-        Self(Digest::of(&[0; 1024]))
+        static DIGEST: LazyLock<Digest> = LazyLock::new(|| Digest::of(&[0; 1024]));
+        Self(*DIGEST)
     }
 }
 

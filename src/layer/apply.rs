@@ -53,15 +53,19 @@ pub(super) fn apply(
     Ok(Packed { toc, diff_id, size, notices })
 }
 
-/// Reads `archive`, compressed or not, which lies on nothing, and puts the contents of its files into `spool`.
-pub(super) fn read_into(spool: &mut Spool, archive: impl Read + Send, limits: Limits) -> Result<Toc, LayerError> {
-    let ((toc, _), ..) = with_uncompressed(archive, limits, |pieces| {
-        let mut nothing = Nothing;
-        let mut unpacking = Unpacking::new(None, Some(spool), &mut nothing);
+/// Reads `archive`, compressed or not, and puts the contents of its files into `spool`.
+pub(super) fn read_into(
+    spool: &mut Spool,
+    archive: impl Read + Send,
+    below: &mut dyn Below,
+    limits: Limits,
+) -> Result<Packed, LayerError> {
+    let ((toc, notices), diff_id, size) = with_uncompressed(archive, limits, |pieces| {
+        let mut unpacking = Unpacking::new(None, Some(spool), below);
         unpacking.read_all(TarReader::new(pieces), limits.entries)?;
         unpacking.finish(None)
     })?;
-    Ok(toc)
+    Ok(Packed { toc, diff_id, size, notices })
 }
 
 /// There are no layers below.

@@ -7,11 +7,10 @@ use super::{
     Content, Entry, EntryKind, Item, LayerError, Layers, Toc, apply, decompress,
     entry_path::join,
     error::At,
-    files::Stream,
     spool::{Spool, Spooled, SpooledContent},
     tar_reader::{ArchiveError, TarReader},
 };
-use crate::{image::ContentDigest, store::StageDir};
+use crate::store::StageDir;
 use std::{
     io::{self, Read},
     sync::Arc,
@@ -21,22 +20,7 @@ use std::{
 #[derive(Debug)]
 pub struct Unpacked {
     toc: Toc,
-    contents: Arc<Spooled>,
-}
-
-/// A regular file of an archive.
-#[derive(Debug)]
-struct UnpackedFile {
-    contents: Arc<Spooled>,
-    digest: ContentDigest,
-    size: u64,
-}
-
-impl Stream for UnpackedFile {
-    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
-        let content = self.contents.open(&self.digest, self.size).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Box::new(content))
-    }
+    pub(super) contents: Arc<Spooled>,
 }
 
 /// Whether `input` is a tar archive, compressed or not. Reads its beginning only.
@@ -51,7 +35,7 @@ impl Layers {
     /// Unpacks an archive, compressed or not.
     pub fn unpack_archive(&self, archive: impl Read + Send) -> Result<Unpacked, LayerError> {
         let mut spool = Spool::new(&self.store)?;
-        let toc = apply::read_into(&mut spool, archive, self.limits)?;
+        let toc = apply::read_into(&mut spool, archive, &mut apply::Nothing, self.limits)?.toc;
         Ok(Unpacked { toc, contents: spool.finish()? })
     }
 
@@ -89,8 +73,7 @@ impl Unpacked {
                     Ok(Item::new(placed))
                 }
                 &mut EntryKind::File { size, digest } => {
-                    let file = UnpackedFile { contents: Arc::clone(&self.contents), digest, size };
-                    Ok(Item::file(placed, Content::Stream(Arc::new(file))))
+                    Ok(Item::file(placed, Content::Stream(Arc::new(self.contents.file(digest, size)))))
                 }
                 EntryKind::Dir { opaque: false }
                 | EntryKind::Symlink { .. }
@@ -115,12 +98,7 @@ impl Unpacked {
 
     /// Opens a regular file of the archive, by its path or that of a hard link.
     pub fn open_file(&self, path: &[u8]) -> Result<SpooledContent, LayerError> {
-        let mut kind = self.toc.get(path).map(|entry| &entry.kind);
-        if let Some(EntryKind::HardLink { target }) = kind {
-            kind = self.toc.get(target).map(|entry| &entry.kind);
-        }
-        let content =
-            if let Some(EntryKind::File { size, digest }) = kind { self.contents.open(digest, *size) } else { None };
+        let content = self.toc.file(path).and_then(|(size, digest)| self.contents.open(&digest, size));
         content.ok_or(io::ErrorKind::NotFound).at_entry(path)
     }
 }

@@ -22,6 +22,8 @@ pub(super) type Compressed = ((BlobDigest, u64), Option<BlobIndex>);
 
 /// What the encoding of a blob that was pulled begins with; its media type follows.
 pub(super) const ORIGINAL: &str = "original:";
+/// What that of a blob begins with whose content was read, and is the layer; its digest follows.
+const READ: &str = "read:";
 
 impl Layers {
     /// The layer as a blob, compressed now if it was not. A pulled layer's own blob is taken if its algorithm is the
@@ -139,7 +141,8 @@ impl Layers {
 
     /// Whether a blob that is here is the layer. What was compressed here is. Of a pulled one only its image says so: that
     /// is enough for what is made of that image, but not if the layer was made here as well or images disagree, because
-    /// what one image says must not change what becomes of another. Then its content is looked into, once.
+    /// what one image says must not change what becomes of another. Then it has to be one that was compressed here too, or its
+    /// content is looked into, once.
     fn is_believed(&self, diff_id: &DiffId, blob: &LayerBlob) -> Result<bool, LayerError> {
         if !blob.encoding.starts_with(ORIGINAL) {
             return Ok(true);
@@ -156,8 +159,17 @@ impl Layers {
         if !made_here && claims.len() == 1 && claims.contains(&blob.digest) {
             return Ok(true);
         }
+        let known = self.store.layer_blobs(diff_id)?;
+        let is_it = |known: &LayerBlob| known.digest == blob.digest && known.content(diff_id) == *diff_id;
+        if known.iter().any(|known| !known.encoding.starts_with(ORIGINAL) && is_it(known)) {
+            return Ok(true);
+        }
         let Some(file) = self.store.open_blob(&blob.digest)? else { return Ok(false) };
         let is_so = matches!(copy_tar(file, &mut io::sink()), Ok((actual, _)) if actual == *diff_id);
+        if is_so {
+            let encoding = format!("{READ}{}", blob.digest);
+            self.store.put_layer_blob(diff_id, &encoding, &blob.digest, blob.size, &blob.media_type)?;
+        }
         self.known().looked_into.insert(key, is_so);
         Ok(is_so)
     }

@@ -37,6 +37,8 @@ pub struct CompressionError(String);
 impl Compression {
     /// No compression: the tar itself.
     pub const PLAIN: Self = Self::new(Algorithm::None);
+    /// For what is not sent anywhere.
+    pub const QUICK: Self = Self { algorithm: Algorithm::Zstd, level: 1 };
 
     /// `algorithm` at its default level.
     pub const fn new(algorithm: Algorithm) -> Self {

@@ -2,14 +2,15 @@
 
 use super::{
     entry_path,
-    error::LayerError,
+    error::{At, LayerError},
     pack::{Check, Packable, Source},
+    spool::Spooled,
     tar_writer::WHITEOUT_PREFIX,
-    toc::{Entry, EntryKind, TocError},
+    toc::{Entry, EntryKind, Toc, TocError},
 };
 use crate::image::DiffId;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map},
     fmt,
     io::{self, Read},
     os::{fd::OwnedFd, unix::ffi::OsStrExt as _},
@@ -49,6 +50,26 @@ pub enum Content {
     },
     /// Wherever [`Stream::open`] finds them: in an archive that is read as the layer is packed.
     Stream(Arc<dyn Stream>),
+}
+
+/// Where the files of a layer are read from.
+pub(super) enum LayerFiles {
+    /// Its folder.
+    Folder(Arc<OwnedFd>),
+    /// Its contents, one after the other.
+    Contents(Arc<Toc>, Arc<Spooled>),
+}
+
+impl LayerFiles {
+    fn source(&self, path: Vec<u8>) -> Result<Source, LayerError> {
+        match self {
+            Self::Folder(root) => Ok(Source::File { root: Arc::clone(root), path }),
+            Self::Contents(toc, contents) => {
+                let (size, digest) = toc.file(&path).ok_or(io::ErrorKind::NotFound).at_entry(&path)?;
+                Ok(Source::Stream(Arc::new(contents.file(digest, size))))
+            }
+        }
+    }
 }
 
 /// Bytes of a file that are read in one pass, by whichever thread comes to them.
@@ -94,12 +115,12 @@ pub enum Form {
 pub(super) fn prepare(
     mut items: Vec<Item>,
     epoch: Option<i64>,
-    mut open_layer: impl FnMut(&DiffId) -> Result<Arc<OwnedFd>, LayerError>,
+    mut open_layer: impl FnMut(&DiffId) -> Result<LayerFiles, LayerError>,
 ) -> Result<Vec<Packable>, LayerError> {
     items.sort_unstable_by(|a, b| a.entry.path.cmp(&b.entry.path));
     add_missing_folders(&mut items, epoch);
     links_after_files(&mut items);
-    let mut roots: HashMap<DiffId, Arc<OwnedFd>> = HashMap::new();
+    let mut opened: HashMap<DiffId, LayerFiles> = HashMap::new();
     let mut packable = Vec::with_capacity(items.len());
     for Item { mut entry, content, digest_known } in items {
         if !entry_path::is_canonical(&entry.path) {
@@ -112,11 +133,11 @@ pub(super) fn prepare(
             Content::Bytes(bytes) => Source::Bytes(bytes),
             Content::Host { root, path } => Source::File { root, path: path.as_os_str().as_bytes().to_vec() },
             Content::Layer { layer, path } => {
-                let root = match roots.get(&layer) {
-                    Some(root) => Arc::clone(root),
-                    None => Arc::clone(roots.entry(layer).or_insert(open_layer(&layer)?)),
+                let files = match opened.entry(layer) {
+                    hash_map::Entry::Occupied(known) => known.into_mut(),
+                    hash_map::Entry::Vacant(new) => new.insert(open_layer(&layer)?),
                 };
-                Source::File { root, path }
+                files.source(path)?
             }
             Content::Stream(stream) => Source::Stream(stream),
         };

@@ -17,6 +17,8 @@
 //! | folder | [`Layers::from_upper`] *is* one; [`Layers::folder`] unpacks | by `DiffId` |
 //! | blob | [`Layers::from_files`], [`Layers::blob`]; a pulled one serves as it is | by digest, and noted by encoding |
 //!
+//! Who reads most files of a layer once needs no folder: [`Layers::contents`] has them one after the other in one file.
+//!
 //! Invariants:
 //!
 //! - Nothing gets a name in the store before its digest was computed from what was written; a blob made here is the
@@ -36,6 +38,7 @@ mod blobs;
 mod chunked;
 mod compress;
 mod compression;
+mod contents;
 mod cut;
 mod decompress;
 mod diff;
@@ -63,6 +66,7 @@ mod test_archive;
 
 pub use archive::{Unpacked, is_archive};
 pub use compression::{Algorithm, Compression, CompressionError};
+pub use contents::Contents;
 pub use decompress::Format;
 pub use diff::{Owners, UpperDir};
 pub use error::LayerError;
@@ -84,12 +88,13 @@ use error::At;
 use folder::{open_file, open_root};
 use pack::{Packed, Target, pack};
 use rustix::fs::Mode;
+use spool::Spooled;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 /// Largest encoded table that is read from the store.
@@ -116,6 +121,8 @@ struct Known {
     pulled: HashMap<DiffId, BTreeSet<BlobDigest>>,
     /// What of that was looked into, and whether it is so.
     looked_into: HashMap<(DiffId, BlobDigest), bool>,
+    /// Contents of layers that somebody holds.
+    contents: HashMap<DiffId, Weak<Spooled>>,
 }
 
 /// A layer that the store has now.
@@ -167,7 +174,7 @@ impl Layers {
     /// The layer of `items`, in any order, kept in one form. Folders that `items` need and do not name are made as root
     /// would; name those that the tree below has, or they change there. No time is after `epoch`.
     pub fn from_files(&self, items: Vec<Item>, epoch: Option<i64>, form: Form) -> Result<Made, LayerError> {
-        let items = files::prepare(items, epoch, |layer| open_root(&self.folder(layer)?))?;
+        let items = files::prepare(items, epoch, |layer| self.files(layer))?;
         match form {
             Form::Folder => {
                 let (stage, target) = self.stage()?;

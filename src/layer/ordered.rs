@@ -6,32 +6,49 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, LazyLock, Mutex, PoisonError,
         mpsc::{self, Receiver, Sender, SyncSender},
     },
     thread,
 };
 
-/// A group of threads that do one kind of job.
+/// A group of threads that do one kind of job. One job needs none: it is done by who takes its result.
 pub(super) struct Ordered<Job, Done> {
-    jobs: Sender<(Job, SyncSender<Done>)>,
-    under_way: VecDeque<Receiver<Done>>,
+    make_worker: Arc<dyn Fn() -> Worker<Job, Done> + Send + Sync>,
     threads: usize,
+    /// The only job, and who does it.
+    first: Option<Job>,
+    own: Option<Worker<Job, Done>>,
+    /// Where the others go, once there is a second one.
+    jobs: Option<Sender<(Job, SyncSender<Done>)>>,
+    under_way: VecDeque<Receiver<Done>>,
 }
 
+type Worker<Job, Done> = Box<dyn FnMut(Job) -> Done>;
+
 impl<Job: Send + 'static, Done: Send + 'static> Ordered<Job, Done> {
-    /// Starts `threads` threads; each makes a worker for itself.
-    pub(super) fn new<Worker: FnMut(Job) -> Done>(
+    /// At most `threads` threads; each makes a worker for itself.
+    pub(super) fn new<W: FnMut(Job) -> Done + 'static>(
         threads: usize,
-        make_worker: impl Fn() -> Worker + Send + Sync + 'static,
+        make_worker: impl Fn() -> W + Send + Sync + 'static,
     ) -> Self {
+        Self {
+            make_worker: Arc::new(move || Box::new(make_worker())),
+            threads: threads.max(1),
+            first: None,
+            own: None,
+            jobs: None,
+            under_way: VecDeque::new(),
+        }
+    }
+
+    fn start(&self) -> Sender<(Job, SyncSender<Done>)> {
         let (jobs, queue) = mpsc::channel::<(Job, SyncSender<Done>)>();
-        let shared = Arc::new((Mutex::new(queue), make_worker));
-        for _ in 0..threads.max(1) {
-            let shared = Arc::clone(&shared);
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..self.threads {
+            let (queue, make_worker) = (Arc::clone(&queue), Arc::clone(&self.make_worker));
             // They end when the other end of the queue is dropped.
             thread::spawn(move || {
-                let (queue, make_worker) = &*shared;
                 let mut worker = make_worker();
                 loop {
                     let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -41,7 +58,7 @@ impl<Job: Send + 'static, Done: Send + 'static> Ordered<Job, Done> {
                 }
             });
         }
-        Self { jobs, under_way: VecDeque::new(), threads: threads.max(1) }
+        jobs
     }
 
     /// Adds a job.
@@ -49,8 +66,21 @@ impl<Job: Send + 'static, Done: Send + 'static> Ordered<Job, Done> {
     /// # Panics
     /// If all threads have panicked.
     pub(super) fn submit(&mut self, job: Job) {
+        if self.jobs.is_none() {
+            let Some(first) = self.first.take() else {
+                self.first = Some(job);
+                return;
+            };
+            self.jobs = Some(self.start());
+            self.send(first);
+        }
+        self.send(job);
+    }
+
+    fn send(&mut self, job: Job) {
         let (result, receiver) = mpsc::sync_channel(1);
-        self.jobs.send((job, result)).expect("the threads live as long as the queue");
+        let jobs = self.jobs.as_ref().expect("the threads are started for the second job");
+        jobs.send((job, result)).expect("the threads live as long as the queue");
         self.under_way.push_back(receiver);
     }
 
@@ -59,6 +89,10 @@ impl<Job: Send + 'static, Done: Send + 'static> Ordered<Job, Done> {
     /// # Panics
     /// If the job panicked.
     pub(super) fn next(&mut self) -> Option<Done> {
+        if let Some(job) = self.first.take() {
+            let worker = self.own.get_or_insert_with(|| (self.make_worker)());
+            return Some(worker(job));
+        }
         Some(self.under_way.pop_front()?.recv().expect("a worker thread panicked"))
     }
 
@@ -70,7 +104,9 @@ impl<Job: Send + 'static, Done: Send + 'static> Ordered<Job, Done> {
 
 /// How many threads do work that needs the processor.
 pub(super) fn processors() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
+    // Asking takes a dozen system calls, to read the limits of control groups.
+    static PROCESSORS: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
+    *PROCESSORS
 }
 
 #[cfg(test)]

@@ -3,8 +3,12 @@
 //! What is only read once more, to be packed, needs no names, folders, owners and times of its own: making and removing
 //! those costs more than the bytes.
 
-use super::LayerError;
-use super::error::At;
+use super::{
+    LayerError,
+    error::At,
+    files::Stream,
+    toc::{EntryKind, Toc},
+};
 use crate::{
     image::ContentDigest,
     store::{StageDir, Store},
@@ -66,10 +70,44 @@ pub(super) struct Spooled {
 }
 
 impl Spooled {
+    /// Whether all files of a layer were taken.
+    pub(super) fn has_files_of(&self, toc: &Toc) -> bool {
+        toc.entries().iter().all(|entry| match &entry.kind {
+            EntryKind::File { digest, .. } => self.begins.contains_key(digest),
+            EntryKind::Dir { .. }
+            | EntryKind::Symlink { .. }
+            | EntryKind::HardLink { .. }
+            | EntryKind::CharDevice { .. }
+            | EntryKind::BlockDevice { .. }
+            | EntryKind::Fifo
+            | EntryKind::Whiteout => true,
+        })
+    }
+
+    /// A file of that digest and size, to be read whenever it is needed.
+    pub(super) fn file(self: &Arc<Self>, digest: ContentDigest, size: u64) -> SpooledFile {
+        SpooledFile { spooled: Arc::clone(self), digest, size }
+    }
+
     /// The content of that digest and size, if it was taken.
     pub(super) fn open(self: &Arc<Self>, digest: &ContentDigest, size: u64) -> Option<SpooledContent> {
         let at = *self.begins.get(digest)?;
         Some(SpooledContent { spooled: Arc::clone(self), at, left: size })
+    }
+}
+
+/// A regular file whose content was taken.
+#[derive(Debug)]
+pub(super) struct SpooledFile {
+    spooled: Arc<Spooled>,
+    digest: ContentDigest,
+    size: u64,
+}
+
+impl Stream for SpooledFile {
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        let content = self.spooled.open(&self.digest, self.size).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Box::new(content))
     }
 }
 

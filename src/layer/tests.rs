@@ -253,6 +253,36 @@ fn an_archive_that_is_another_layer_leaves_nothing() {
     assert!(matches!(scene.layers.toc(&promised), Err(LayerError::Absent(_))));
 }
 
+/// Whether a blob is the layer that its image says is found out once in a store, and not at all of one that was compressed here.
+#[test]
+fn blobs_that_images_name_are_read_once() {
+    let scene = Scene::new();
+    let made = scene.layers.from_files(sample(), None, Form::Blob(Compression::default())).unwrap();
+    let own = scene.layers.blob(&made.diff_id, &Compression::default()).unwrap();
+    let store = &scene.layers.store;
+    let again = store.put_blob(&zstd::encode_all(&scene.tar(&made.diff_id)[..], 7).unwrap()).unwrap();
+    let other = store.put_blob(&zstd::encode_all(&Archive::default().file("a", b"").finish()[..], 7).unwrap()).unwrap();
+    let believed = || {
+        let layers = scene.reopened();
+        let zstd = "application/vnd.oci.image.layer.v1.tar+zstd";
+        for (blob, media_type) in
+            [(own.digest, &own.media_type[..]), (again, zstd), (other, "application/vnd.other.tar+zstd")]
+        {
+            layers.pulled(&made.diff_id, &[], &blob, 1, media_type).unwrap();
+        }
+        let here = layers.blobs_here(&made.diff_id).unwrap();
+        [own.digest, again, other].map(|digest| here.iter().any(|blob| blob.digest == digest))
+    };
+    let write = |blob: &BlobDigest, bytes: &[u8]| {
+        let hex = blob.to_string().replace("sha256:", "");
+        fs::write(store.root().join("blobs/sha256").join(&hex[..2]).join(&hex), bytes).unwrap();
+    };
+    write(&own.digest, b"nobody reads this");
+    assert_eq!(believed(), [true, true, false]);
+    write(&again, b"nor that");
+    assert_eq!(believed(), [true, true, false]);
+}
+
 #[test]
 fn files_that_are_not_what_was_said_are_errors() {
     let scene = Scene::new();

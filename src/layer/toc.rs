@@ -165,6 +165,15 @@ impl Toc {
         self.position(path).map(|position| &self.entries[position])
     }
 
+    /// Size and digest of the regular file at `path`, which may be another name of it.
+    pub(super) fn file(&self, path: &[u8]) -> Option<(u64, ContentDigest)> {
+        let mut entry = self.get(path)?;
+        if let EntryKind::HardLink { target } = &entry.kind {
+            entry = self.get(target)?;
+        }
+        if let EntryKind::File { size, digest } = entry.kind { Some((size, digest)) } else { None }
+    }
+
     /// Where the entry at `path` is.
     pub(super) fn position(&self, path: &[u8]) -> Option<usize> {
         self.entries.binary_search_by(|entry| entry.path.as_slice().cmp(path)).ok()

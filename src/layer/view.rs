@@ -51,9 +51,7 @@ impl Hit<'_> {
     /// Size and digest of a regular file, by whichever of its names it was found.
     pub fn file(&self) -> Option<(u64, ContentDigest)> {
         // The bytes of a hard link are its target's, also if a higher layer hides that.
-        let entry =
-            if let EntryKind::HardLink { target } = &self.entry.kind { self.toc.get(target)? } else { self.entry };
-        if let EntryKind::File { size, digest } = entry.kind { Some((size, digest)) } else { None }
+        self.toc.file(&self.entry.path)
     }
 }
 

@@ -8,7 +8,7 @@
 //! | [`owner`] | which packages are in it, and whose is a file? |
 //! | [`passes`] | what can it do without? |
 //! | [`rewrite`] | the same image in other layers, or without what nobody needs |
-//! | `strip` | a program and its debug symbols, apart |
+//! | `strip` | a program without debug symbols, and without code for other GPUs |
 
 pub mod analyze;
 pub mod diff;

@@ -14,7 +14,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 use tokio::sync::Semaphore;
@@ -62,12 +62,45 @@ pub struct Client {
 }
 
 struct Shared {
-    direct: reqwest::Client,
-    proxied: reqwest::Client,
+    certificates: Vec<Certificate>,
+    connect_timeout: Duration,
+    /// Made when somebody asks: the authorities of the system take milliseconds to parse, and most builds need none.
+    direct: OnceLock<reqwest::Client>,
+    proxied: OnceLock<reqwest::Client>,
     trust: Arc<Mutex<Trust>>,
     transfers: Semaphore,
     idle: Duration,
     offline: bool,
+}
+
+impl Shared {
+    /// The client for this machine, or for others.
+    fn client(&self, is_direct: bool) -> Result<&reqwest::Client, PackageError> {
+        let kept = if is_direct { &self.direct } else { &self.proxied };
+        if let Some(client) = kept.get() {
+            return Ok(client);
+        }
+        let trust = Arc::clone(&self.trust);
+        let builder = reqwest::Client::builder()
+            .user_agent(concat!("flashbuild/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::custom(move |attempt| {
+                let allowed = address::check(attempt.url(), &locked(&trust).origins);
+                match allowed {
+                    Err(error) => attempt.error(error),
+                    Ok(()) if attempt.previous().len() > MOST_REDIRECTS => attempt.error("too many redirects"),
+                    Ok(()) => attempt.follow(),
+                }
+            }))
+            .connect_timeout(self.connect_timeout)
+            .tls_certs_merge(self.certificates.iter().cloned());
+        let builder = if is_direct { builder.no_proxy() } else { builder };
+        let client = builder.build().map_err(|error| set_up(innermost(&error)))?;
+        Ok(kept.get_or_init(|| client))
+    }
+}
+
+fn set_up(problem: String) -> PackageError {
+    PackageError::Fetch { what: "packages".to_owned(), problem, environment: true }
 }
 
 /// What the person who builds configured.
@@ -92,7 +125,6 @@ impl Client {
     pub fn new(options: &Options) -> Result<Self, PackageError> {
         // Fails if there is a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let set_up = |problem: String| PackageError::Fetch { what: "packages".to_owned(), problem, environment: true };
         let mut certificates = Vec::new();
         for file in &options.ca_certificates {
             let failed = |problem: String| set_up(format!("CA certificates {}: {problem}", file.display()));
@@ -101,28 +133,14 @@ impl Client {
         }
         let netrc = options.netrc.as_ref().and_then(|path| fs::read_to_string(path).ok());
         let trust = Trust { netrc: Netrc::parse(&netrc.unwrap_or_default()), ..Trust::default() };
-        let trust = Arc::new(Mutex::new(trust));
-        let builder = || {
-            let trust = Arc::clone(&trust);
-            reqwest::Client::builder()
-                .user_agent(concat!("flashbuild/", env!("CARGO_PKG_VERSION")))
-                .redirect(redirect::Policy::custom(move |attempt| {
-                    let allowed = address::check(attempt.url(), &locked(&trust).origins);
-                    match allowed {
-                        Err(error) => attempt.error(error),
-                        Ok(()) if attempt.previous().len() > MOST_REDIRECTS => attempt.error("too many redirects"),
-                        Ok(()) => attempt.follow(),
-                    }
-                }))
-                .connect_timeout(options.connect_timeout)
-                .tls_certs_merge(certificates.clone())
-        };
-        let build = |builder: reqwest::ClientBuilder| builder.build().map_err(|error| set_up(innermost(&error)));
+        let (direct, proxied) = Default::default();
         Ok(Self {
             shared: Arc::new(Shared {
-                direct: build(builder().no_proxy())?,
-                proxied: build(builder())?,
-                trust,
+                certificates,
+                connect_timeout: options.connect_timeout,
+                direct,
+                proxied,
+                trust: Arc::new(Mutex::new(trust)),
                 transfers: Semaphore::new(options.transfers.max(1)),
                 idle: options.idle_timeout,
                 offline: options.offline,
@@ -216,7 +234,7 @@ impl Client {
             let of_netrc = || trust.netrc.of(url.host_str().unwrap_or_default());
             (trust.credentials.get(&origin).cloned().or_else(of_netrc), authorization)
         };
-        let client = if is_loopback(url) { &self.shared.direct } else { &self.shared.proxied };
+        let client = self.shared.client(is_loopback(url)).map_err(|error| (error, None))?;
         let mut request = client.get(url.clone());
         if let Some(header) = authorization {
             request = request.header(header::AUTHORIZATION, header);

@@ -5,10 +5,7 @@ use crate::{
     exec::{Exec, Need},
     image::DiffId,
     layer::{Layers, View},
-    optimize::{
-        passes::Pass,
-        rewrite::{self, slim, split},
-    },
+    optimize::rewrite::{self, slim, split},
     solver::event::Step,
 };
 use flashbuild_frontend::config::ImageConfig;
@@ -19,7 +16,7 @@ pub struct Division {
     /// From which size on they are split; `None`: never.
     pub split: Option<split::Options>,
     /// What is left out of them.
-    pub slim: Vec<&'static Pass>,
+    pub slim: slim::Options,
 }
 
 /// Bytes of a blob in a cache below which a layer is not fetched to see whether it is worth dividing: dividing it would save
@@ -27,10 +24,15 @@ pub struct Division {
 const SMALL_BLOB: u64 = 2 << 20;
 
 impl Division {
+    /// Bytes of a layer from which it may become others.
+    pub(super) fn from(&self) -> Option<u64> {
+        if self.slim.passes.is_empty() { self.split.map(|options| options.from) } else { Some(0) }
+    }
+
     /// Whether a layer, once it is made, may still become others.
     pub(super) fn may_divide(&self, layers: &Layers, diff_id: &DiffId) -> bool {
         let large = |options: split::Options| layers.toc(diff_id).is_ok_and(|toc| toc.content_size() >= options.from);
-        !self.slim.is_empty() || self.split.is_some_and(large)
+        !self.slim.passes.is_empty() || self.split.is_some_and(large)
     }
 }
 
@@ -60,7 +62,7 @@ pub(super) async fn divide(attempt: &Attempt<'_>, images: Vec<Unassembled>) -> R
             continue;
         }
         let step = events.step(format!("divide layers for {platform}"));
-        let need = if division.slim.is_empty() { Need::Tables } else { Need::Files };
+        let need = if division.slim.passes.is_empty() { Need::Tables } else { Need::Files };
         let done = match exec.sources.bring(&exec.layers, &diff_ids, need, Some(&step)).await {
             Ok(()) => tokio::task::block_in_place(|| one(exec, request, base, &config, &diff_ids, &step)),
             Err(error) => Err(BuildError::Environment(error.to_string())),
@@ -98,12 +100,15 @@ fn one(
         compression: request.image.compression,
     };
     let mut current = (config.clone(), diff_ids.to_vec());
-    if !request.division.slim.is_empty() {
+    if !request.division.slim.passes.is_empty() {
         let before = image(config, diff_ids, &view);
         let plan = slim::plan(&before, &request.division.slim, None)?;
         for saving in plan.savings.iter().filter(|saving| saving.files > 0) {
             let (pass, size) = (saving.pass, crate::progress::ByteSize(saving.bytes));
             step.notice(format!("slim: {size} saved in {} files: {}; {}", saving.files, pass.title, pass.safe));
+        }
+        for note in &plan.notes {
+            step.notice(format!("slim: {note}"));
         }
         let made = plan.make(&before)?;
         current = (made.config, made.diff_ids);

@@ -3,15 +3,15 @@
 use super::{BuildError, Request, begin::Begun};
 use crate::{
     cache::Imported,
-    exec::{EmulatedSteps, Exec, SettledLayers, Sources, StepGroups, StepNetworks},
+    exec::{EmulatedSteps, Exec, MountPoints, SettledLayers, Sources, StepGroups, StepNetworks},
     packages::Packages,
     registry::Client,
     resolve::Source,
-    sandbox::Isolation,
+    sandbox::{Helpers, Isolation},
     solver::event::Events,
     store::Store,
 };
-use flashbuild_frontend::graph::Graph;
+use flashbuild_frontend::graph::{Graph, Op};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -41,6 +41,7 @@ pub(super) fn executor(
     let layers = begun.layers.clone();
     let sources = Sources::new(client.clone(), images, &layers, imported);
     let proxies = request.options.proxy_variables();
+    let steps = graph.nodes().filter(|(_, node)| matches!(node.op, Op::Exec(_))).count();
     Ok(Exec {
         graph,
         sources: sources.map_err(|error| begun.source.failed(&error, None))?,
@@ -53,9 +54,13 @@ pub(super) fn executor(
         packages,
         contexts: begun.prepared.folders.clone(),
         compression: request.image.compression,
+        divided_from: if request.cache_to.is_empty() { request.division.from() } else { None },
+        contents: Mutex::default(),
         proxies: proxies.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
         options: request.steps.clone(),
         emulated: EmulatedSteps::default(),
+        mount_points: MountPoints::default(),
+        helpers: Helpers::new(request.steps.isolation, steps),
         groups: StepGroups::new(request.steps.group_limits.clone()),
         networks: match request.steps.isolation {
             Isolation::Namespaces => StepNetworks::find(),

@@ -20,7 +20,6 @@ use crate::{
     layer::{Algorithm, Compression, Layers},
     optimize::{
         observed::{self, Dropped},
-        passes::Pass,
         rewrite::{self, RewriteError, Rewritten, slim, split},
     },
     registry::Client,
@@ -39,8 +38,8 @@ use serde::Serialize;
 pub enum How {
     /// Other layers with the same files.
     Split(split::Options),
-    /// The same layers without what these passes take away, and nobody asks for, if the image is to be observed.
-    Slim(Vec<&'static Pass>, Option<Observation>),
+    /// The same layers without what passes take away, and nobody asks for, if the image is to be observed.
+    Slim(slim::Options, Option<Observation>),
 }
 
 /// An image to rewrite.
@@ -92,6 +91,9 @@ pub struct RewriteReport {
     /// Where it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropped_to: Option<String>,
+    /// What was left alone though a pass asks for it, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// How it was proven to work.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub proofs: Vec<Proof>,
@@ -222,18 +224,20 @@ fn one(
         removed: Vec::new(),
         dropped: None,
         dropped_to: None,
+        notes: Vec::new(),
         proofs: Vec::new(),
     };
     let unchanged = || Rewritten { config: opened.config.clone(), diff_ids: opened.layers.clone() };
     let (rewritten, dropped, debug) = match &request.how {
         How::Split(_) if request.names.is_empty() => (unchanged(), None, None),
         How::Split(options) => (split::split(&image, *options, |_| true)?, None, None),
-        How::Slim(passes, how) => {
+        How::Slim(options, how) => {
             let observed = session.as_ref().zip(how.as_ref()).map(|(session, how)| observed::Observed {
                 paths: session.paths.iter().cloned().collect(),
                 keep: how.keep.iter().map(|path| path.clone().into_bytes()).collect(),
             });
-            let plan = slim::plan(&image, passes, observed.as_ref())?;
+            let plan = slim::plan(&image, options, observed.as_ref())?;
+            report.notes.clone_from(&plan.notes);
             report.dropped.clone_from(&plan.dropped);
             report.savings.clone_from(&plan.savings);
             report.removed.clone_from(&plan.removed);

@@ -46,7 +46,7 @@ pub use credentials::default_credential_files;
 pub use error::RegistryError;
 pub use login::{check_password, forget_password, save_password};
 pub use place::PlaceFiles;
-pub use pull::{Resolved, ResolvedImage};
+pub use pull::{Known, Resolved, ResolvedImage};
 pub use push::PushOutcome;
 pub use retry::RetryPolicy;
 pub use traffic::Traffic;

@@ -99,16 +99,17 @@ impl Client {
     }
 
     /// The image for `platform` that `first` leads to, which is what `reference` named a moment ago. However its tag
-    /// moves meanwhile, all platforms come from one index.
+    /// moves meanwhile, all platforms come from one index. What is `known` by its digest is not fetched.
     pub async fn image_of(
         &self,
         reference: &Reference,
         first: &Resolved,
         platform: &Platform,
+        known: Known<'_>,
     ) -> Result<ResolvedImage, RegistryError> {
         let mut tried = Tried::default();
         for place in self.places(reference, Asked::Digest)? {
-            let lookup = Lookup::at(self, reference, place)?;
+            let lookup = Lookup { known: Some(known), ..Lookup::at(self, reference, place)? };
             match lookup.image(first.clone(), platform).await {
                 Ok(found) => return Ok(found),
                 Err(error) => tried.failed(&lookup.host, error),
@@ -140,6 +141,9 @@ fn platforms(index: &Index) -> impl Iterator<Item = Platform> {
     named.map(crate::image::DescriptorPlatform::normal).filter(|platform| platform.os != "unknown")
 }
 
+/// What the caller has of that digest.
+pub type Known<'a> = &'a (dyn Fn(&BlobDigest) -> Option<Vec<u8>> + Sync);
+
 /// Asking one repository for documents.
 struct Lookup<'a> {
     client: &'a Client,
@@ -150,6 +154,8 @@ struct Lookup<'a> {
     access: Access,
     /// The digest in the reference.
     expected: Option<BlobDigest>,
+    /// What need not be asked for.
+    known: Option<Known<'a>>,
 }
 
 impl<'a> Lookup<'a> {
@@ -170,7 +176,7 @@ impl<'a> Lookup<'a> {
             problem: error.to_string(),
         })?;
         let access = Access::pull(&repository);
-        Ok(Self { client, reference, host, repository, access, expected })
+        Ok(Self { client, reference, host, repository, access, expected, known: None })
     }
 
     /// The image for `platform` that `first` leads to.
@@ -261,6 +267,9 @@ impl<'a> Lookup<'a> {
         if entry.size > LARGEST_DOCUMENT as u64 {
             return Err(self.too_large("manifest", LARGEST_DOCUMENT as u64));
         }
+        if let Some(known) = self.known(entry) {
+            return self.parse(known.into(), Some(entry.media_type.as_ref()));
+        }
         let (response, bytes) = self.document(&entry.digest.to_string()).await?;
         let actual = BlobDigest(Digest::of(&bytes));
         if actual != entry.digest {
@@ -279,6 +288,13 @@ impl<'a> Lookup<'a> {
             return Err(RegistryError::Document { reference: reference(), cause });
         }
         Ok(resolved)
+    }
+
+    /// What `descriptor` speaks of, if the caller has it.
+    fn known(&self, descriptor: &Descriptor) -> Option<Vec<u8>> {
+        let bytes = self.known?(&descriptor.digest)?;
+        let is_it = bytes.len() as u64 == descriptor.size && BlobDigest(Digest::of(&bytes)) == descriptor.digest;
+        is_it.then_some(bytes)
     }
 
     async fn document(&self, name: &str) -> Result<(Response, Bytes), RegistryError> {
@@ -309,9 +325,14 @@ impl<'a> Lookup<'a> {
         if descriptor.size > LARGEST_CONFIG {
             return Err(self.too_large("configuration", LARGEST_CONFIG));
         }
-        let mut bytes = Vec::new();
-        let place = (&*self.host, self.repository.as_str());
-        self.client.fetch_blob_at(place, self.reference, descriptor, &mut bytes).await?;
+        let bytes = if let Some(known) = self.known(descriptor) {
+            known
+        } else {
+            let mut bytes = Vec::new();
+            let place = (&*self.host, self.repository.as_str());
+            self.client.fetch_blob_at(place, self.reference, descriptor, &mut bytes).await?;
+            bytes
+        };
         let config: ImageConfig = serde_json::from_slice(&bytes)
             .map_err(|error| self.image_error(format!("its configuration is malformed: {error}")))?;
         let (diff_ids, layers) = (config.rootfs.diff_ids.len(), manifest.layers.len());

@@ -5,7 +5,7 @@
 //! ```text
 //! caller (many threads)         helper (one thread)             process 1 of the sandbox
 //! ------------------------      ------------------------        ------------------------------------
-//! spawn own binary       -->    enter new namespaces
+//! spawn own binary (`ahead`) -> enter new namespaces
 //! say the spec           -->    fork                     -->    build and enter the root file system
 //! hear messages          <--    watch caller and child          give up privileges
 //! hear output            <--------------------------------      execute the program
@@ -66,6 +66,7 @@
 //!
 //! Linux 5.12; 6.7 for emulators. Absent on purpose: everything that knows of images.
 
+mod ahead;
 mod beside;
 mod binfmt;
 mod capabilities;
@@ -103,6 +104,7 @@ mod user_namespace;
 #[cfg(test)]
 mod tests;
 
+pub use ahead::Helpers;
 pub use binfmt::Emulator;
 pub use capabilities::is_administrator;
 pub use chroot::can_chroot;

@@ -1,5 +1,6 @@
 //! The caller's side: starts a helper, passes output on, and collects what it reports.
 
+use super::ahead::Helpers;
 use super::chroot;
 use super::descriptor;
 use super::failure::Failure;
@@ -14,7 +15,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStdout, Command};
@@ -34,14 +35,16 @@ const OUTPUT_CHUNK: usize = 64 << 10;
 /// ready, every process of the sandbox is killed, and [`SandboxError::Cancelled`] returned once they are gone. Dropping
 /// the future kills them as well, but does not wait.
 ///
-/// Needs the privileges that [`enter_user_namespace`](super::enter_user_namespace) gives.
+/// `helpers` are those of the build that it is a step of. Needs the privileges that [`enter_user_namespace`](super::enter_user_namespace) gives.
 pub async fn run(
     spec: &Spec,
+    helpers: &Arc<Helpers>,
     mut output: impl FnMut(&[u8]),
     cancel: impl Future<Output = ()>,
 ) -> Result<Exit, SandboxError> {
     let connection = Connection { joins_outputs: true, ..Connection::default() };
-    run_connected(spec, connection, |_, bytes| output(bytes), cancel).await
+    check(spec, &connection)?;
+    run_by(helpers.take()?, spec, connection, |_, bytes| output(bytes), cancel).await
 }
 
 /// What a process is connected to besides who hears its output.
@@ -79,7 +82,16 @@ pub async fn run_connected(
     cancel: impl Future<Output = ()>,
 ) -> Result<Exit, SandboxError> {
     check(spec, &connection)?;
-    let (mut helper, socket) = start_helper(spec.isolation, connection.joins_outputs)?;
+    run_by(start_helper(spec.isolation, connection.joins_outputs)?, spec, connection, output, cancel).await
+}
+
+async fn run_by(
+    Helper { process: mut helper, socket }: Helper,
+    spec: &Spec,
+    connection: Connection,
+    output: impl FnMut(Stream, &[u8]),
+    cancel: impl Future<Output = ()>,
+) -> Result<Exit, SandboxError> {
     let finished = tokio::select! {
         biased;
         () = cancel => None,
@@ -125,10 +137,22 @@ fn check(spec: &Spec, connection: &Connection) -> Result<(), SandboxError> {
     Ok(())
 }
 
-fn start_helper(
-    isolation: Isolation,
-    joins_outputs: bool,
-) -> Result<(Child, std::os::unix::net::UnixStream), SandboxError> {
+/// A helper that waits for what it is to do.
+#[derive(Debug)]
+pub(super) struct Helper {
+    process: Child,
+    socket: std::os::unix::net::UnixStream,
+}
+
+impl Helper {
+    /// Its process, for as long as that was not waited for.
+    #[cfg(test)]
+    pub(super) fn id(&self) -> Option<u32> {
+        self.process.id()
+    }
+}
+
+pub(super) fn start_helper(isolation: Isolation, joins_outputs: bool) -> Result<Helper, SandboxError> {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let program = match isolation {
@@ -148,13 +172,13 @@ fn start_helper(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     if !joins_outputs {
-        return Ok((command.spawn()?, ours));
+        return Ok(Helper { process: command.spawn()?, socket: ours });
     }
     let (output, theirs) = io::pipe()?;
     let mut helper = command.stdout(theirs.try_clone()?).stderr(theirs).spawn()?;
     let output = std::process::ChildStdout::from(OwnedFd::from(output));
     helper.stdout = Some(ChildStdout::from_std(output)?);
-    Ok((helper, ours))
+    Ok(Helper { process: helper, socket: ours })
 }
 
 /// The binary of this process, on a mount that cannot be written to.

@@ -46,7 +46,7 @@ impl Key {
 }
 
 /// The definition key of `node`: its work, `facts` about the files it selects, and the keys of its other inputs.
-pub(super) fn definition(node: &Node, epoch: Option<i64>, facts: &[u8], inputs: &[Key]) -> Key {
+pub fn definition(node: &Node, epoch: Option<i64>, facts: &[u8], inputs: &[Key]) -> Key {
     let mut hasher = work("definition", node, epoch, facts);
     for input in inputs {
         hasher.update(&input.0);

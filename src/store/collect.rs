@@ -179,11 +179,7 @@ impl Store {
 
 /// Bytes of all rows, those of images included.
 fn bytes_of_rows(index: &Transaction<'_>) -> rusqlite::Result<u64> {
-    index.query_row(
-        "SELECT (SELECT coalesce(sum(size), 0) FROM blobs) + (SELECT coalesce(sum(bytes), 0) FROM layer_dirs)",
-        [],
-        |row| row.get(0),
-    )
+    index.query_row("SELECT bytes FROM totals", [], |row| row.get(0))
 }
 
 impl Occasion {
@@ -347,6 +343,33 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         (folder, store)
+    }
+
+    #[test]
+    fn the_total_is_that_of_the_rows() {
+        let (_folder, store) = store();
+        let check = |what: &str| {
+            let query =
+                "SELECT (SELECT coalesce(sum(size), 0) FROM blobs) + (SELECT coalesce(sum(bytes), 0) FROM layer_dirs)";
+            let added_up: u64 = store.index().read(|index| Ok(index.query_row(query, [], |row| row.get(0))?)).unwrap();
+            assert_eq!(store.index().read(|index| Ok(bytes_of_rows(index)?)).unwrap(), added_up, "{what}");
+            added_up
+        };
+        store.put_blob(&[1; 1000]).unwrap();
+        store.put_blob(&[2; 500]).unwrap();
+        let stage = store.stage_dir().unwrap();
+        fs::write(stage.path().join("file"), [3; 10_000]).unwrap();
+        store.commit_layer_dir(stage.path(), &DiffId(Digest::of(b"layer"))).unwrap();
+        assert_eq!(check("nobody measured the layer"), 1500);
+        store.measure_layer_dirs().unwrap();
+        let measured = check("it was measured");
+        assert!(measured >= 11_500, "{measured}");
+        let replace = "INSERT OR REPLACE INTO blobs (digest, size, last_used) SELECT digest, size + 1, 0 FROM blobs;
+                       INSERT OR REPLACE INTO layer_dirs (diff_id, last_used) SELECT diff_id, 0 FROM layer_dirs;";
+        store.index().write(|index| Ok(index.execute_batch(replace)?)).unwrap();
+        assert_eq!(check("rows were replaced"), 1502);
+        store.collect_garbage(&everything()).unwrap();
+        assert_eq!(check("all was removed"), 0);
     }
 
     /// Makes the last use of everything in the store so many hours earlier.

@@ -32,9 +32,11 @@ impl Store {
         let latest = self.index().read(|transaction| {
             let mut latest = [None; TABLES.len()];
             for (id, table) in latest.iter_mut().zip(TABLES) {
-                *id = transaction
-                    .prepare_cached(&format!("SELECT max(id) FROM {table} WHERE boot IS NOT NULL"))?
-                    .query_row([], |row| row.get::<_, Option<i64>>(0))?;
+                // Left to itself, SQLite looks for the highest from the last row of the table backwards: through all of it if
+                // there is none.
+                let query =
+                    format!("SELECT max(id) FROM {table} INDEXED BY {table}_not_durable WHERE boot IS NOT NULL");
+                *id = transaction.prepare_cached(&query)?.query_row([], |row| row.get::<_, Option<i64>>(0))?;
             }
             Ok(latest)
         })?;

@@ -32,6 +32,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("origins.sql"),
     include_str!("build_notes.sql"),
     include_str!("blocks.sql"),
+    include_str!("totals.sql"),
+    include_str!("old_build_notes.sql"),
 ];
 
 /// How long to wait for another process's transaction.

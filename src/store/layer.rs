@@ -21,8 +21,8 @@ pub struct LayerRow {
 /// A form in which a layer is stored and transferred.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerBlob {
-    /// What made it: algorithm, level and encoder version (`gzip-6-v1`), or `original:<media type>` for the blob that
-    /// it came as.
+    /// What made it: algorithm, level and encoder version (`gzip-6-v1`), `original:<media type>` for the blob that it
+    /// came as, or `read:<digest>` for one whose content was found to be the layer.
     pub encoding: String,
     /// The blob.
     pub digest: BlobDigest,

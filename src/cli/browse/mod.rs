@@ -4,11 +4,11 @@
 //! |---|---|
 //! | `state` | what is shown, and what keys do to it: no terminal |
 //! | `screen` | the state as characters |
-//!
-//! The terminal is put back as it was when this ends, also by a panic or a signal.
+//! | `terminal` | the terminal, put back as it was however this ends |
 
 mod screen;
 mod state;
+mod terminal;
 
 #[cfg(test)]
 mod tests;
@@ -18,13 +18,16 @@ use crate::optimize::analyze::{Analysis, Files};
 use ratatui::crossterm::event::{self, Event};
 use state::{Next, State};
 use std::{
+    future::ready,
     io::{self, IsTerminal as _},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
+use terminal::with_terminal;
 
 /// How often it is looked whether somebody asks to end.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -44,10 +47,17 @@ pub(super) async fn browse(analysis: &Analysis, files: Files) -> Result<(), Fail
     let mut state = State::new(analysis, files);
     let ends = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&ends);
+    let mut interrupted = pin!(interruption());
+    // It is heard from when it is polled first, and before that nothing would put the terminal back.
+    tokio::select! {
+        biased;
+        () = &mut interrupted => return Err(Failed::interrupted()),
+        () = ready(()) => {}
+    }
     let mut looking = tokio::task::spawn_blocking(move || look(&mut state, &ends));
     let looked = tokio::select! {
         looked = &mut looking => looked,
-        () = interruption() => {
+        () = &mut interrupted => {
             seen.store(true, Ordering::Relaxed);
             let _ = looking.await;
             return Err(Failed::interrupted());
@@ -58,10 +68,8 @@ pub(super) async fn browse(analysis: &Analysis, files: Files) -> Result<(), Fail
         .map_err(|error| Failed::environment(format!("cannot use the terminal: {error}")))
 }
 
-/// Panics put the terminal back first: `try_init` sees to it.
 fn look(state: &mut State, ends: &AtomicBool) -> io::Result<()> {
-    let mut terminal = ratatui::try_init()?;
-    let looked = (|| {
+    with_terminal(|terminal| {
         while !ends.load(Ordering::Relaxed) {
             terminal.draw(|frame| screen::draw(frame, state))?;
             while !event::poll(PATIENCE)? {
@@ -77,7 +85,5 @@ fn look(state: &mut State, ends: &AtomicBool) -> io::Result<()> {
             }
         }
         Ok(())
-    })();
-    let restored = ratatui::try_restore();
-    looked.and(restored)
+    })
 }

@@ -102,7 +102,8 @@ pub(super) fn find(
     }
     for pass in PASSES {
         match pass.action {
-            Action::DropHidden => {}
+            // For which GPUs an image is, it does not say.
+            Action::DropHidden | Action::BlankGpuCode => {}
             Action::LinkEqual => all.push(of_pass(pass, equal_files(subject, &mut counted))),
             Action::Strip => all.push(of_pass(pass, debug_sections(subject, tree, &counted)?)),
             Action::Remove(_) => all.push(of_pass(pass, removed.remove(pass.name).unwrap_or_default())),

@@ -102,10 +102,15 @@ impl<'a> ImageTree<'a> {
 
     /// Opens a regular file; links are followed. `None` if there is none.
     pub(crate) fn open(&self, path: &[u8]) -> Result<Option<(u64, File)>, LayerError> {
-        let resolved = self.view.resolve(path, LastLink::Follow).ok().filter(Resolved::exists);
-        let Some(hit) = resolved.and_then(|it| it.hit).filter(|hit| self.is_readable(hit)) else { return Ok(None) };
+        let Some(hit) = self.find(path) else { return Ok(None) };
         let Some((size, _)) = hit.file() else { return Ok(None) };
         Ok(Some((size, self.open_hit(&hit)?)))
+    }
+
+    /// What is at `path`, if its bytes may be read; links are followed.
+    fn find(&self, path: &[u8]) -> Option<Hit<'a>> {
+        let resolved = self.view.resolve(path, LastLink::Follow).ok().filter(Resolved::exists)?;
+        resolved.hit.filter(|hit| self.is_readable(hit))
     }
 
     /// Opens the file that was found.
@@ -124,8 +129,9 @@ impl<'a> ImageTree<'a> {
     }
 
     /// The bytes of a file; `None` if there is none, or if it is larger than `limit`, which is noted.
-    pub(super) fn read(&self, path: &[u8], limit: u64) -> Result<Option<Vec<u8>>, LayerError> {
-        let Some((size, file)) = self.open(path)? else { return Ok(None) };
+    pub(in crate::optimize) fn read(&self, path: &[u8], limit: u64) -> Result<Option<Vec<u8>>, LayerError> {
+        let Some(hit) = self.find(path) else { return Ok(None) };
+        let Some((size, _)) = hit.file() else { return Ok(None) };
         let read = self.read.get().saturating_add(size);
         if size > limit || read > MOST_BYTES {
             self.note(format!("{} is too large to be read: {size} bytes", shown(path)));
@@ -133,6 +139,7 @@ impl<'a> ImageTree<'a> {
         }
         self.read.set(read);
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+        let file = self.layers.read_file(&self.diff_ids[hit.layer], &hit.entry.path)?;
         let done = file.take(limit).read_to_end(&mut bytes);
         done.map_err(|error: io::Error| LayerError::Io { path: shown(path).into(), error })?;
         Ok(Some(bytes))

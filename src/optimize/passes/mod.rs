@@ -18,6 +18,7 @@ mod debug_sections;
 mod development;
 mod docs;
 mod git;
+mod gpu_code;
 pub(super) mod hidden;
 mod leftovers;
 pub(super) mod links;
@@ -65,6 +66,8 @@ pub enum Action {
     LinkEqual,
     /// Takes the debug sections out of programs.
     Strip,
+    /// Makes zeros of code for other GPUs than those that the image is for.
+    BlankGpuCode,
     /// Removes files.
     Remove(fn(&Candidate<'_>) -> bool),
 }
@@ -113,6 +116,7 @@ pub const PASSES: &[Pass] = &[
     leftovers::PASS,
     debug::PASS,
     debug_sections::PASS,
+    gpu_code::PASS,
     development::PASS,
     tests_of_packages::PASS,
     docs::PASS,
@@ -131,7 +135,7 @@ impl Pass {
     pub fn removes(&self, file: &Candidate<'_>) -> bool {
         match self.action {
             Action::Remove(takes) => takes(file),
-            Action::DropHidden | Action::LinkEqual | Action::Strip => false,
+            Action::DropHidden | Action::LinkEqual | Action::Strip | Action::BlankGpuCode => false,
         }
     }
 }

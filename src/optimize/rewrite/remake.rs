@@ -5,21 +5,35 @@ use crate::{
     layer::{Compression, Content, Entry, EntryKind, Form, Item, LayerError, Layers},
     optimize::strip::{Half, HalfOfFile},
 };
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    thread,
+};
 
 /// An entry of a layer to be made.
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
     pub(super) entry: Entry,
-    /// Where the bytes of a file are in the old layer, if that is not the entry's own path.
-    pub(super) from: Option<Vec<u8>>,
-    /// Which half of them, if it is one.
-    pub(super) half: Option<Half>,
+    /// Where the bytes are, of a file.
+    pub(super) bytes: Bytes,
+}
+
+/// Where the bytes of a file come from.
+#[derive(Debug, Clone)]
+pub(super) enum Bytes {
+    /// They are those that the old layer has at the entry's path.
+    Same,
+    /// They are those that it has at another path.
+    Of(Vec<u8>),
+    /// They are one half of those at the entry's path.
+    Half(Half),
+    /// They are new.
+    New(Vec<u8>),
 }
 
 impl From<Entry> for Kept {
     fn from(entry: Entry) -> Self {
-        Self { entry, from: None, half: None }
+        Self { entry, bytes: Bytes::Same }
     }
 }
 
@@ -37,14 +51,44 @@ pub(super) fn layer(
     Ok(layers.from_files(items, None, Form::Blob(compression))?.diff_id)
 }
 
+/// Makes a layer of each of `parts`, whose bytes the layer `old` has, several at a time: small ones do not keep all
+/// processors busy.
+pub(super) fn layers(
+    layers: &Layers,
+    old: &DiffId,
+    parts: Vec<Vec<Kept>>,
+    compression: Compression,
+) -> Result<Vec<DiffId>, LayerError> {
+    let made: Vec<OnceLock<Result<DiffId, LayerError>>> = parts.iter().map(|_| OnceLock::new()).collect();
+    let queue = Mutex::new(parts.into_iter().zip(&made));
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        while let Some((part, place)) = next() {
+            let made = layer(layers, old, part, compression);
+            place.set(made).expect("every part is made once");
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(work);
+        }
+    });
+    drop(queue);
+    made.into_iter().map(|made| made.into_inner().expect("every part was made")).collect()
+}
+
 /// As the new layer has it. What the table says of the bytes is checked when they are read.
-pub(super) fn item(layers: &Layers, old: &DiffId, Kept { entry, from, half }: Kept) -> Item {
+pub(super) fn item(layers: &Layers, old: &DiffId, Kept { entry, bytes }: Kept) -> Item {
     match entry.kind {
         EntryKind::File { .. } => {
-            let path = from.unwrap_or_else(|| entry.path.clone());
-            let content = match half {
-                None => Content::Layer { layer: *old, path },
-                Some(half) => Content::Stream(Arc::new(HalfOfFile { layers: layers.clone(), layer: *old, path, half })),
+            let (layer, path) = (*old, entry.path.clone());
+            let content = match bytes {
+                Bytes::Same => Content::Layer { layer, path },
+                Bytes::Of(other) => Content::Layer { layer, path: other },
+                Bytes::Half(half) => {
+                    Content::Stream(Arc::new(HalfOfFile { layers: layers.clone(), layer, path, half }))
+                }
+                Bytes::New(bytes) => Content::Bytes(bytes),
             };
             Item::file(entry, content)
         }

@@ -94,18 +94,17 @@ fn split_layer(image: &Image<'_>, index: usize, most: usize) -> Result<Option<Ve
         return Ok((parts.len() > 1).then_some(parts));
     }
     let view = View::new(image.view.layers()[..=index].to_vec());
+    let _contents = image.layers.contents(&image.diff_ids[index])?;
     let tree = ImageTree::new(&view, image.layers, image.diff_ids).reading_only(index);
     let groups = groups(image.view.layers()[index].entries(), &Inventory::of_owners(&tree)?, most);
     let old = image.diff_ids[index];
-    let mut parts = Vec::with_capacity(groups.len());
-    if groups.len() > 1 {
-        for (title, entries) in groups {
-            let layer = remake::layer(image.layers, &old, entries, image.compression)?;
-            parts.push(Part { layer, title });
-        }
+    let parts = if groups.len() > 1 {
+        let (titles, entries): (Vec<_>, Vec<_>) = groups.into_iter().unzip();
+        let made = remake::layers(image.layers, &old, entries, image.compression)?;
+        made.into_iter().zip(titles).map(|(layer, title)| Part { layer, title }).collect()
     } else {
-        parts.push(Part { layer: old, title: None });
-    }
+        vec![Part { layer: old, title: None }]
+    };
     remember(store, key, &parts)?;
     Ok((parts.len() > 1).then_some(parts))
 }

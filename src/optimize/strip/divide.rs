@@ -1,6 +1,6 @@
 //! Which parts of an ELF file make the program and the debug file, and what their headers say.
 
-use super::Part;
+use super::parts::Part;
 use object::{
     Endianness, ReadCache, elf,
     read::elf::{FileHeader, ProgramHeader as _, SectionHeader as _},
@@ -161,7 +161,7 @@ struct Writer {
 impl Writer {
     fn new(layout: Layout, header: Vec<u8>, first: Part) -> Self {
         let length = match &first {
-            Part::Old { length, .. } => *length,
+            Part::Old { length, .. } | Part::Zeros(length) => *length,
             Part::New(bytes) => bytes.len() as u64,
         };
         let at = header.len() as u64 + length;

@@ -1,4 +1,6 @@
-//! A program without its debug sections, and the debug sections without the program (System V ABI, chapters 4 and 5).
+//! Programs without what nobody needs of them: debug sections, and code for GPUs that are not there ([`fat_binary`]).
+//!
+//! A program without its debug sections, and the debug sections without the program (System V ABI, chapters 4 and 5):
 //!
 //! | | program | debug file |
 //! |---|---|---|
@@ -16,6 +18,11 @@
 //! would go.
 
 mod divide;
+mod fat_binary;
+mod gpu;
+mod parts;
+
+pub use gpu::Gpu;
 
 use super::owner::Elf;
 use crate::{
@@ -27,35 +34,50 @@ use object::{
     Endianness, Object as _, ReadCache,
     elf::{FileHeader32, FileHeader64},
 };
+use parts::Written;
 use std::{
-    collections::VecDeque,
     fmt,
     fs::File,
     io::{self, Read},
-    os::unix::fs::FileExt as _,
+    sync::Arc,
 };
 
-/// Which of the two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is taken out of programs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Cut {
+    /// Whether debug sections are.
+    pub(super) debug_sections: bool,
+    /// GPUs that code is for. If there are none, all of it stays.
+    pub(super) gpus: Arc<[Gpu]>,
+}
+
+/// One part of a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Half {
-    /// What runs.
-    Program,
+    /// What runs, without what is cut.
+    Program(Cut),
     /// What a debugger reads.
     Debug,
 }
 
-/// What of a file that can be divided is known beforehand.
+/// What of a program that can be cut is known beforehand.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Divisible {
-    /// Bytes of the program.
+pub(super) struct Stripped {
+    /// Its bytes then.
     pub(super) size: u64,
-    /// Its digest.
+    /// Their digest.
     pub(super) digest: ContentDigest,
-    /// Where debuggers look for the other half, in the spelling of [`crate::layer::Entry::path`].
-    pub(super) debug_path: Vec<u8>,
+    /// What is really taken out.
+    pub(super) cut: Cut,
+    /// Bytes by which it is shorter.
+    pub(super) debug_bytes: u64,
+    /// Bytes of GPU code that become zeros.
+    pub(super) gpu_bytes: u64,
+    /// Where debuggers look for its debug sections, in the spelling of [`crate::layer::Entry::path`].
+    pub(super) debug_path: Option<Vec<u8>>,
 }
 
-/// One half of a file of a layer, made when it is read.
+/// A part of a program of a layer, made when it is read.
 pub(super) struct HalfOfFile {
     pub(super) layers: Layers,
     pub(super) layer: DiffId,
@@ -63,38 +85,44 @@ pub(super) struct HalfOfFile {
     pub(super) half: Half,
 }
 
-/// A file in parts.
-#[derive(Debug)]
-enum Part {
-    /// Bytes of the old file.
-    Old {
-        offset: u64,
-        length: u64,
-    },
-    New(Vec<u8>),
-}
-
-/// Parts in a row.
-struct Written {
-    old: File,
-    parts: VecDeque<Part>,
-}
-
-/// Whether a file can be divided, and what its halves are like. `path` is that of the file.
-pub(super) fn divisible(open: impl Fn() -> io::Result<File>, path: &[u8]) -> io::Result<Option<Divisible>> {
-    let Some((mut program, build_id)) = halves(open()?).map(|(program, _, id)| (program, id)) else { return Ok(None) };
-    program.old = open()?;
+/// What can be cut out of a program, and what it is then; `None` if nothing can. `path` is that of the file. `note` is told
+/// why something of it is left alone.
+pub(super) fn strip(file: File, path: &[u8], cut: &Cut, note: impl FnOnce(String)) -> io::Result<Option<Stripped>> {
+    let size = file.metadata()?.len();
+    if Elf::open(file.try_clone()?).is_none() {
+        return Ok(None);
+    }
+    let mut cut = cut.clone();
+    let mut debug_path = None;
+    if cut.debug_sections {
+        let build_id = halves(file.try_clone()?).map(|(_, _, id)| id);
+        cut.debug_sections = build_id.is_some();
+        debug_path = build_id.map(|id| match id {
+            // The first byte is that of a folder (`gdb`, Separate Debug Files).
+            Some(id) => format!("usr/lib/debug/.build-id/{}/{}.debug", &id[..2], &id[2..]).into_bytes(),
+            None => [b"usr/lib/debug/", path, b".debug"].concat(),
+        });
+    }
+    let mut gpu_bytes = 0;
+    if !cut.gpus.is_empty() {
+        match fat_binary::unneeded(&file, &cut.gpus)? {
+            Ok(unneeded) => gpu_bytes = unneeded.iter().map(|payload| payload.end - payload.start).sum(),
+            Err(why) => note(why.to_string()),
+        }
+        if gpu_bytes == 0 {
+            cut.gpus = Arc::default();
+        }
+    }
+    if cut == Cut::default() {
+        return Ok(None);
+    }
     let mut hasher = blake3::Hasher::new();
-    let size = io::copy(&mut program, &mut hasher)?;
-    let debug_path = match build_id {
-        // The first byte is that of a folder (`gdb`, Separate Debug Files).
-        Some(id) => format!("usr/lib/debug/.build-id/{}/{}.debug", &id[..2], &id[2..]).into_bytes(),
-        None => [b"usr/lib/debug/", path, b".debug"].concat(),
-    };
-    Ok(Some(Divisible { size, digest: hasher.finalize().into(), debug_path }))
+    let length = io::copy(&mut program(file, &cut)?, &mut hasher)?;
+    let debug_bytes = size.saturating_sub(length);
+    Ok(Some(Stripped { size: length, digest: hasher.finalize().into(), cut, debug_bytes, gpu_bytes, debug_path }))
 }
 
-/// Size and digest of a half that was found to be divisible.
+/// Size and digest of a half that was found to be there.
 pub(super) fn measure(half: &HalfOfFile) -> io::Result<(u64, ContentDigest)> {
     let mut hasher = blake3::Hasher::new();
     let size = io::copy(&mut half.open()?, &mut hasher)?;
@@ -103,14 +131,11 @@ pub(super) fn measure(half: &HalfOfFile) -> io::Result<(u64, ContentDigest)> {
 
 impl Stream for HalfOfFile {
     fn open(&self) -> io::Result<Box<dyn Read + Send>> {
-        let file = || self.layers.open_file(&self.layer, &self.path).map_err(io::Error::other);
-        let (program, debug, _) =
-            halves(file()?).ok_or_else(|| io::Error::other("a program is not what it was a moment ago"))?;
-        let parts = match self.half {
-            Half::Program => program.parts,
-            Half::Debug => debug.parts,
-        };
-        Ok(Box::new(Written { old: file()?, parts }))
+        let file = self.layers.open_file(&self.layer, &self.path).map_err(io::Error::other)?;
+        Ok(Box::new(match &self.half {
+            Half::Program(cut) => program(file, cut)?,
+            Half::Debug => halves(file).ok_or_else(changed)?.1,
+        }))
     }
 }
 
@@ -120,34 +145,24 @@ impl fmt::Debug for HalfOfFile {
     }
 }
 
-impl Read for Written {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let read = match self.parts.front_mut() {
-                None => return Ok(0),
-                Some(Part::New(bytes)) => {
-                    let count = buffer.len().min(bytes.len());
-                    buffer[..count].copy_from_slice(&bytes[..count]);
-                    bytes.drain(..count);
-                    count
-                }
-                Some(Part::Old { offset, length }) => {
-                    let most = usize::try_from(*length).unwrap_or(usize::MAX).min(buffer.len());
-                    let count = self.old.read_at(&mut buffer[..most], *offset)?;
-                    if count == 0 && most > 0 {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
-                    }
-                    *offset += count as u64;
-                    *length -= count as u64;
-                    count
-                }
-            };
-            if read > 0 || buffer.is_empty() {
-                return Ok(read);
-            }
-            self.parts.pop_front();
-        }
-    }
+/// A program without what can be cut out of it.
+fn program(file: File, cut: &Cut) -> io::Result<Written> {
+    let unneeded = match &cut.gpus[..] {
+        [] => Vec::new(),
+        gpus => fat_binary::unneeded(&file, gpus)?.map_err(|_| changed())?,
+    };
+    let size = file.metadata()?.len();
+    let program = if cut.debug_sections {
+        let (program, _, _) = halves(file).ok_or_else(changed)?;
+        program
+    } else {
+        Written::whole(file, size)
+    };
+    Ok(program.without(&unneeded))
+}
+
+fn changed() -> io::Error {
+    io::Error::other("a program is not what it was a moment ago")
 }
 
 /// Both halves, and the build id in hexadecimal; `None` if the file is left alone.
@@ -249,6 +264,45 @@ mod tests {
         for text in [&b""[..], b"\x7fELF", b"#!/bin/sh\n", &[0x7f; 5000]] {
             assert!(divided(text).is_none());
         }
+    }
+
+    /// All that is cut goes at once, and the program runs on.
+    #[test]
+    fn code_for_other_gpus_becomes_zeros_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let section = fat_binary::tests::section();
+        fs::write(folder.path().join("section"), &section).unwrap();
+        let code = format!(".section .nv_fatbin,\"a\"; .incbin \"{}/section\"; .text", folder.path().display());
+        fs::write(folder.path().join("code.s"), code).unwrap();
+        let assembler = folder.path().join("code.s");
+        let Some(path) = program(&folder, &[assembler.to_str().unwrap()]) else { return };
+        let old = fs::read(&path).unwrap();
+        let at = old.windows(section.len()).position(|bytes| bytes == section).unwrap();
+        let mut expected = old.clone();
+        for unneeded in [304..392, 456..496, 600..624] {
+            expected[at..][unneeded].fill(0);
+        }
+        let open = || File::open(&path).unwrap();
+        let gpus: Arc<[Gpu]> = Arc::new([Gpu::Exactly(80)]);
+        let cut = Cut { debug_sections: false, gpus: Arc::clone(&gpus) };
+        assert_eq!(written(super::program(open(), &cut).unwrap()), expected);
+        let found = strip(open(), b"program", &cut, |note| panic!("{note}")).unwrap().unwrap();
+        assert_eq!((found.size, found.debug_bytes, found.gpu_bytes), (old.len() as u64, 0, 152));
+
+        let both = Cut { debug_sections: true, gpus };
+        let found = strip(open(), b"program", &both, |note| panic!("{note}")).unwrap().unwrap();
+        let small = written(super::program(open(), &both).unwrap());
+        assert_eq!((found.size, found.digest), (small.len() as u64, ContentDigest::of(&small)));
+        assert_eq!(small[at..][..section.len()], expected[at..][..section.len()]);
+        fs::write(&path, &small).unwrap();
+        assert_eq!(Command::new(&path).status().unwrap().code(), Some(7));
+        assert_eq!(strip(open(), b"program", &both, |note| panic!("{note}")).unwrap(), None, "nothing is left to cut");
+
+        let place = small.windows(16).position(|bytes| bytes == &section[..16]).unwrap();
+        fs::write(&path, [&small[..place], b"what is this", &small[place + 12..]].concat()).unwrap();
+        let mut notes = Vec::new();
+        assert_eq!(strip(open(), b"program", &both, |note| notes.push(note)).unwrap(), None);
+        assert!(notes[0].contains("its GPU code is of no known form: at byte "), "{notes:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! From names to images, and documents that are not what they should be.
 
-use crate::image::{Descriptor, DescriptorPlatform, MediaType};
+use crate::image::{BlobDigest, Descriptor, DescriptorPlatform, MediaType};
 use crate::registry::testing::{FakeRegistry, Reply, client, digest, impatient, silent_peer};
 use crate::registry::{Client, RegistryError, ResolvedImage};
 use serde_json::{Value, json};
@@ -85,6 +85,32 @@ async fn an_index_leads_to_the_image_of_the_platform_by_digest() {
             format!("GET /v2/app/blobs/{config}")
         ]
     );
+}
+
+/// And nothing that is not what its digest says is taken for it.
+#[tokio::test]
+async fn documents_that_are_known_are_not_asked_for() {
+    for (spoiled, asked) in [(false, 0), (true, 2)] {
+        let mut contents = Contents::default();
+        let amd = contents.image("linux/amd64", 1, 1);
+        let index = contents.index(&[on(amd, "linux/amd64")]);
+        contents.tag(&index);
+        let (reference, platform) = ("app:1", "linux/amd64".parse().unwrap());
+        let registry = FakeRegistry::start(contents.0.clone().into_iter().chain(contents.0)).await;
+        let (client, reference) = (client(Vec::new()), registry.reference(reference));
+        let image = client.image(&reference, &platform).await.unwrap();
+        let first = client.resolve(&reference).await.unwrap();
+        let before = registry.lines().len();
+        let known = |digest: &BlobDigest| {
+            let is_config = *digest == image.manifest.config.digest;
+            let mut bytes = if is_config { image.config_bytes.to_vec() } else { image.manifest_bytes.to_vec() };
+            bytes[0] ^= u8::from(spoiled);
+            Some(bytes)
+        };
+        let again = client.image_of(&reference, &first, &platform, &known).await.unwrap();
+        assert_eq!(again.descriptor, image.descriptor);
+        assert_eq!(registry.lines().len() - before, asked, "{:?}", registry.lines());
+    }
 }
 
 #[tokio::test]

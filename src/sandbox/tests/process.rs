@@ -1,7 +1,12 @@
 //! The process: who it is, what it may do, how it ends.
 
 use super::{Image, Network, SandboxError, User, foreign, fs, runtime};
-use crate::sandbox::Status;
+use crate::sandbox::{Helpers, Status, run};
+use nix::{
+    errno::Errno,
+    sys::wait::{WaitStatus, waitpid},
+    unistd::Pid,
+};
 use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
 
@@ -156,8 +161,49 @@ fn joined_outputs_come_in_the_order_in_which_they_were_written() {
     image.spec.args = ["sh", "-c", script].map(Into::into).into();
     let mut output = Vec::new();
     let collect = |bytes: &[u8]| output.extend_from_slice(bytes);
-    let exit = runtime().block_on(super::super::run(&image.spec, collect, std::future::pending()));
+    let helpers = Helpers::new(image.spec.isolation, 1);
+    let exit = runtime().block_on(run(&image.spec, &helpers, collect, std::future::pending()));
     assert!(exit.unwrap().status.success());
     let expected: Vec<String> = (1..=9).flat_map(|number| [format!("out {number}"), format!("err {number}")]).collect();
     assert_eq!(String::from_utf8(output).unwrap().lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn the_helper_of_the_next_step_waits_and_none_is_left() {
+    let Some(mut image) = Image::busybox() else { return };
+    image.spec.args = vec!["true".to_owned()];
+    let helpers = Helpers::new(image.spec.isolation, 3);
+    runtime().block_on(async {
+        let mut waited = Vec::new();
+        for step in 0..3 {
+            waited.push(helpers.waiting());
+            let _ = fs::remove_dir_all(image.spec.work.join("work"));
+            let exit = run(&image.spec, &helpers, |_| (), std::future::pending()).await.unwrap();
+            assert!(exit.status.success(), "step {step}");
+            // Started by a task of its own.
+            while step < 2 && helpers.waiting().is_none() {
+                tokio::task::yield_now().await;
+            }
+        }
+        assert!(waited[0].is_none() && waited[1].is_some() && waited[2].is_some() && waited[1] != waited[2]);
+        assert_eq!(helpers.waiting(), None);
+    });
+}
+
+#[test]
+fn a_helper_that_waits_ends_with_the_build() {
+    let Some(mut image) = Image::busybox() else { return };
+    image.spec.args = vec!["true".to_owned()];
+    let helpers = Helpers::new(image.spec.isolation, 2);
+    runtime().block_on(async {
+        run(&image.spec, &helpers, |_| (), std::future::pending()).await.unwrap();
+        while helpers.waiting().is_none() {
+            tokio::task::yield_now().await;
+        }
+        let process = helpers.waiting().unwrap();
+        drop(helpers);
+        // Nobody else waits for it here.
+        let pid = Pid::from_raw(i32::try_from(process).unwrap());
+        assert!(matches!(waitpid(pid, None), Ok(WaitStatus::Exited(..)) | Err(Errno::ECHILD)));
+    });
 }

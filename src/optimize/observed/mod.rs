@@ -8,21 +8,29 @@
 //!    run that imports half of it does not show which half the next one imports. So also what the links of such a package
 //!    lead to, and the libraries that its programs are linked with, with their packages;
 //! 4. of no package, those files alone;
-//! 5. what is always kept (`ALWAYS`): what programs ask for only when something happens (a name that is looked up, a
+//! 5. what is always kept (`always`): what programs ask for only when something happens (a name that is looked up, a
 //!    certificate, a time zone), and what describes the image rather than being of use to it. To ask for such a file does not
 //!    make its package needed: who lists all distributions of Python needs none of them for that.
+//!
+//! Databases stay, but do not name packages of which nothing is left ([`forget`]).
 //!
 //! Links stay unless what they lead to goes; devices and pipes stay. A folder goes with all that was in it, unless somebody
 //! asked for it: to some programs a folder without files means something else than none (packages of Python).
 
-use super::owner::{Elf, ImageTree, Inventory};
+mod always;
+mod dropped;
+mod forgotten;
+mod linked;
+
+pub(super) use dropped::Tally;
+pub use dropped::{Dropped, DroppedPackage};
+pub(super) use forgotten::forget;
+
+use super::owner::{ImageTree, Inventory};
 use crate::layer::{EntryKind, Hit, LastLink, LayerError, Resolved, View};
-use object::read::elf::{FileHeader, ProgramHeader};
-use serde::Serialize;
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    io::{self, Read as _},
-};
+use always::is_always_kept;
+use linked::{interpreter, libraries, linked_with};
+use std::collections::HashSet;
 
 /// What was seen of an image.
 #[derive(Debug, Clone, Default)]
@@ -31,71 +39,6 @@ pub struct Observed {
     pub paths: Vec<Vec<u8>>,
     /// Files and folders that are kept in any case, from the root.
     pub keep: Vec<Vec<u8>>,
-}
-
-/// What goes because nobody asked for it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Dropped {
-    /// Packages, the largest first.
-    pub packages: Vec<DroppedPackage>,
-    /// Files of no package.
-    pub unowned_files: u64,
-    /// Their bytes.
-    pub unowned_bytes: u64,
-    /// Bytes that nobody asked for in layers that were left alone, because they are those of the base.
-    pub base_bytes: u64,
-}
-
-/// A package that nobody asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DroppedPackage {
-    /// Where it came from.
-    pub ecosystem: &'static str,
-    /// As its ecosystem spells it.
-    pub name: String,
-    /// Likewise.
-    pub version: String,
-    /// Files of it that go.
-    pub files: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
-
-/// What is kept of every image, each with why. A name that ends in a slash is that of a folder.
-const ALWAYS: &[(Place, &str)] = &[
-    (Place::At("etc/"), "configuration, which programs read when something happens: name service, certificates, users"),
-    (Place::At("usr/share/ca-certificates/"), "certificate authorities"),
-    (Place::At("usr/local/share/ca-certificates/"), "certificate authorities"),
-    (Place::At("usr/lib/ssl/"), "certificate authorities, and how OpenSSL is configured"),
-    (Place::At("usr/share/pki/"), "certificate authorities"),
-    (Place::Named("cacert.pem"), "certificate authorities that a package brings"),
-    (Place::At("usr/share/zoneinfo/"), "time zones"),
-    (Place::At("usr/lib/locale/"), "locales of the C library"),
-    (Place::At("usr/share/i18n/locales/C"), "locales of the C library"),
-    (Place::Starting("libnss_"), "name service switch: loaded when a name is looked up"),
-    (Place::Starting("libgcc_s.so"), "loaded by the C library when a thread is cancelled"),
-    (Place::In(".dist-info"), "what Python packages say of themselves at run time"),
-    (Place::In(".egg-info"), "what Python packages say of themselves at run time"),
-    (Place::At("var/lib/dpkg/"), "database of packages"),
-    (Place::At("lib/apk/db/"), "database of packages"),
-    (Place::At("usr/lib/apk/db/"), "database of packages"),
-    (Place::At("var/lib/rpm/"), "database of packages"),
-    (Place::At("usr/lib/sysimage/rpm/"), "database of packages"),
-    (Place::At("usr/lib/os-release"), "what the image is made from"),
-    (Place::Named("copyright"), "licences: their terms ask for it"),
-];
-
-/// Where something is that is always kept.
-#[derive(Debug, Clone, Copy)]
-enum Place {
-    /// The file at this path, or below this folder.
-    At(&'static str),
-    /// A file of this name, anywhere.
-    Named(&'static str),
-    /// A file whose name starts like this, anywhere.
-    Starting(&'static str),
-    /// Below a folder whose name ends like this.
-    In(&'static str),
 }
 
 /// Files that are needed, in the spelling of [`crate::layer::Entry::path`].
@@ -108,11 +51,6 @@ pub(super) struct Needed<'a> {
 
 /// Programs in a row that interpret each other; the kernel follows four.
 const MOST_INTERPRETERS: usize = 8;
-/// Bytes of a line that names an interpreter; the kernel reads 256.
-const LONGEST_LINE: u64 = 256;
-/// Bytes of a file in which the header of a program, and the path of its loader, are looked for.
-const HEADERS: u64 = 64 << 10;
-
 impl<'a> Needed<'a> {
     /// Finds them.
     pub(super) fn of(tree: &'a ImageTree<'a>, inventory: &Inventory, observed: &Observed) -> Result<Self, LayerError> {
@@ -180,12 +118,17 @@ impl<'a> Needed<'a> {
         Ok(())
     }
 
+    /// Whether a file was asked for, by what ran or by who types, or is of a package that is needed.
+    fn is_asked_for(&self, path: &[u8]) -> bool {
+        let is_asked_to_stay =
+            |kept: &Vec<u8>| path.strip_prefix(&kept[..]).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')));
+        self.files.contains(path) || self.keep.iter().any(is_asked_to_stay)
+    }
+
     /// Whether something has to stay.
     pub(super) fn has(&self, hit: &Hit<'_>) -> bool {
         let path = &hit.entry.path;
-        let is_asked_to_stay =
-            |kept: &Vec<u8>| path.strip_prefix(&kept[..]).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')));
-        if self.files.contains(path) || is_always_kept(path) || self.keep.iter().any(is_asked_to_stay) {
+        if self.is_asked_for(path) || is_always_kept(path) {
             return true;
         }
         match &hit.entry.kind {
@@ -258,118 +201,8 @@ fn found<'a>(tree: &ImageTree<'a>, path: &[u8], last: LastLink) -> Option<(Vec<u
     Some((resolved.existing, hit))
 }
 
-fn is_always_kept(path: &[u8]) -> bool {
-    let name = name_of(path);
-    ALWAYS.iter().any(|(place, _)| match place {
-        Place::At(place) if place.ends_with('/') => path.starts_with(place.as_bytes()),
-        Place::At(place) => path == place.as_bytes(),
-        Place::Named(place) => name == place.as_bytes(),
-        Place::Starting(start) => name.starts_with(start.as_bytes()),
-        Place::In(end) => {
-            let folders = &path[..path.len() - name.len()];
-            folders.split(|&byte| byte == b'/').any(|folder| folder.ends_with(end.as_bytes()))
-        }
-    })
-}
-
-/// Where the libraries of an image are, by name: a name that several have means all of them.
-fn libraries(tree: &ImageTree<'_>) -> HashMap<Vec<u8>, Vec<Vec<u8>>> {
-    let mut libraries: HashMap<Vec<u8>, Vec<Vec<u8>>> = HashMap::new();
-    for hit in tree.view().walk(b"").filter(|hit| !hit.entry.is_dir()) {
-        let name = name_of(&hit.entry.path);
-        if name.windows(3).any(|part| part == b".so") {
-            libraries.entry(name.to_vec()).or_default().push(hit.entry.path.clone());
-        }
-    }
-    libraries
-}
-
-/// The libraries that a program or library names (`DT_NEEDED`).
-fn linked_with(tree: &ImageTree<'_>, path: &[u8], hit: &Hit<'_>) -> Result<Vec<String>, LayerError> {
-    let may_be = hit.entry.mode & 0o111 != 0 || name_of(path).windows(3).any(|part| part == b".so");
-    if !may_be || !hit.file().is_some_and(|(size, _)| Elf::may_be(size)) {
-        return Ok(Vec::new());
-    }
-    Ok(Elf::open(tree.open_hit(hit)?).map(|elf| elf.needed()).unwrap_or_default())
-}
-
 fn name_of(path: &[u8]) -> &[u8] {
     path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
-}
-
-/// What the kernel runs a file with, if it is a script or a program that is linked.
-fn interpreter(tree: &ImageTree<'_>, hit: &Hit<'_>) -> Result<Option<Vec<u8>>, LayerError> {
-    let mut head = Vec::new();
-    let file = tree.open_hit(hit)?;
-    let read = file.take(HEADERS).read_to_end(&mut head);
-    read.map_err(|error: io::Error| LayerError::Io {
-        path: String::from_utf8_lossy(&hit.entry.path).into_owned().into(),
-        error,
-    })?;
-    Ok(script_interpreter(&head)
-        .or_else(|| loader::<object::elf::FileHeader64<object::Endianness>>(&head))
-        .or_else(|| loader::<object::elf::FileHeader32<object::Endianness>>(&head)))
-}
-
-/// What follows `#!`.
-fn script_interpreter(head: &[u8]) -> Option<Vec<u8>> {
-    let rest = head.strip_prefix(b"#!")?;
-    let line = rest.split(|&byte| byte == b'\n').next()?;
-    let line = &line[..line.len().min(usize::try_from(LONGEST_LINE).ok()?)];
-    let word = line.split(u8::is_ascii_whitespace).find(|word| !word.is_empty())?;
-    Some(word.to_vec())
-}
-
-/// `PT_INTERP` (System V ABI, chapter 5).
-fn loader<H: FileHeader<Endian = object::Endianness>>(head: &[u8]) -> Option<Vec<u8>> {
-    let header = H::parse(head).ok()?;
-    let endian = header.endian().ok()?;
-    let segments = header.program_headers(endian, head).ok()?;
-    let path = segments.iter().find_map(|segment| segment.interpreter(endian, head).ok().flatten())?;
-    Some(path.to_vec())
-}
-
-/// Collects what goes.
-#[derive(Default)]
-pub(super) struct Tally {
-    packages: BTreeMap<usize, (u64, u64)>,
-    dropped: Dropped,
-}
-
-impl Tally {
-    /// A file that goes, of the package at this position of the inventory.
-    pub(super) fn add(&mut self, package: Option<usize>, bytes: u64) {
-        let (files, sum) = match package {
-            Some(package) => {
-                let (files, sum) = self.packages.entry(package).or_default();
-                (files, sum)
-            }
-            None => (&mut self.dropped.unowned_files, &mut self.dropped.unowned_bytes),
-        };
-        *files += 1;
-        *sum += bytes;
-    }
-
-    /// A file of the base that would.
-    pub(super) fn add_of_base(&mut self, bytes: u64) {
-        self.dropped.base_bytes += bytes;
-    }
-
-    pub(super) fn finish(self, inventory: &Inventory) -> Dropped {
-        let named = |(index, (files, bytes)): (usize, (u64, u64))| {
-            let package = &inventory.packages[index];
-            DroppedPackage {
-                ecosystem: package.ecosystem.name(),
-                name: package.name.clone(),
-                version: package.version.clone(),
-                files,
-                bytes,
-            }
-        };
-        let mut packages: Vec<DroppedPackage> = self.packages.into_iter().map(named).collect();
-        packages.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
-        Dropped { packages, ..self.dropped }
-    }
 }
 
 #[cfg(test)]
@@ -386,7 +219,7 @@ mod tests {
         let status = "Package: one\nStatus: install ok installed\nVersion: 1\n\n\
                       Package: two\nStatus: install ok installed\nVersion: 2\n";
         let elf = std::fs::read("/proc/self/exe").unwrap();
-        let head = elf[..elf.len().min(usize::try_from(HEADERS).unwrap())].to_vec();
+        let head = elf[..elf.len().min(usize::try_from(linked::HEADERS).unwrap())].to_vec();
         Image::of_layers(&[vec![
             file("var/lib/dpkg/status", status),
             file(
@@ -458,19 +291,5 @@ mod tests {
     fn paths_that_lead_nowhere_need_nothing() {
         let asked = ["/nowhere", "/dangling", "relative", "/app/main.py/x", "/", "", "/..", "/\u{1}"];
         check(&asked, &[], &[&UNOWNED, &ONE, &TWO, &["usr/bin/sh", "site/three.py"]]);
-    }
-
-    #[test]
-    fn loaders_of_programs_are_found() {
-        let head = std::fs::read("/proc/self/exe").unwrap();
-        let found = loader::<object::elf::FileHeader64<object::Endianness>>(&head).unwrap();
-        assert!(found.starts_with(b"/lib"), "{}", String::from_utf8_lossy(&found));
-        for length in [0, 4, 16, 63, 64, 70, 120, 200] {
-            let _ = loader::<object::elf::FileHeader64<object::Endianness>>(&head[..length]);
-            assert_eq!(loader::<object::elf::FileHeader32<object::Endianness>>(&head[..length]), None);
-        }
-        assert_eq!(script_interpreter(b"#!  /bin/sh -e\n"), Some(b"/bin/sh".to_vec()));
-        assert_eq!(script_interpreter(b"#!\n"), None);
-        assert_eq!(script_interpreter(b"/bin/sh"), None);
     }
 }
