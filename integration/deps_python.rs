@@ -18,7 +18,7 @@ pub(crate) fn wheel(name: &str, version: &str, answer: &str) -> Vec<u8> {
 }
 
 /// The same with further files, or others in the place of its own.
-fn wheel_with(name: &str, version: &str, answer: &str, more: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn wheel_with(name: &str, version: &str, answer: &str, more: &[(&str, &str)]) -> Vec<u8> {
     let info = format!("{name}-{version}.dist-info");
     let files = [
         (format!("{name}.py"), format!("answer = {answer:?}\n\n\ndef main():\n    print(answer)\n")),

@@ -1,7 +1,7 @@
 //! `DEPS python --build-sdist`: packages that have no wheel are built in a step of the build.
 
 use crate::{
-    deps_python::{layers, sha256},
+    deps_python::{layers, sha256, wheel_with},
     harness::{Run, Workspace, is_root, native_platform, peer, skip, tree_of_installed},
 };
 use flashbuild::solver::event::{Hit, Outcome};
@@ -173,6 +173,47 @@ fn one_step_makes_a_pure_package_for_every_platform() {
     let expected =
         format!("it was built on {} and is for that platform alone, and the image is for {foreign}", native_platform());
     assert!(refused.stderr.contains(&expected), "{}", refused.stderr);
+}
+
+/// Builds a package of one module, and is found where pip looks in the tree.
+const BACKEND: &str = "\
+import zipfile
+def build_wheel(folder, settings=None, metadata=None):
+    name = 'isolated-1.0-py3-none-any.whl'
+    with zipfile.ZipFile(f'{folder}/{name}', 'w') as wheel:
+        wheel.writestr('isolated.py', open('isolated.py').read())
+        info = 'isolated-1.0.dist-info'
+        wheel.writestr(f'{info}/METADATA', 'Metadata-Version: 2.1\\nName: isolated\\nVersion: 1.0\\n')
+        wheel.writestr(f'{info}/WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
+        wheel.writestr(f'{info}/RECORD', '')
+    return name
+";
+
+#[test]
+fn what_a_build_needs_and_the_tree_lacks_is_fetched_by_its_pip() {
+    if !can_run_steps() {
+        return;
+    }
+    let tree = "FROM scratch AS tools\nADD tools.tar /\nCOPY backends /backends\n";
+    let deps = "DEPS python --python=3.11 --build-sdist --build-from=tools --find-links=artifacts requirements.txt\n";
+    let knows = format!("{tree}ENV PIP_NO_INDEX=1 PIP_FIND_LINKS=/backends\nFROM scratch\n{deps}");
+    let (Some(mut project), Some(tools)) = (Project::new(&knows), tree_of_installed(TOOLS_WITHOUT_COMPILER)) else {
+        return;
+    };
+    let backend = wheel_with("tiny_backend", "1.0", "", &[("tiny_backend.py", BACKEND)]);
+    project.work.file("tools.tar", &tools).file("backends/tiny_backend-1.0-py3-none-any.whl", backend);
+    project.lock.clear();
+    let system = "[build-system]\nrequires = [\"tiny-backend\"]\nbuild-backend = \"tiny_backend\"\n";
+    project.source("isolated", &[("pyproject.toml", system), ("isolated.py", "value = 42\n")]).unwrap();
+    let built = project.work.build(&["-o", "type=local,dest=../out"]).succeeds();
+    assert_eq!(builds(&built), [("isolated 1.0".to_owned(), &Outcome::Ran)]);
+    assert_eq!(project.work.read("out/opt/venv/lib/python3.11/site-packages/isolated.py"), "value = 42\n");
+
+    project.work.file("Dockerfile", format!("{tree}ENV PIP_NO_INDEX=1\nFROM scratch\n{deps}"));
+    let refused = project.work.build(&[]).fails();
+    for words in ["building it needs tiny-backend, which this tree does not have", "--ca-certificates"] {
+        assert!(refused.raw.contains(words), "{words}: {}", refused.raw);
+    }
 }
 
 #[test]

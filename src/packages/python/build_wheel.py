@@ -89,8 +89,8 @@ def main():
     if missing:
         fail(
             f"building it needs {', '.join(missing)}, which this tree does not have, so that pip looks for it at the index"
-            " that it knows here (ENV PIP_INDEX_URL, /etc/pip.conf) over the network. Add it to the stage, or name one"
-            " that has it with --build-from"
+            " that it knows here (ENV PIP_INDEX_URL, /etc/pip.conf) over the network, which trusts an authority of your own"
+            " with --ca-certificates. Add it to the stage, or name one that has it with --build-from"
         )
     fail(
         "see what pip says above. What it compiles with has to be in the tree too, such as gcc and Python's headers"
