@@ -96,7 +96,7 @@ class Stages(Workload):
 
 
 class RootFileSystem(Workload):
-    name, title = "W13", "ADD of a Debian root file system, 170 MB of files"
+    name, title = "W13", "ADD of a Debian root file system, 165 MB of files"
     phases = (COLD, EXPORT)
 
     def prepare(self, flashbuild):

@@ -15,14 +15,15 @@ def workplace():
 
     Daemons are stopped before, by the `with` of whoever began them.
     """
-    for ending in (signal.SIGTERM, signal.SIGHUP):
+    endings = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for ending in endings:
         signal.signal(ending, lambda *_: sys.exit("bench: ended"))
     folder = Path(tempfile.mkdtemp(prefix="flashbuild-bench-")).resolve()
     try:
         yield folder
     finally:
         # A second interruption would leave things lying about.
-        for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for ending in endings:
             signal.signal(ending, signal.SIG_IGN)
         for mount in reversed(mounts_below(folder)):
             subprocess.run(["umount", "--lazy", mount], check=False)
