@@ -37,7 +37,7 @@ endif
 bench: build setup ## measure everything beside the tools that are here [WORKLOAD=W3 RUNS=5 QUICK=1]
 	$(if $(WORKLOAD)$(QUICK),,$(MAKE) micro)
 	integration/bench/run $(BINARY) --report $(TARGET)/bench $(addprefix --workload ,$(WORKLOAD)) \
-		$(addprefix --runs ,$(RUNS)) $(if $(QUICK),--quick)
+		$(addprefix --runs ,$(RUNS)) $(addprefix --minutes ,$(MINUTES)) $(if $(QUICK),--quick)
 
 micro: ## measure single parts; the next `make bench` shows them too
 	$(CARGO) bench --locked --bench micro -- --noplot --warm-up-time 1 --measurement-time 3

@@ -62,10 +62,9 @@ class Buildah:
         self.command = ["buildah", "--root", self.store, "--runroot", work / "run"]
 
     def build(self, context, reference, network="none", options=(), arguments=None, push=True):
-        # In a chroot there is the machine's network or none; buildah takes the former. Its stages wait for each other
-        # unless it is told how many may not.
+        # In a chroot there is the machine's network or none; buildah takes the former.
         built = run([*self.command, "build", "--quiet", "--isolation", "chroot", "--layers", "--tls-verify=false",
-                     "--jobs", "64", *options, *build_args(arguments), "-t", reference, context])
+                     *options, *build_args(arguments), "-t", reference, context])
         if not push:
             return built
         return built.then(run([*self.command, "push", "--quiet", "--tls-verify=false", reference]))

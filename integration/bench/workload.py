@@ -6,6 +6,7 @@ a copy of the context of its own, so that none finds what another left or change
 
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 
 from measured import Failure
@@ -22,12 +23,12 @@ class Pace:
     """How long measuring may take."""
 
     runs: int
-    # Seconds after which a peer takes part in no further round; we have three times as many.
+    # Seconds after which a peer takes part in no further round; we have twice as many.
     budget: float
     quick: bool
 
     def of(self, tool):
-        return self.budget * (3 if tool.name == "flashbuild" else 1)
+        return self.budget * (2 if tool.name == "flashbuild" else 1)
 
 
 @dataclass
@@ -44,7 +45,6 @@ class Entrant:
 
     def add(self, phase, cost):
         self.costs.setdefault(phase, []).append(cost)
-        self.spent += cost.seconds
 
 
 class Workload:
@@ -85,7 +85,6 @@ class Workload:
                 print(f"bench: {self.name}: left out, because it fails: {tool.name}: {failure}", file=sys.stderr)
                 report.leave_out(f"{self.name} {self.title}", tool, "fails")
                 continue
-            entrant.spent = cost.seconds
             # Whoever needs that long is not asked for the same again.
             if COLD in self.phases and tool is not tools[0] and cost.seconds > self.pace.budget / 2:
                 entrant.add(COLD, cost)
@@ -94,9 +93,12 @@ class Workload:
         return entrants
 
     def round(self, entrant):
+        began = time.monotonic()
         for phase in self.phases:
             if not (entrant.is_slow and phase == COLD):
                 entrant.add(phase, self.step(phase, entrant))
+        # What goes before a measurement takes time, too.
+        entrant.spent += time.monotonic() - began
 
     def step(self, phase, entrant):
         tool, options = entrant.tool, ()

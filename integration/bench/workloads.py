@@ -85,6 +85,7 @@ class Steps(Workload):
 class Stages(Workload):
     name, title = "W6", "64 stages that sleep a second"
     phases = (COLD,)
+    without = {"buildah": "a minute and more: one stage after the other"}
 
     def prepare(self, flashbuild):
         base = self.bases.push_tar(flashbuild, busybox_tar(self.work / "base.tar"), "stages")

@@ -8,7 +8,7 @@ use super::{
 };
 use flashbuild_frontend::graph::{Graph, NodeId, Op};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -36,8 +36,17 @@ pub(super) struct Explainer {
     graph: Arc<Graph>,
     keys: BTreeMap<NodeId, Key>,
     facts: BTreeMap<NodeId, Vec<u8>>,
-    whys: Mutex<BTreeMap<NodeId, Why>>,
+    ran: Mutex<BTreeMap<NodeId, Ran>>,
     told: AtomicBool,
+}
+
+/// A node that ran in this build.
+#[derive(Debug)]
+struct Ran {
+    why: Why,
+    /// The earliest that had reasons of its own, of this node and all that it rests on. Kept, because a chain of steps that
+    /// all run would else be walked down from each of them.
+    earliest: Option<NodeId>,
 }
 
 impl Explainer {
@@ -48,7 +57,7 @@ impl Explainer {
         facts: BTreeMap<NodeId, Vec<u8>>,
     ) -> Self {
         let (options, graph) = (options.clone(), Arc::clone(graph));
-        Self { options, graph, keys, facts, whys: Mutex::default(), told: AtomicBool::new(false) }
+        Self { options, graph, keys, facts, ran: Mutex::default(), told: AtomicBool::new(false) }
     }
 
     /// The definition key of a node.
@@ -82,7 +91,6 @@ impl Explainer {
     ) -> Result<(), E::Error> {
         let why = if asked { Why::only(Reason::Asked) } else { self.why(executor, id, recipe)? };
         let root = self.root(id, &why);
-        self.whys.lock().unwrap_or_else(PoisonError::into_inner).insert(id, why.clone());
         let waited_for = matches!(self.graph.node(id).op, Op::Exec(_)) && root.is_own() && !asked;
         if self.options.explains {
             for reason in &why.reasons {
@@ -131,26 +139,31 @@ impl Explainer {
         Ok(why)
     }
 
-    /// What is behind `why`: if it is an earlier step that ran in this build, that one's reasons.
+    /// What is behind `why` of a node that runs: if it is an earlier step that ran in this build, that one's reasons.
     fn root(&self, id: NodeId, why: &Why) -> Why {
-        if why.is_own() {
-            return why.clone();
-        }
-        let whys = self.whys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ran = self.ran.lock().unwrap_or_else(PoisonError::into_inner);
+        let below = self.earliest_below(&ran, id);
+        let (root, earliest) = match below {
+            Some(earliest) if !why.is_own() => (ran[&earliest].why.clone(), below),
+            Some(_) => (why.clone(), below),
+            None => (why.clone(), why.is_own().then_some(id)),
+        };
+        ran.insert(id, Ran { why: why.clone(), earliest });
+        root
+    }
+
+    /// The earliest node with reasons of its own that `id` rests on: the rest may follow from it.
+    fn earliest_below(&self, ran: &BTreeMap<NodeId, Ran>, id: NodeId) -> Option<NodeId> {
         let mut waiting = self.graph.node(id).inputs.clone();
-        let mut seen = std::collections::BTreeSet::new();
-        let mut found: Option<(NodeId, &Why)> = None;
+        let mut seen = BTreeSet::new();
+        let mut earliest: Option<NodeId> = None;
         while let Some(input) = waiting.pop() {
-            if seen.insert(input) {
+            if let Some(known) = ran.get(&input) {
+                earliest = earliest.into_iter().chain(known.earliest).min();
+            } else if seen.insert(input) {
                 waiting.extend(&self.graph.node(input).inputs);
-                // The earliest of them: the rest may follow from it.
-                if let Some(own) = whys.get(&input).filter(|why| why.is_own())
-                    && found.is_none_or(|(known, _)| input < known)
-                {
-                    found = Some((input, own));
-                }
             }
         }
-        found.map_or_else(|| why.clone(), |(_, why)| why.clone())
+        earliest
     }
 }

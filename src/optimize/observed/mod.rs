@@ -12,7 +12,7 @@
 //!    certificate, a time zone), and what describes the image rather than being of use to it. To ask for such a file does not
 //!    make its package needed: who lists all distributions of Python needs none of them for that.
 //!
-//! Databases stay, but do not name packages of which nothing is left ([`forget`]).
+//! Databases stay, but do not name packages of which nothing is left (`forgotten`).
 //!
 //! Links stay unless what they lead to goes; devices and pipes stay. A folder goes with all that was in it, unless somebody
 //! asked for it: to some programs a folder without files means something else than none (packages of Python).
