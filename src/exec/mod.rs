@@ -196,6 +196,26 @@ impl Exec {
         Ok(())
     }
 
+    /// Nodes on whose trees some process runs: their layers are wanted as folders.
+    fn runs_on(&self, id: NodeId) -> bool {
+        let mut above = BTreeSet::from([id]);
+        for (user, node) in self.graph.nodes().skip(id.index() + 1) {
+            let built_on = match node.op {
+                // Of an `Exec`, all but the first are what it mounts.
+                Op::Merge | Op::Exec(_) => node.inputs.iter().any(|input| above.contains(input)),
+                Op::File(_) => node.inputs.first().is_some_and(|input| above.contains(input)),
+                Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::Package(_) => false,
+            };
+            if built_on {
+                if matches!(node.op, Op::Exec(_)) {
+                    return true;
+                }
+                above.insert(user);
+            }
+        }
+        false
+    }
+
     /// Whether the layer can be had without asking a cache.
     fn has_layer(&self, diff_id: &DiffId) -> bool {
         self.sources.has(diff_id) || self.layers.has_files(diff_id).unwrap_or(false)
@@ -237,28 +257,8 @@ impl Exec {
     }
 
     fn form(&self, id: NodeId) -> Form {
-        form_of(&self.graph, id, self.compression)
+        if self.runs_on(id) { Form::Folder } else { Form::Blob(self.compression) }
     }
-}
-
-/// In which form the layer of a node is wanted: as a folder if some process runs on it.
-pub fn form_of(graph: &Graph, id: NodeId, compression: Compression) -> Form {
-    let mut above = BTreeSet::from([id]);
-    for (user, node) in graph.nodes().skip(id.index() + 1) {
-        let built_on = match node.op {
-            // Of an `Exec`, all but the first are what it mounts.
-            Op::Merge | Op::Exec(_) => node.inputs.iter().any(|input| above.contains(input)),
-            Op::File(_) => node.inputs.first().is_some_and(|input| above.contains(input)),
-            Op::Image(_) | Op::Local(_) | Op::Http(_) | Op::Git(_) | Op::Package(_) => false,
-        };
-        if built_on {
-            if matches!(node.op, Op::Exec(_)) {
-                return Form::Folder;
-            }
-            above.insert(user);
-        }
-    }
-    Form::Blob(compression)
 }
 
 impl Executor for Exec {

@@ -20,10 +20,6 @@ pub(super) async fn make(
     inputs: &[Product],
     step: &Step,
 ) -> Result<Product, ExecError> {
-    let epoch = exec.graph.epoch;
-    if let Some(diff_id) = exec.packages.begun(op, epoch, exec.form(id)).await {
-        return Ok(Product::tree(vec![diff_id], origins(inputs)));
-    }
     let mut steps = exec.graph.node(id).inputs.iter().zip(inputs);
     let fetch = op.packages.iter().map(|package| {
         let made = if package.layout.is_made() { steps.next() } else { None };
@@ -35,6 +31,7 @@ pub(super) async fn make(
         }
     });
     let artifacts: Vec<Artifact> = futures_util::future::try_join_all(fetch).await?;
+    let epoch = exec.graph.epoch;
     tokio::task::block_in_place(|| {
         let items = exec.packages.unpack(&exec.layers, op, artifacts, epoch)?;
         let made = exec.layers.from_files(items, epoch, exec.form(id))?;

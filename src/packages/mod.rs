@@ -5,8 +5,7 @@
 //!    fetched from is remembered beside the plan, because no key may depend on it.
 //! 2. [`Packages::fetch`] brings one artifact into the store's blobs, checked against its hash, unless it is there. A package
 //!    that a step makes ([`PackageBuild`](flashbuild_frontend::package::PackageBuild)) has what the step left in its place.
-//! 3. [`Packages::unpack`] lists the files of the layer that a [`PackageOp`] is: `exec` makes the layer of them, unless it was
-//!    [begun](Packages::begin) while other questions were open.
+//! 3. [`Packages::unpack`] lists the files of the layer that a [`PackageOp`] is: `exec` makes the layer of them.
 //!
 //! What holds throughout:
 //!
@@ -17,7 +16,6 @@
 //! - Credentials go to the host that they are for, and are in no plan, layer, message or key.
 
 mod address;
-mod ahead;
 mod apt;
 mod client;
 mod error;
@@ -73,8 +71,6 @@ pub struct Packages {
     unsure: Arc<Mutex<Unsure>>,
     /// Records that spare questions.
     noted: Arc<Mutex<BTreeSet<RecordKey>>>,
-    /// Layers that were begun early.
-    ahead: Arc<ahead::Ahead>,
 }
 
 /// See [`Packages::unsure`].
@@ -152,7 +148,6 @@ impl Packages {
             answers: Arc::default(),
             unsure: Arc::default(),
             noted: Arc::default(),
-            ahead: Arc::default(),
         }
     }
 

@@ -61,15 +61,7 @@ pub async fn call(
         Question::Outline | Question::Check => {
             // Without a target, all of the file is looked at.
             request.options.whole_file = question == Question::Check && request.options.target.is_none();
-            let asking = inputs::Asking {
-                store,
-                client,
-                packages: None,
-                request: &request,
-                begun: &begun,
-                events,
-                begins: false,
-            };
+            let asking = inputs::Asking { store, client, packages: None, request: &request, begun: &begun, events };
             asking.resolve(&file).await.map(|(inputs, _)| inputs)
         }
     };

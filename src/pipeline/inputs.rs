@@ -2,19 +2,18 @@
 
 use super::{BuildError, Request, begin::Begun, build_file::BuildFile, lock_files};
 use crate::{
-    exec::{self, ExecError, Need, Sources},
+    exec::{ExecError, Need, Sources},
     image::DiffId,
     layer::{Layers, OverlayXattrs, View},
     packages::{Below, PackageError, Packages, TreeBelow},
     registry::Client,
     resolve::{Names, Pinned, ResolveError, Source},
-    solver::{event::Events, key},
-    store::{RecordKey, Store},
+    solver::event::Events,
+    store::Store,
 };
 use flashbuild_frontend::{
     diagnostic::Diagnostic,
     dockerfile::{Dockerfile, Inputs, Missing, Options},
-    graph::Op,
     package::{DepsPlan, DepsRequest},
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -98,8 +97,6 @@ pub(super) struct Asking<'a> {
     pub(super) request: &'a Request,
     pub(super) begun: &'a Begun,
     pub(super) events: &'a Events,
-    /// Whether a build follows: then what is known is begun while the rest is found out.
-    pub(super) begins: bool,
 }
 
 impl Asking<'_> {
@@ -114,21 +111,13 @@ impl Asking<'_> {
             if missing.is_empty() {
                 return Ok((inputs, images));
             }
-            let (known, so_far) = (&images, &inputs);
-            let are_several = missing.len() > 1;
+            let known = &images;
             let ask = missing.into_iter().map(|missing| async move {
                 let step = self.events.step(question(&missing));
                 let answer = self.answer(names, known, &missing).await;
                 match &answer {
                     Ok(_) => step.ran(),
                     Err(error) => step.failed(error.to_string()),
-                }
-                if let (Missing::Deps { request, .. }, Ok(Answer::Deps(plan, _)), true) =
-                    (&missing, &answer, are_several)
-                {
-                    let mut inputs = so_far.clone();
-                    inputs.insert_deps(request.clone(), plan.clone());
-                    self.begin(dockerfile, &inputs, plan);
                 }
                 (missing, answer)
             });
@@ -158,43 +147,6 @@ impl Asking<'_> {
             if !unanswered.is_empty() {
                 return Err(Unknown::Inputs(unanswered));
             }
-        }
-    }
-
-    /// Begins to make the layers of `plan` that nothing is recorded of.
-    fn begin(self, dockerfile: &Dockerfile, inputs: &Inputs, plan: &DepsPlan) {
-        let Self { store, packages, request, begun, events, .. } = self;
-        // What other caches have is not known yet.
-        let begins = self.begins && request.cache_from.is_empty();
-        let Some((packages, graph)) = packages.filter(|_| begins).zip(dockerfile.draft(&request.options, inputs))
-        else {
-            return;
-        };
-        let mut wanted = Vec::new();
-        for (id, node) in graph.nodes() {
-            if let Op::Package(op) = &node.op
-                && node.inputs.is_empty()
-                && plan.layers.contains(op)
-                && op.packages.iter().all(|package| !package.layout.is_made())
-            {
-                let key = RecordKey(key::of_source(node, graph.epoch).0);
-                wanted.push((key, op.clone(), exec::form_of(&graph, id, request.image.compression)));
-            }
-        }
-        let keys: Vec<RecordKey> = wanted.iter().map(|(key, ..)| *key).collect();
-        // Whatever is wrong shows again when it is really needed.
-        let Ok(known) = store.records(&keys) else { return };
-        let missing = wanted.into_iter().filter(|(key, ..)| !known.contains_key(key));
-        let missing: Vec<_> = missing.map(|(_, op, form)| (op, form)).collect();
-        if !missing.is_empty() {
-            let count = missing.len();
-            let layers = if count == 1 { "layer" } else { "layers" };
-            packages.begin(
-                &begun.layers,
-                missing,
-                graph.epoch,
-                events.step(format!("begin {count} {layers} of packages")),
-            );
         }
     }
 

@@ -21,15 +21,7 @@ pub async fn lock(
     let Begun { prepared, source, .. } = &begun;
     let lock = Arc::new(Lock::open(source.folder.join(LOCK_FILE_NAME), true)?);
     let packages = packages(store, client, &request, prepared, Arc::clone(&lock))?;
-    let asking = inputs::Asking {
-        store,
-        client,
-        packages: Some(&packages),
-        request: &request,
-        begun: &begun,
-        events,
-        begins: false,
-    };
+    let asking = inputs::Asking { store, client, packages: Some(&packages), request: &request, begun: &begun, events };
     let resolved = asking.resolve(&dockerfile).await;
     resolved.map_err(|unknown| unknown.into_error(&dockerfile, &request.options, source))?;
     Ok(lock.write()?)

@@ -154,7 +154,7 @@ async fn lower(
     let Begun { layers, prepared, source, .. } = begun;
     let lock = Lock::open(source.folder.join(LOCK_FILE_NAME), false)?;
     let packages = packages(store, client, request, prepared, Arc::new(lock))?;
-    let asking = inputs::Asking { store, client, packages: Some(&packages), request, begun, events, begins: true };
+    let asking = inputs::Asking { store, client, packages: Some(&packages), request, begun, events };
     let (inputs, images) =
         asking.resolve(dockerfile).await.map_err(|unknown| unknown.into_error(dockerfile, &request.options, source))?;
     let graph = dockerfile.lower(&request.options, &inputs).map_err(|errors| source.refuse(&errors))?;

@@ -54,11 +54,6 @@ pub fn definition(node: &Node, epoch: Option<i64>, facts: &[u8], inputs: &[Key])
     Key(*hasher.finalize().as_bytes())
 }
 
-/// The definition key of a node that has no inputs and selects no files.
-pub fn of_source(node: &Node, epoch: Option<i64>) -> Key {
-    definition(node, epoch, &[], &[])
-}
-
 /// The content key of `node`: its work and `facts` about what its inputs came out as.
 pub(super) fn content(node: &Node, epoch: Option<i64>, facts: &[u8]) -> Key {
     Key(*work("content", node, epoch, facts).finalize().as_bytes())

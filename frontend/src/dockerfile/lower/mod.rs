@@ -68,11 +68,6 @@ impl Dockerfile {
         }
     }
 
-    /// The graph as far as it is known: without what [`Dockerfile::missing`] names. Nothing if the file is wrong.
-    pub fn draft(&self, options: &Options, inputs: &Inputs) -> Option<Graph> {
-        self.attempt(options, inputs).ok().map(|(graph, _)| graph)
-    }
-
     /// Makes the graph, with what is still missing left out of it and named.
     pub(super) fn attempt(&self, options: &Options, inputs: &Inputs) -> Result<(Graph, Vec<Missing>), Vec<Diagnostic>> {
         let mut graph = Graph::default();
