@@ -1,6 +1,9 @@
 //! HTTP clients: who is trusted, how long a connection may take, and which way it goes.
 
-use super::address::{is_link_local, is_loopback};
+use super::{
+    address::{is_link_local, is_loopback},
+    resolver::SystemResolver,
+};
 use reqwest::{Certificate, Identity, Url, redirect};
 use std::{
     fs, io,
@@ -98,6 +101,7 @@ fn builder(
 ) -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder()
         .user_agent(concat!("flashbuild/", env!("CARGO_PKG_VERSION")))
+        .dns_resolver(SystemResolver::shared())
         .redirect(redirect::Policy::none())
         .connect_timeout(connect_timeout)
         .tls_certs_merge(certificates.iter().cloned())

@@ -16,8 +16,10 @@ mod download;
 mod error;
 mod get;
 mod redirect;
+mod resolver;
 
 pub use address::{Origin, is_link_local, is_loopback, shown};
 pub use clients::{Clients, Trust, certificates, innermost};
 pub use download::{Download, Web};
 pub use error::HttpError;
+pub use resolver::SystemResolver;

@@ -7,7 +7,7 @@
 //!   length does not.
 
 use super::{PackageError, address, netrc::Netrc};
-use crate::http::{Origin, innermost, is_loopback, shown};
+use crate::http::{Origin, SystemResolver, innermost, is_loopback, shown};
 use bytes::Bytes;
 use reqwest::{Certificate, StatusCode, header, redirect};
 use std::{
@@ -83,6 +83,7 @@ impl Shared {
         let trust = Arc::clone(&self.trust);
         let builder = reqwest::Client::builder()
             .user_agent(concat!("flashbuild/", env!("CARGO_PKG_VERSION")))
+            .dns_resolver(SystemResolver::shared())
             .redirect(redirect::Policy::custom(move |attempt| {
                 let allowed = address::check(attempt.url(), &locked(&trust).origins);
                 match allowed {

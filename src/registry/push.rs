@@ -54,7 +54,7 @@ impl Client {
         let mount_from = mount_from.filter(|from| *from != reference.path());
         let repository = reference.path();
         let push = Push { client: self, host: &host, repository, descriptor, source, mount_from, progress };
-        let mut backoff = host.backoff();
+        let mut backoff = host.backoff().of_upload();
         let (mut upload, mut way, mut farthest) = (None, Way::Whole, 0);
         loop {
             let error = match push.attempt(&mut upload, way).await {

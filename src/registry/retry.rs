@@ -52,11 +52,18 @@ impl RetryPolicy {
 pub(super) struct Backoff<'a> {
     policy: &'a RetryPolicy,
     failed: u32,
+    uploads: bool,
 }
 
 impl<'a> Backoff<'a> {
     pub(super) fn new(policy: &'a RetryPolicy) -> Self {
-        Self { policy, failed: 0 }
+        Self { policy, failed: 0, uploads: false }
+    }
+
+    /// For an upload of a blob, which is several requests: twice as often, so that a network that drops a part of them does
+    /// not end it.
+    pub(super) fn of_upload(self) -> Self {
+        Self { uploads: true, ..self }
     }
 
     /// Something was achieved since the last failure: a transfer that advances is not given up.
@@ -67,8 +74,10 @@ impl<'a> Backoff<'a> {
     /// Waits until `error` may have passed, or hands it back if it will not, or was met too often.
     pub(super) async fn pause(&mut self, error: RegistryError) -> Result<(), RegistryError> {
         self.failed += 1;
+        // Every second failure counts.
+        let failed = if self.uploads { self.failed.div_ceil(2) } else { self.failed };
         let wait =
-            error.is_temporary().then(|| self.policy.wait(self.failed, error.retry_after(), fastrand::f64())).flatten();
+            error.is_temporary().then(|| self.policy.wait(failed, error.retry_after(), fastrand::f64())).flatten();
         match wait {
             Some(wait) => {
                 tokio::time::sleep(wait).await;
