@@ -4,21 +4,18 @@
 //! first and goes last, so a folder whose lock is free belongs to nobody, and whoever opens the store next removes it.
 
 use super::{FileLock, Store, StoreError, TreeRemover, error::At, tree};
+use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 use std::{
-    fs::{self, DirBuilder},
+    fs::{self, DirBuilder, File},
     hash::{BuildHasher, Hasher, RandomState},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::{
-        Arc, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, OnceLock, PoisonError},
 };
 
 /// This process's folder in `tmp/`.
 pub(super) struct Scratch {
     folder: PathBuf,
-    next: AtomicU64,
     tree_remover: Arc<OnceLock<TreeRemover>>,
     // After the folder: fields are dropped when `Drop` is done.
     _alive: FileLock,
@@ -82,10 +79,13 @@ impl Store {
         }
         let name = unique_name();
         let alive = FileLock::acquire(&lock_path(self.root(), &name))?;
-        let folder = self.root().join("tmp").join(name);
+        let tmp = self.root().join("tmp");
+        spread_out(&tmp);
+        let folder = tmp.join(name);
         DirBuilder::new().mode(0o700).create(&folder).at(&folder)?;
+        spread_out(&folder);
         let tree_remover = Arc::clone(&self.shared.tree_remover);
-        let scratch = Arc::new(Scratch { folder, next: AtomicU64::new(0), tree_remover, _alive: alive });
+        let scratch = Arc::new(Scratch { folder, tree_remover, _alive: alive });
         *slot = Some(Arc::clone(&scratch));
         Ok(scratch)
     }
@@ -93,7 +93,7 @@ impl Store {
 
 impl Scratch {
     fn fresh_path(&self) -> PathBuf {
-        self.folder.join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
+        self.folder.join(unique_name())
     }
 }
 
@@ -116,6 +116,15 @@ pub(super) fn reclaim(store: &Store) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Lets the file system put the folders made in `folder` far from each other. Where ext4 has removed files, it looks at
+/// each of their inodes, for some minutes, whenever a file is made nearby; a step that makes thousands of files where
+/// another's went would wait for seconds. The names of the folders say where, so they must not be those of the build before.
+/// Other file systems need no such hint, and may refuse it.
+fn spread_out(folder: &Path) {
+    let Ok(folder) = File::open(folder) else { return };
+    let _ = ioctl_getflags(&folder).and_then(|flags| ioctl_setflags(&folder, flags | IFlags::TOPDIR));
 }
 
 fn lock_path(root: &Path, name: &str) -> PathBuf {
