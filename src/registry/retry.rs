@@ -60,8 +60,8 @@ impl<'a> Backoff<'a> {
         Self { policy, failed: 0, uploads: false }
     }
 
-    /// For an upload of a blob, which is several requests: twice as often, so that a network that drops a part of them does
-    /// not end it.
+    /// For an upload of a blob, which is many requests, and which some registries forget whenever one of them is cut off:
+    /// four times as often, so that a network that drops a part of them does not end it.
     pub(super) fn of_upload(self) -> Self {
         Self { uploads: true, ..self }
     }
@@ -74,8 +74,7 @@ impl<'a> Backoff<'a> {
     /// Waits until `error` may have passed, or hands it back if it will not, or was met too often.
     pub(super) async fn pause(&mut self, error: RegistryError) -> Result<(), RegistryError> {
         self.failed += 1;
-        // Every second failure counts.
-        let failed = if self.uploads { self.failed.div_ceil(2) } else { self.failed };
+        let failed = if self.uploads { self.failed.div_ceil(4) } else { self.failed };
         let wait =
             error.is_temporary().then(|| self.policy.wait(failed, error.retry_after(), fastrand::f64())).flatten();
         match wait {
