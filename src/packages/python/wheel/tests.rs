@@ -80,6 +80,7 @@ fn package() -> Package {
         version: "1.0".to_owned(),
         artifact: format!("sha256:{}", "0".repeat(64)).parse().unwrap(),
         layout: PackageLayout::Wheel(layout),
+        part: None,
     }
 }
 
