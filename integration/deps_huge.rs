@@ -94,19 +94,27 @@ fn a_new_version_changes_the_parts_whose_files_changed() {
     lock(&work, &web, "1.0", &files("1.0", ""), Some(HUGE));
     build(&work, &web, "old");
     let old: BTreeSet<String> = layers(&work, "old").into_iter().collect();
-    // What is written about the package is in the first part, and changes with every version.
-    for (changed, parts) in [("big/lib/b.so", 2), ("big/include/3/3.h", 2), ("big/__init__.py", 1)] {
+    let changes = |changed: &str| {
         lock(&work, &web, "1.1", &files("1.1", changed), Some(HUGE));
         build(&work, &web, "new");
-        let new: BTreeSet<String> = layers(&work, "new").into_iter().collect();
-        assert_eq!(new.difference(&old).count(), parts, "{changed}");
-    }
+        layers(&work, "new").into_iter().filter(|layer| !old.contains(layer)).count()
+    };
+    // What is written about the package and its code are in the first part, and the former changes with every version.
+    assert_eq!((changes("nothing"), changes("big/__init__.py")), (1, 1));
+    let counts = ["a", "b", "c", "d", "e"].map(|name| changes(&format!("big/lib/{name}.so")));
+    assert!(counts.iter().all(|count| (1..=2).contains(count)), "{counts:?}");
+    assert!(
+        counts.iter().filter(|count| **count == 2).count() >= 3,
+        "most files are not in the first part: {counts:?}"
+    );
 }
 
 #[test]
 fn a_part_without_files_is_no_layer() {
     let (work, web) = (Workspace::new(DOCKERFILE), Web::start());
-    lock(&work, &web, "1.0", &[], Some(HUGE));
+    // One module, and no script.
+    let nothing = ("big-1.0.dist-info/entry_points.txt".to_owned(), String::new());
+    lock(&work, &web, "1.0", &[nothing], Some(HUGE));
     let run = build(&work, &web, "small");
     assert_eq!((run.outcomes("DEPS python big 1.0").len(), layers(&work, "small").len()), (4, 1));
 }

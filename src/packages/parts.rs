@@ -134,12 +134,13 @@ fn deal<'a>(entries: impl Iterator<Item = &'a Entry>, count: usize) -> HashMap<&
             *units.entry(unit(entry)).or_default() += size(entry);
         }
     }
+    // Only orders of magnitude count: most files become a little larger or smaller with a version, and stay.
+    units.values_mut().chain(&mut loads).for_each(|bytes| *bytes = 1 << (*bytes).max(1).ilog2());
     let total: u64 = units.values().chain(&loads).sum();
     // A quarter more than its share: a little room, so that the hash decides about most.
     let full = total / count as u64 / 4 * 5;
     let mut units: Vec<(&[u8], u64)> = units.into_iter().collect();
-    // By the order of magnitude, which stays from version to version.
-    units.sort_by_key(|(_, bytes)| Reverse(bytes.max(&1).ilog2()));
+    units.sort_by_key(|(_, bytes)| Reverse(*bytes));
     let mut dealt = HashMap::with_capacity(units.len());
     for (path, bytes) in units {
         let wanted = usize::from(blake3::hash(path).as_bytes()[0]);
