@@ -15,7 +15,7 @@ const HUGE: u64 = 900 << 20;
 
 /// Files that are dealt out by themselves, folders of small ones, a script and a module; one of them is `changed`.
 fn files(version: &str, changed: &str) -> Vec<(String, String)> {
-    let large = |name: &str| (0..160_000).map(|number| format!("{name} {number}\n")).collect::<String>();
+    let large = |name: &str| format!("library {name}\n").repeat(120_000);
     let mut files: Vec<(String, String)> =
         ["a", "b", "c", "d", "e"].map(|name| (format!("big/lib/{name}.so"), large(name))).into();
     files.extend((0..40).map(|number| (format!("big/include/{}/{number}.h", number % 8), format!("{number}\n"))));

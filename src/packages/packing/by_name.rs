@@ -9,8 +9,8 @@
 //! [`LARGE`] names what is known to be large and to change often: each gets a layer of its own in any case, and what is
 //! [`huge`], several.
 
-use super::huge;
-use flashbuild_frontend::package::{Package, PackageOp};
+use super::huge::{self, WithSize};
+use flashbuild_frontend::package::PackageOp;
 use std::collections::BTreeMap;
 
 /// Up to so many packages have a layer each.
@@ -97,10 +97,10 @@ const LARGE: &[&str] = &[
 ];
 
 /// One operation a layer. The packages come with the size of their artifacts, where a lock says it.
-pub(in crate::packages) fn pack(mut packages: Vec<(Package, Option<u64>)>) -> Vec<PackageOp> {
+pub(in crate::packages) fn pack(mut packages: Vec<WithSize>) -> Vec<PackageOp> {
     packages.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
     let alone = packages.len() <= MOST_LAYERS;
-    let mut bins: BTreeMap<(u64, String), Vec<(Package, Option<u64>)>> = BTreeMap::new();
+    let mut bins: BTreeMap<(u64, String), Vec<WithSize>> = BTreeMap::new();
     for (package, bytes) in packages {
         let bin = if alone || is_large(&package.name) || huge::parts_of(&package, bytes) > 1 {
             (BINS, package.name.clone())
@@ -128,7 +128,7 @@ fn bin_of(name: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flashbuild_frontend::package::{PackageLayout, WheelLayout};
+    use flashbuild_frontend::package::{Package, PackageLayout, WheelLayout};
 
     fn package(name: &str, version: &str) -> Package {
         let layout = WheelLayout {
@@ -145,7 +145,7 @@ mod tests {
         Package { name: name.to_owned(), version: version.to_owned(), artifact, layout, part: None }
     }
 
-    fn many(count: usize, version: &str) -> Vec<(Package, Option<u64>)> {
+    fn many(count: usize, version: &str) -> Vec<WithSize> {
         (0..count).map(|number| (package(&format!("package-{number}"), version), None)).collect()
     }
 

@@ -1,4 +1,4 @@
-//! Packages that are too large for one layer: registries refuse layers of several hundred megabytes or are slow with them,
+//! Packages that are too large for one layer: some registries refuse layers of several hundred megabytes or are slow with them,
 //! and a layer is pulled by one connection. They become several layers, whose files follow from their paths
 //! ([`parts`](crate::packages::parts)).
 //!
@@ -31,6 +31,9 @@ const NAMED: &[(&str, u32)] = &[
     ("torch", 4),
 ];
 
+/// A package, and how many bytes its artifact has, if that is known.
+pub(in crate::packages) type WithSize = (Package, Option<u64>);
+
 /// In how many layers a package comes whose artifact has so many bytes, if that is known.
 pub(super) fn parts_of(package: &Package, bytes: Option<u64>) -> u32 {
     let named = match &package.layout {
@@ -51,8 +54,8 @@ fn by_size(bytes: u64) -> u32 {
 }
 
 /// The operations of `bins`: one for each, and for a huge package that is alone in one, one for each part.
-pub(super) fn layers(bins: Vec<Vec<(Package, Option<u64>)>>) -> Vec<PackageOp> {
-    let parts = |bin: &Vec<(Package, Option<u64>)>| match bin.as_slice() {
+pub(super) fn layers(bins: Vec<Vec<WithSize>>) -> Vec<PackageOp> {
+    let parts = |bin: &Vec<WithSize>| match bin.as_slice() {
         [(package, bytes)] => parts_of(package, *bytes),
         _ => 1,
     };

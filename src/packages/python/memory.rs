@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// Changes whenever the way to choose does.
-const VERSION: &str = "flashbuild-python-choice-3";
+const VERSION: &str = "flashbuild-python-choice-2";
 
 #[derive(Serialize, Deserialize)]
 struct Remembered {
