@@ -29,6 +29,7 @@ mod deps_apt;
 mod deps_apt_below;
 mod deps_apt_configure;
 mod deps_from;
+mod deps_huge;
 mod deps_python;
 mod deps_python_peers;
 mod deps_python_pins;

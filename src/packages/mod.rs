@@ -5,7 +5,8 @@
 //!    fetched from is remembered beside the plan, because no key may depend on it.
 //! 2. [`Packages::fetch`] brings one artifact into the store's blobs, checked against its hash, unless it is there. A package
 //!    that a step makes ([`PackageBuild`](flashbuild_frontend::package::PackageBuild)) has what the step left in its place.
-//! 3. [`Packages::unpack`] lists the files of the layer that a [`PackageOp`] is: `exec` makes the layer of them.
+//! 3. [`Packages::unpack`] lists the files of the layer that a [`PackageOp`] is: `exec` makes the layer of them. Of a huge package
+//!    that is one of its `parts`.
 //!
 //! What holds throughout:
 //!
@@ -25,6 +26,7 @@ mod lock;
 mod netrc;
 mod node;
 pub(crate) mod packing;
+mod parts;
 mod preset;
 mod python;
 
@@ -71,6 +73,8 @@ pub struct Packages {
     unsure: Arc<Mutex<Unsure>>,
     /// Records that spare questions.
     noted: Arc<Mutex<BTreeSet<RecordKey>>>,
+    /// Packages that are unpacked in parts.
+    opened: Arc<parts::Opened>,
 }
 
 /// See [`Packages::unsure`].
@@ -148,6 +152,7 @@ impl Packages {
             answers: Arc::default(),
             unsure: Arc::default(),
             noted: Arc::default(),
+            opened: Arc::default(),
         }
     }
 
@@ -245,21 +250,16 @@ impl Packages {
                 }
             };
             match &package.layout {
-                PackageLayout::Deb(layout) => tree.put_all(apt::unpack(layers, package, layout, file, time)?),
                 PackageLayout::DebDatabase => noted.push((package, file)),
                 PackageLayout::DebStatus => replaced.push((package, file)),
-                PackageLayout::File(path) => tree.put_all(files::one_file(package, path, file, time)?),
-                PackageLayout::MadeWheel(layout) => {
-                    tree.put_all(python::unpack(package, &layout.wheel, file, time)?);
+                PackageLayout::Deb(_)
+                | PackageLayout::File(_)
+                | PackageLayout::MadeWheel(_)
+                | PackageLayout::Tarball(_)
+                | PackageLayout::Wheel(_) => {
+                    let open = || self.items_of(layers, package, file, time);
+                    tree.put_all(self.opened.take(package, open)?);
                 }
-                PackageLayout::Tarball(layout) => {
-                    let (items, has_install_script) = node::unpack(layers, package, layout, file, time)?;
-                    tree.put_all(items);
-                    if has_install_script {
-                        self.unsure().note(&package.artifact);
-                    }
-                }
-                PackageLayout::Wheel(layout) => tree.put_all(python::unpack(package, layout, file, time)?),
             }
         }
         if !noted.is_empty() {
@@ -270,6 +270,31 @@ impl Packages {
             tree.put_all(apt::status(layers, replaced, &op.files, time)?);
         }
         Ok(tree.into_items())
+    }
+
+    /// All files of a package.
+    fn items_of(
+        &self,
+        layers: &Layers,
+        package: &Package,
+        file: std::fs::File,
+        time: i64,
+    ) -> Result<Vec<Item>, PackageError> {
+        match &package.layout {
+            PackageLayout::Deb(layout) => Ok(apt::unpack(layers, package, layout, file, time)?),
+            // What dpkg notes is put together of all packages of a layer.
+            PackageLayout::DebDatabase | PackageLayout::DebStatus => Ok(Vec::new()),
+            PackageLayout::File(path) => files::one_file(package, path, file, time),
+            PackageLayout::MadeWheel(layout) => python::unpack(package, &layout.wheel, file, time),
+            PackageLayout::Tarball(layout) => {
+                let (items, has_install_script) = node::unpack(layers, package, layout, file, time)?;
+                if has_install_script {
+                    self.unsure().note(&package.artifact);
+                }
+                Ok(items)
+            }
+            PackageLayout::Wheel(layout) => python::unpack(package, layout, file, time),
+        }
     }
 }
 

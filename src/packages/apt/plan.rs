@@ -219,6 +219,7 @@ fn package(deb: &Deb, layout: &DebLayout) -> Package {
         version: deb.version.clone(),
         artifact: deb.hash.clone(),
         layout: PackageLayout::Deb(layout.clone()),
+        part: None,
     }
 }
 

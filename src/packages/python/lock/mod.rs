@@ -3,8 +3,8 @@
 //! | file | format | says of an artifact |
 //! |---|---|---|
 //! | `*.txt`, `*.in` | `requirements` | hashes |
-//! | `pylock.toml`, `pylock.*.toml` | `pylock` | hash, name, mostly an address |
-//! | `uv.lock` | `uv` | hash, address |
+//! | `pylock.toml`, `pylock.*.toml` | `pylock` | hash, name, mostly an address and a size |
+//! | `uv.lock` | `uv` | hash, address, mostly a size |
 //! | `Pipfile.lock` | `pipfile` | hashes |
 //! | `poetry.lock` | `poetry` | hash, name |
 
@@ -53,6 +53,8 @@ pub(super) struct LockedFile {
     pub(super) name: String,
     pub(super) hash: ArtifactHash,
     pub(super) url: Option<Url>,
+    /// Bytes, if the lock says it.
+    pub(super) size: Option<u64>,
 }
 
 /// What was asked for besides the file.

@@ -107,10 +107,9 @@ pub(super) fn read(file: &str, text: &str, target: &Target, wanted: &Wanted) -> 
         if let Some(source) = source.filter(|source| *source != "legacy") {
             return Err(refuse_source(file, &name, &format!("a {source} source")));
         }
-        let files = package
-            .files
-            .iter()
-            .filter_map(|found| Some(LockedFile { name: found.file.clone(), hash: strong(&found.hash)?, url: None }));
+        let files = package.files.iter().filter_map(|found| {
+            Some(LockedFile { name: found.file.clone(), hash: strong(&found.hash)?, url: None, size: None })
+        });
         locked.push(Locked {
             version: package.version.clone(),
             requested: false,
