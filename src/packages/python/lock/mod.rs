@@ -141,6 +141,22 @@ fn strong(hash: &str) -> Option<ArtifactHash> {
     ArtifactHash::new(algorithm, hex).ok()
 }
 
+/// Those of `hashes` that can be relied upon. Weak ones beside them are passed over; if all are weak or broken, that is an
+/// error, because whoever wrote them relies on them.
+fn usable(at: &str, what: &str, hashes: &[&str]) -> Result<Vec<ArtifactHash>, PackageError> {
+    let found: Vec<ArtifactHash> = hashes.iter().filter_map(|hash| strong(hash)).collect();
+    match hashes.first() {
+        Some(first) if found.is_empty() => Err(problem(
+            at,
+            format!(
+                "{what} has no hash that can be relied upon ({first}): write sha256: and 64 hexadecimal digits, or sha512: \
+                 and 128, or lock again"
+            ),
+        )),
+        Some(_) | None => Ok(found),
+    }
+}
+
 /// A table of hashes by algorithm.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]

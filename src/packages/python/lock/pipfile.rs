@@ -2,7 +2,7 @@
 
 use super::{
     super::{super::PackageError, tags::normalised, target::Target},
-    Locked, Wanted, marker, problem, refuse_source, strong,
+    Locked, Wanted, marker, problem, refuse_source, usable,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -55,7 +55,8 @@ pub(super) fn read(file: &str, text: &str, target: &Target, wanted: &Wanted) -> 
                 return Err(problem(file, why));
             };
             let name = normalised(&name);
-            let hashes = entry.hashes.iter().filter_map(|hash| strong(hash)).collect();
+            let hashes: Vec<&str> = entry.hashes.iter().map(String::as_str).collect();
+            let hashes = usable(file, &name, &hashes)?;
             let package = Locked {
                 name: name.clone(),
                 version: version.to_owned(),

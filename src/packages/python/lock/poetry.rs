@@ -2,7 +2,7 @@
 
 use super::{
     super::{super::PackageError, tags::normalised, target::Target},
-    Locked, LockedFile, Wanted, marker, problem, refuse_source, strong,
+    Locked, LockedFile, Wanted, marker, problem, refuse_source, strong, usable,
 };
 use pep508_rs::ExtraName;
 use serde::Deserialize;
@@ -107,6 +107,8 @@ pub(super) fn read(file: &str, text: &str, target: &Target, wanted: &Wanted) -> 
         if let Some(source) = source.filter(|source| *source != "legacy") {
             return Err(refuse_source(file, &name, &format!("a {source} source")));
         }
+        let hashes: Vec<&str> = package.files.iter().map(|found| found.hash.as_str()).collect();
+        usable(file, &name, &hashes)?;
         let files = package
             .files
             .iter()
