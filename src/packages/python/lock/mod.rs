@@ -11,6 +11,8 @@
 mod pipfile;
 mod poetry;
 mod pylock;
+mod pylock_marker;
+mod range;
 mod requirements;
 mod uv;
 
@@ -53,6 +55,14 @@ pub(super) struct LockedFile {
     pub(super) name: String,
     pub(super) hash: ArtifactHash,
     pub(super) url: Option<Url>,
+}
+
+/// What a lock comes to for a target.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub(super) packages: Vec<Locked>,
+    /// What a person should know, a sentence each.
+    pub(super) notes: Vec<String>,
 }
 
 /// What was asked for besides the file.
@@ -102,7 +112,7 @@ pub(super) fn read(
     text: &str,
     target: &Target,
     wanted: &Wanted,
-) -> Result<Vec<Locked>, PackageError> {
+) -> Result<Contents, PackageError> {
     match format {
         Format::Pylock => pylock::read(file, text, target, wanted),
         Format::Uv => uv::read(file, text, target, wanted),

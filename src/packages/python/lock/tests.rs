@@ -1,7 +1,7 @@
 //! Locks that the real tools wrote, and what they install of them: `testdata/python/locks`. Rules of the formats, a file a
 //! case: `testdata/python/rules`.
 
-use super::{Format, Locked, Requirements, Wanted, read};
+use super::{Contents, Format, Locked, Requirements, Wanted, read};
 use crate::packages::{
     PackageError,
     python::{system::System, target::Target},
@@ -29,7 +29,7 @@ fn target(python: &str, platform: &str) -> Target {
 fn reading(
     asked: &str,
     open: &mut dyn FnMut(&str) -> Result<String, PackageError>,
-) -> Result<Requirements, PackageError> {
+) -> Result<(Requirements, Vec<String>), PackageError> {
     let mut words = asked.split(' ');
     let mut word = || words.next().expect("a case names a file, a Python and a platform");
     let (file, python, platform) = (word(), word(), word());
@@ -43,17 +43,18 @@ fn reading(
     }
     let target = target(python, platform);
     match Format::of(file).unwrap() {
-        Format::Requirements => Requirements::read(file, &target, open),
+        Format::Requirements => Ok((Requirements::read(file, &target, open)?, Vec::new())),
         format @ (Format::Pylock | Format::Uv | Format::Pipfile | Format::Poetry) => {
-            let locked = read(format, file, &open(file)?, &target, &wanted)?;
-            Ok(Requirements { locked, ..Requirements::default() })
+            let Contents { packages, notes } = read(format, file, &open(file)?, &target, &wanted)?;
+            Ok((Requirements { locked: packages, ..Requirements::default() }, notes))
         }
     }
 }
 
 fn locked(folder: &Path, asked: &str) -> Vec<Locked> {
-    let read = reading(asked, &mut |file| Ok(fs::read_to_string(folder.join(file)).unwrap())).unwrap();
+    let (read, notes) = reading(asked, &mut |file| Ok(fs::read_to_string(folder.join(file)).unwrap())).unwrap();
     assert!(read.unpinned.is_empty());
+    assert_eq!(notes, Vec::<String>::new());
     read.locked
 }
 
@@ -71,14 +72,15 @@ fn sections(text: &str) -> (&str, BTreeMap<&str, String>, String) {
     (asked, files, meaning)
 }
 
-/// A line a package, or why it is refused.
+/// A line a package or a note, or why it is refused.
 fn meaning(asked: &str, files: &BTreeMap<&str, String>) -> String {
     match reading(asked, &mut |file| Ok(files[file].clone())) {
         Err(refused) => format!("refused: {refused}"),
-        Ok(read) => {
+        Ok((read, notes)) => {
             let locked = read.locked.iter().map(|package| format!("{} {}", package.name, package.version));
             let open = read.unpinned.iter().map(|package| format!("{} (open)", package.requirement));
-            locked.chain(open).collect::<Vec<_>>().join("\n")
+            let notes = notes.into_iter().map(|note| format!("note: {note}"));
+            locked.chain(open).chain(notes).collect::<Vec<_>>().join("\n")
         }
     }
 }
