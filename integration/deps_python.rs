@@ -242,7 +242,7 @@ fn a_lock_that_leads_into_this_machine_is_refused() {
 }
 
 /// An image of the files at these paths, as an OCI layout beside the context.
-fn image_of(work: &Workspace, name: &str, paths: &[&str]) {
+pub(crate) fn image_of(work: &Workspace, name: &str, paths: &[&str]) {
     let folder = work.path(name);
     for path in paths {
         fs::create_dir_all(folder.join(path).parent().unwrap()).unwrap();

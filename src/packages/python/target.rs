@@ -1,9 +1,9 @@
 //! What packages are chosen for and where they go: one Python on one platform.
 
 use super::{
-    super::PackageError,
+    super::{PackageError, libc::Libc},
     system::System,
-    tags::{Libc, Tags, machine},
+    tags::{Tags, machine},
     wheel::can_compile,
 };
 use flashbuild_frontend::package::{DepsRequest, PackageContent, PackageFile, WheelLayout};
