@@ -22,6 +22,7 @@ mod client;
 mod error;
 mod fetch;
 mod files;
+mod libc;
 mod lock;
 mod netrc;
 mod node;
@@ -191,9 +192,10 @@ impl Packages {
     }
 
     /// How much of the image below has to be known for the plan of `request`.
-    pub fn needs_below(request: &DepsRequest) -> Below {
+    pub fn needs_below(&self, request: &DepsRequest) -> Below {
         match request.ecosystem {
-            Ecosystem::Apt | Ecosystem::Node => Below::Nothing,
+            Ecosystem::Apt => Below::Nothing,
+            Ecosystem::Node => node::needs_below(self, request),
             Ecosystem::Python => python::needs_below(request),
         }
     }
@@ -310,7 +312,7 @@ pub fn ecosystem_of(name: &str) -> Result<Ecosystem, PackageError> {
 async fn plan_of(packages: &Packages, request: &DepsRequest, below: &TreeBelow) -> Result<Planned, PackageError> {
     match request.ecosystem {
         Ecosystem::Apt => apt::plan(packages, request, below).await,
-        Ecosystem::Node => node::plan(packages, request).await,
+        Ecosystem::Node => node::plan(packages, request, below.view()).await,
         Ecosystem::Python => python::plan(packages, request, below.view()).await,
     }
 }

@@ -76,7 +76,9 @@ pub(super) async fn plan(packages: &Packages, request: &DepsRequest, below: &Vie
     let mut pinned = None;
     let locked = match Format::of(file)? {
         format @ (Format::Pylock | Format::Uv | Format::Pipfile | Format::Poetry) => {
-            lock::read(format, file, &packages.files.read(file)?, &target, &wanted)?
+            let mut contents = lock::read(format, file, &packages.files.read(file)?, &target, &wanted)?;
+            notes.append(&mut contents.notes);
+            contents.packages
         }
         Format::Requirements => {
             let requirements = read_requirements(packages, file, &target, &wanted, &mut sources)?;
