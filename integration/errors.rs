@@ -28,6 +28,7 @@ fn what_cannot_be_read_failed_and_was_not_cancelled() {
         ("build", &["/nonexistent"][..]),
         ("build", &["-f", "nofile"]),
         ("build", &[]),
+        ("slim", &["localhost:1/nosuch", "-t", "new"]),
         ("cache", &["warm", "/nonexistent/requirements.txt"]),
         ("cache", &["warm", lock.to_str().unwrap()]),
     ] {
