@@ -70,6 +70,31 @@ fn builds_split_large_layers_and_slim_when_asked() {
     work.build(&["--split=large"]).exits_with(2);
 }
 
+/// Forty folders with a megabyte each, in small files, and a link into one of them.
+#[test]
+fn a_change_in_a_large_tree_changes_one_layer() {
+    let work = Workspace::new("FROM scratch\nCOPY tree /src/\n");
+    for number in 0..160 {
+        work.file(&format!("tree/{}/{number}", number % 40), format!("{number:09}\n").repeat(26_000));
+    }
+    let of = |name: &str| -> BTreeSet<String> { layers(&work, name).into_iter().collect() };
+    work.build(&["-t", "whole", "--split=off"]).succeeds();
+    work.build(&["-t", "first"]).succeeds();
+    let first = of("first");
+    assert!((8..=20).contains(&first.len()), "{}", first.len());
+    work.flashbuild("diff", &["--semantic", "whole", "first"]).succeeds();
+    let again = work.build(&["-t", "again"]).succeeds();
+    assert!(of("again") == first && !again.raw.contains("divide layers"), "{}", again.raw);
+
+    work.file("tree/7/7", "changed\n");
+    work.build(&["-t", "second"]).succeeds();
+    work.build(&["-t", "changed", "--split=off"]).succeeds();
+    work.flashbuild("diff", &["--semantic", "changed", "second"]).succeeds();
+    // The last layer has the times of all folders.
+    let new = of("second").difference(&first).count();
+    assert!(of("second").len() == first.len() && (1..=2).contains(&new), "{new}");
+}
+
 #[test]
 fn a_slim_image_lacks_what_the_passes_say_and_nothing_else() {
     let work = Workspace::new("FROM scratch\nCOPY a /base\nCOPY man /usr/share/man/man1/\nCOPY a /app\nCOPY b /app\n");
