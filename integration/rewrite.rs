@@ -201,9 +201,23 @@ fn what_no_longer_works_is_refused() {
     work.file("Dockerfile", format!("{BUSYBOX}FROM busybox\nCOPY man /usr/share/man/man1/\n{command}\n"));
     work.build(&["-t", "reader"]).succeeds();
     let run = work.flashbuild("slim", &["--passes=docs", "-t", "broken", "reader"]).exits_with(1);
+    assert!(!run.stderr.contains("CANCELLED") && run.stderr.contains("Failed after"), "{}", run.stderr);
     assert!(run.stderr.contains("the rewritten image does not work as before"), "{}", run.stderr);
     let names = work.flashbuild("images", &[]).succeeds().stdout;
     assert!(!names.contains("broken") && !names.contains("flashbuild.invalid"), "{names}");
+    // Nor does a build leave out what the image needs.
+    let run = work.build(&["-t", "broken", "--slim=docs"]).exits_with(1);
+    assert!(run.stderr.contains("the rewritten image does not work as before"), "{}", run.stderr);
+    assert_eq!(work.flashbuild("images", &[]).succeeds().stdout, names);
+    let lighter = |args: &[&str]| work.build(&[&["-t", "thin", "--slim=docs"], args].concat()).succeeds().raw;
+    let proof = "prove for ";
+    assert!(!lighter(&["--no-smoke"]).contains(proof));
+    assert!(lighter(&["--smoke", "exit 3"]).contains(proof));
+    assert!(!lighter(&["--smoke", "exit 3"]).contains(proof), "what was proven once is remembered");
+    assert!(lighter(&["--smoke", "exit 4"]).contains(proof));
+    work.build(&["--smoke", "exit 3"]).exits_with(2);
+    work.build(&["--slim", "--smoke-time", "0"]).exits_with(2);
+    work.flashbuild("slim", &["--smoke-time", "0", "-t", "thin", "reader"]).exits_with(2);
     // A command that does not need it shows nothing.
     let smoke = ["--passes=docs", "--smoke", "exit 3", "-t", "broken", "reader"];
     let run = work.flashbuild("slim", &smoke).succeeds();
