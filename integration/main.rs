@@ -28,6 +28,7 @@ mod demo;
 mod deps_apt;
 mod deps_apt_below;
 mod deps_apt_configure;
+mod deps_apt_settled;
 mod deps_from;
 mod deps_huge;
 mod deps_python;

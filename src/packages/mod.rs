@@ -205,6 +205,21 @@ impl Packages {
         apt::reads_below(view)
     }
 
+    /// Which layers of a tree have settings that a layer [of a tree](PackageOp::is_of_tree) depends on: positions, the lowest 0.
+    pub fn settings_in(tree: &TreeBelow) -> BTreeSet<usize> {
+        apt::settings_in(tree.view())
+    }
+
+    /// Which layers of `tree` have other files that the layer of `op` depends on; those with settings are here.
+    pub fn libraries_in(op: &PackageOp, tree: &TreeBelow) -> Result<BTreeSet<usize>, PackageError> {
+        apt::libraries_in(op, tree)
+    }
+
+    /// The files of the layer of `op`, which is [of a tree](PackageOp::is_of_tree): of `tree`. No time in it is after `epoch`.
+    pub fn settle(op: &PackageOp, tree: &TreeBelow, epoch: Option<i64>) -> Result<Vec<Item>, PackageError> {
+        apt::settle(op, tree, time(epoch))
+    }
+
     /// Which layers a request comes to, and what to tell about it. `below` is the image or the tree below, as far as it is
     /// [needed](Self::needs_below).
     pub async fn plan(
@@ -238,7 +253,7 @@ impl Packages {
         artifacts: Vec<Artifact>,
         epoch: Option<i64>,
     ) -> Result<Vec<Item>, PackageError> {
-        let time = epoch.map_or(PackageOp::TIME, |epoch| epoch.min(PackageOp::TIME));
+        let time = time(epoch);
         let mut tree = files::Tree::new(time);
         let (mut noted, mut replaced) = (Vec::new(), Vec::new());
         for (package, artifact) in op.packages.iter().zip(artifacts) {
@@ -298,6 +313,11 @@ impl Packages {
             PackageLayout::Wheel(layout) => python::unpack(package, layout, file, time),
         }
     }
+}
+
+/// The time of what is in a layer.
+fn time(epoch: Option<i64>) -> i64 {
+    epoch.map_or(PackageOp::TIME, |epoch| epoch.min(PackageOp::TIME))
 }
 
 /// Whose lock the file of this name is.
