@@ -30,6 +30,7 @@ mod deps_apt_below;
 mod deps_apt_configure;
 mod deps_from;
 mod deps_python;
+mod deps_python_credentials;
 mod deps_python_peers;
 mod deps_python_pins;
 mod deps_python_sdist;

@@ -186,8 +186,11 @@ fn shelves(packages: &Packages, sources: Sources) -> Result<Shelves, PackageErro
         }
     }
     if !sources.no_index {
+        let asks_keyring = sources.keyring == Some(true);
         for text in sources.index.into_iter().chain(sources.extra) {
-            shelves.indexes.push(packages.client.configure(index_url(&text)?));
+            let url = index_url(&text)?;
+            let client = &packages.client;
+            shelves.indexes.push(if asks_keyring { client.configure_with_keyring(url) } else { client.configure(url) });
         }
     }
     Ok(shelves)
