@@ -97,6 +97,33 @@ fn variables_for_the_name_of_an_index_let_in() {
 }
 
 #[test]
+fn variables_for_an_index_that_the_project_names_let_in() {
+    let (web, work) = project();
+    let wheel = wheel("pure", "1.0", "of the index");
+    let url = web.url("/files/pure-1.0-py3-none-any.whl");
+    work.file("Dockerfile", "FROM scratch\nDEPS python --python=/usr/bin/python3.11 uv.lock\n");
+    work.file("pyproject.toml", format!("[[tool.uv.index]]\nname = \"my-own\"\nurl = {:?}\n", index(&web, "")));
+    work.file(
+        "uv.lock",
+        format!(
+            "version = 1\n[[package]]\nname = \"app\"\nsource = {{ virtual = \".\" }}\ndependencies = [{{ name = \"pure\" }}]\n\
+             [[package]]\nname = \"pure\"\nversion = \"1.0\"\nsource = {{ registry = {:?} }}\n\
+             wheels = [{{ url = {url:?}, hash = \"sha256:{}\" }}]\n",
+            index(&web, ""),
+            sha256(&wheel)
+        ),
+    );
+    let named =
+        || build(&work).variable("UV_INDEX_MY_OWN_USERNAME", USER).variable("UV_INDEX_MY_OWN_PASSWORD", PASSWORD);
+    // The file does not open this machine's network.
+    let refused = named().exits_with(1);
+    assert!(refused.stderr.contains("it leads into a private network"), "{}", refused.stderr);
+    assert_eq!(web.requests().len(), 0);
+    // Who builds does, for this server.
+    check_let_in(&web, &work, &named().variable("PIP_INDEX_URL", index(&web, "")));
+}
+
+#[test]
 fn a_keyring_that_pip_is_told_to_ask_lets_in() {
     let (web, work) = project();
     fs::create_dir_all(work.path("home/.config/pip")).unwrap();

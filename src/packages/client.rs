@@ -185,6 +185,14 @@ impl Client {
         url
     }
 
+    /// Keeps the credentials in an address that somebody else named than who builds, if it may be asked and nothing is known
+    /// for its origin.
+    pub(super) fn accept_credentials(&self, url: &Url) {
+        if self.check(url).is_ok() && !locked(&self.shared.trust).credentials.contains_key(&Origin::of(url)) {
+            self.configure(url.clone());
+        }
+    }
+
     /// Keeps an `Authorization` header for all addresses below `place`, which is spelled as [`address::place`] does.
     pub(super) fn authorize(&self, place: String, header: String) {
         locked(&self.shared.trust).authorizations.insert(place, header);

@@ -30,14 +30,15 @@ pub(super) struct Sources {
     pub(super) no_index: bool,
     /// Whether passwords may be asked of a keyring; `None` if nobody says.
     pub(super) keyring: Option<bool>,
+    /// Whether requirements need hashes, whatever their file says.
+    pub(super) require_hashes: bool,
 }
 
 impl Sources {
     /// Of whoever runs this.
     pub(super) fn of_this_machine() -> Self {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let file = |path: &Path| std::fs::read_to_string(path).ok();
-        Self::read(&variable, &file)
+        Self::read(&own_variable, &file)
     }
 
     /// Adds the index that pip asks if none is configured. Starts a process to find out.
@@ -62,7 +63,9 @@ impl Sources {
             extra: self.extra.iter().map(stripped).collect(),
             find_links: self.find_links.iter().map(stripped).collect(),
             no_index: self.no_index,
+            // What it changes is what is asked, or whether.
             keyring: None,
+            require_hashes: false,
         }
     }
 
@@ -85,6 +88,7 @@ impl Sources {
                 .map_or_else(Vec::new, |list| list.split(',').map(str::to_owned).collect()),
             no_index: truth(variable("UV_NO_INDEX")),
             keyring: variable("UV_KEYRING_PROVIDER").map(|provider| is_program(&provider)),
+            require_hashes: truth(variable("UV_REQUIRE_HASHES")),
         });
         sources.add(Self {
             index: variable("PIP_INDEX_URL"),
@@ -92,6 +96,7 @@ impl Sources {
             find_links: words(variable("PIP_FIND_LINKS")),
             no_index: truth(variable("PIP_NO_INDEX")),
             keyring: variable("PIP_KEYRING_PROVIDER").map(|provider| is_program(&provider)),
+            require_hashes: truth(variable("PIP_REQUIRE_HASHES")),
         });
         let home = variable("HOME").map(PathBuf::from).unwrap_or_default();
         let config = variable("XDG_CONFIG_HOME").map_or_else(|| home.join(".config"), PathBuf::from);
@@ -113,7 +118,13 @@ impl Sources {
         self.find_links.extend(other.find_links);
         self.no_index |= other.no_index;
         self.keyring = self.keyring.or(other.keyring);
+        self.require_hashes |= other.require_hashes;
     }
+}
+
+/// A variable of whoever runs this.
+pub(super) fn own_variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn is_true(text: &str) -> bool {
@@ -177,6 +188,36 @@ struct UvPip {
     extra_index_url: Vec<String>,
     find_links: Vec<String>,
     keyring_provider: Option<String>,
+    require_hashes: bool,
+}
+
+/// `pyproject.toml`, as far as uv has indexes in it.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Project {
+    tool: Tool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Tool {
+    uv: ToolUv,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ToolUv {
+    index: Vec<UvIndex>,
+}
+
+/// The indexes that a project has names for, those with credentials in variables for these names.
+pub(super) fn credentials_for_project(pyproject: &str, variable: &dyn Fn(&str) -> Option<String>) -> Vec<Url> {
+    let project: Project = toml::from_str(pyproject).unwrap_or_default();
+    let address = |index: UvIndex| {
+        let with = with_credentials(&index.url, index.name.as_deref(), variable);
+        Url::parse(&with).ok().filter(|_| with != index.url)
+    };
+    project.tool.uv.index.into_iter().filter_map(address).collect()
 }
 
 fn of_uv(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Sources {
@@ -190,7 +231,7 @@ fn of_uv(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Sources {
     let find_links = config.find_links.into_iter().chain(config.pip.find_links).collect();
     let provider = config.keyring_provider.or(config.pip.keyring_provider);
     let keyring = provider.map(|provider| is_program(&provider));
-    Sources { index, extra, find_links, no_index: config.no_index, keyring }
+    Sources { index, extra, find_links, no_index: config.no_index, keyring, require_hashes: config.pip.require_hashes }
 }
 
 /// An INI file; values go on in indented lines.
@@ -223,6 +264,7 @@ fn of_pip(text: &str) -> Sources {
             "extra-index-url" => sources.extra.extend(values),
             "find-links" => sources.find_links.extend(values),
             "no-index" => sources.no_index = is_true(value),
+            "require-hashes" => sources.require_hashes = is_true(value),
             "keyring-provider" => sources.keyring = Some(is_program(value)),
             _ => {}
         }
@@ -270,8 +312,7 @@ mod tests {
                     .map(str::to_owned)
                     .to_vec(),
                 find_links: vec!["/wheels".to_owned()],
-                no_index: false,
-                keyring: None,
+                ..Sources::default()
             },
         );
     }
@@ -287,7 +328,7 @@ mod tests {
                 extra: vec!["https://a.example/".to_owned()],
                 find_links: vec!["w".to_owned()],
                 no_index: true,
-                keyring: None,
+                ..Sources::default()
             },
         );
     }
@@ -330,5 +371,24 @@ mod tests {
             |index: &str| Sources { index: Some(index.to_owned()), extra: vec!["w".to_owned()], ..Sources::default() };
         let with = sources("https://ann:secret@a.example/s").without_credentials();
         assert_eq!(with, sources("https://a.example/s"));
+    }
+
+    #[test]
+    fn a_project_names_indexes_and_variables_say_the_rest() {
+        let toml = "[[tool.uv.index]]\nname = \"a\"\nurl = \"https://a.example/s\"\nexplicit = true\n\
+                    [[tool.uv.index]]\nname = \"b\"\nurl = \"https://b.example/s\"\n";
+        let variable = |name: &str| (name == "UV_INDEX_A_PASSWORD").then(|| "token".to_owned());
+        let found = credentials_for_project(toml, &variable);
+        assert_eq!(found, ["https://:token@a.example/s".parse().unwrap()]);
+        assert_eq!(credentials_for_project("no toml", &variable), []);
+    }
+
+    #[test]
+    fn hashes_are_required_by_either_tool() {
+        let expected = Sources { require_hashes: true, ..Sources::default() };
+        check(&[("PIP_REQUIRE_HASHES", "1")], &[], &expected);
+        check(&[("UV_REQUIRE_HASHES", "true")], &[], &expected);
+        check(&[], &[("/etc/pip.conf", "[install]\nrequire-hashes = yes\n")], &expected);
+        check(&[], &[("/etc/uv/uv.toml", "[pip]\nrequire-hashes = true\n")], &expected);
     }
 }
