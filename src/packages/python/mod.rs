@@ -225,7 +225,7 @@ fn index_url(text: &str) -> Result<Url, PackageError> {
 fn planned(chosen: Vec<Chosen>, target: &Target, platform: &Platform) -> Planned {
     let mut planned = Planned::default();
     let mut wheels = Vec::with_capacity(chosen.len());
-    for Chosen { name, version, requested, hash, addresses, sdist } in chosen {
+    for Chosen { name, version, requested, hash, addresses, sdist, size } in chosen {
         planned.addresses.extend(addresses.into_iter().map(|address| (hash.clone(), address)));
         let wheel = target.layout(requested);
         let layout = match sdist {
@@ -235,7 +235,7 @@ fn planned(chosen: Vec<Chosen>, target: &Target, platform: &Platform) -> Planned
                 PackageLayout::MadeWheel(MadeWheelLayout { wheel, platform: platform.clone() })
             }
         };
-        wheels.push(Package { name, version, artifact: hash, layout });
+        wheels.push((Package { name, version, artifact: hash, layout, part: None }, size));
     }
     let files = target.files();
     if !files.is_empty() {

@@ -3,8 +3,8 @@
 //! | file | format | says of an artifact |
 //! |---|---|---|
 //! | `*.txt`, `*.in` | `requirements` | hashes |
-//! | `pylock.toml`, `pylock.*.toml` | `pylock` | hash, name, mostly an address |
-//! | `uv.lock` | `uv` | hash, address |
+//! | `pylock.toml`, `pylock.*.toml` | `pylock` | hash, name, mostly an address and a size |
+//! | `uv.lock` | `uv` | hash, address, mostly a size |
 //! | `Pipfile.lock` | `pipfile` | hashes |
 //! | `poetry.lock` | `poetry` | hash, name |
 
@@ -55,6 +55,8 @@ pub(super) struct LockedFile {
     pub(super) name: String,
     pub(super) hash: ArtifactHash,
     pub(super) url: Option<Url>,
+    /// Bytes, if the lock says it.
+    pub(super) size: Option<u64>,
 }
 
 /// What a lock comes to for a target.

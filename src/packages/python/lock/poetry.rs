@@ -113,10 +113,9 @@ pub(super) fn read(file: &str, text: &str, target: &Target, wanted: &Wanted) -> 
         }
         let hashes: Vec<&str> = package.files.iter().map(|found| found.hash.as_str()).collect();
         usable(file, &name, &hashes)?;
-        let files = package
-            .files
-            .iter()
-            .filter_map(|found| Some(LockedFile { name: found.file.clone(), hash: strong(&found.hash)?, url: None }));
+        let files = package.files.iter().filter_map(|found| {
+            Some(LockedFile { name: found.file.clone(), hash: strong(&found.hash)?, url: None, size: None })
+        });
         locked.push(Locked {
             version: package.version.clone(),
             requested: false,

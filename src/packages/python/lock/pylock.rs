@@ -44,6 +44,7 @@ struct Artifact {
     name: Option<String>,
     url: Option<String>,
     path: Option<String>,
+    size: Option<u64>,
     hashes: Hashes,
 }
 
@@ -113,5 +114,5 @@ fn locked_file(file: &str, artifact: &Artifact) -> Result<LockedFile, PackageErr
     let name = artifact.name.clone().or_else(|| url.as_ref().and_then(file_name)).or_else(of_path);
     let name = name.ok_or_else(|| problem(file, "an artifact has neither name nor address"))?;
     let hash = artifact.hashes.best().ok_or_else(|| problem(file, format!("{name} has no sha256 or sha512 hash")))?;
-    Ok(LockedFile { name, hash, url })
+    Ok(LockedFile { name, hash, url, size: artifact.size })
 }

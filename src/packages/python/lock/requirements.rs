@@ -191,7 +191,7 @@ impl Requirements {
             return Err(problem(&at, format!("{name} has no hash: write --hash=sha256:… behind its address")));
         };
         let version = sdist::version(&file).or_else(|| file.split('-').nth(1)).unwrap_or_default().to_owned();
-        let files = vec![LockedFile { name: file, hash, url: Some(url) }];
+        let files = vec![LockedFile { name: file, hash, url: Some(url), size: None }];
         self.locked.push(Locked { name, version, requested: true, files, hashes: Vec::new(), at });
         Ok(())
     }

@@ -123,6 +123,16 @@ fn locks_of_real_tools_mean_what_these_install() {
 }
 
 #[test]
+fn some_locks_say_how_large_artifacts_are() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/python/locks");
+    for file in ["pylock.toml", "uv.lock"] {
+        let locked = locked(&folder, &format!("{file} 3.11 linux/amd64"));
+        let mut files = locked.iter().flat_map(|package| &package.files).peekable();
+        assert!(files.peek().is_some() && files.all(|file| file.size.is_some_and(|size| size > 0)), "{file}");
+    }
+}
+
+#[test]
 fn a_package_that_pipenv_left_open_is_named() {
     let target = target("3.12", "linux/amd64");
     let text = r#"{"default": {"colorama": {"version": "*"}}}"#;

@@ -77,6 +77,7 @@ struct Artifact {
     filename: Option<String>,
     path: Option<String>,
     hash: Option<String>,
+    size: Option<u64>,
 }
 
 impl Source {
@@ -235,7 +236,7 @@ impl<'a> Walk<'a> {
             let (Some(file), Some(hash)) = (of_file, hash) else {
                 return Err(problem(self.file, format!("an artifact of {name} has no name or no sha256 hash")));
             };
-            files.push(LockedFile { name: file, hash, url });
+            files.push(LockedFile { name: file, hash, url, size: artifact.size });
         }
         Ok(Locked {
             name: normalised(name),
