@@ -384,10 +384,11 @@ fn same_as_dpkg(architecture: &str) {
 fn is_made(path: &str) -> bool {
     const FOLDERS: [&str; 5] =
         ["/etc/alternatives", "/etc/ssl/certs/", "/usr/local", "/usr/lib64", "/var/lib/dpkg/status.d"];
-    const PATHS: [&str; 20] = [
+    const PATHS: [&str; 21] = [
         "/etc/ca-certificates.conf",
         "/etc/dpkg/origins/default",
         "/etc/group",
+        "/etc/ld.so.cache",
         "/etc/motd",
         "/etc/nsswitch.conf",
         "/etc/opt",

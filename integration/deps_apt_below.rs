@@ -14,7 +14,7 @@ const AMD64: [&str; 2] = ["--platform", "linux/amd64"];
 fn brought(run: &Run) -> Vec<String> {
     let titles = run.vertices().filter_map(|(name, _)| Some(name.split_once("DEPS apt ")?.1.to_owned()));
     let named: BTreeSet<String> = titles
-        .filter(|title| !title.contains("etc/passwd"))
+        .filter(|title| !title.starts_with('/'))
         .flat_map(|title| title.split(", ").map(|it| it.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>())
         .collect();
     named.into_iter().collect()

@@ -109,10 +109,19 @@ pub struct DepsPlan {
     pub layers: Vec<PackageOp>,
     /// How those packages of the layers come to be that are [made](PackageLayout::is_made) by a step.
     pub builds: Vec<PackageBuild>,
+    /// What follows from these layers and the stage's tree as a whole: one more, on top of them.
+    pub settled: Option<Settled>,
     /// What then runs on the stage's tree, one after the other: one more layer each.
     pub steps: Vec<InstallStep>,
     /// Names and versions of a distribution's packages that were found [below](DepsRequest::below), and stay.
     pub found: Vec<(String, String)>,
+}
+
+/// What several packages, and what is below them, come to together: a layer that is made of the whole tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The layer; its files are [made of a tree](PackageContent::is_of_tree).
+    pub layer: PackageOp,
 }
 
 /// A process that finishes what unpacking leaves undone: scripts that packages bring along. It runs as root, and what it
@@ -178,7 +187,8 @@ impl PackageBuild {
 }
 
 /// Artifacts that are unpacked into one layer; the result is a tree of exactly that layer. The inputs are the trees of the
-/// steps that make packages, in the order of those packages; usually there are none.
+/// steps that make packages, in the order of those packages; usually there are none. Files that are [made of a
+/// tree](PackageContent::is_of_tree) are in layers without packages, whose inputs are what that tree consists of, lowest first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PackageOp {
     /// The packages, in the order in which they are unpacked: of two files with one path, the later one stays.
@@ -192,7 +202,12 @@ impl PackageOp {
     /// express, because Python refuses to put older files into one. An earlier `SOURCE_DATE_EPOCH` wins.
     pub const TIME: i64 = 315_532_800;
 
-    /// What is in the layer, for people: `numpy 1.26.4, six 1.17.0`.
+    /// Whether it is made of the tree that its inputs come to.
+    pub fn is_of_tree(&self) -> bool {
+        self.files.iter().any(|file| file.content.is_of_tree())
+    }
+
+    /// What is in the layer, for people: `numpy 1.26.4, six 1.17.0`, or `torch 2.8.0 (1 of 4)`.
     pub fn summary(&self) -> String {
         let name = |package: &Package| match package.layout {
             PackageLayout::DebStatus => format!("status of {} {}", package.name, package.version),
@@ -201,7 +216,10 @@ impl PackageOp {
             | PackageLayout::MadeWheel(_)
             | PackageLayout::DebDatabase
             | PackageLayout::Tarball(_)
-            | PackageLayout::Wheel(_) => format!("{} {}", package.name, package.version),
+            | PackageLayout::Wheel(_) => {
+                let part = package.part.map(|part| format!(" ({} of {})", part.number, part.of)).unwrap_or_default();
+                format!("{} {}{part}", package.name, package.version)
+            }
         };
         let named: Vec<String> = self.packages.iter().map(name).collect();
         let gone = self.files.iter().filter(|file| file.content == PackageContent::Absent).count();
@@ -227,6 +245,19 @@ pub struct Package {
     pub artifact: ArtifactHash,
     /// How it is unpacked.
     pub layout: PackageLayout,
+    /// Which of its files, if it is too large for one layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<PackagePart>,
+}
+
+/// One of the layers that a huge package is unpacked into: together they are the package. Which file is in which is the
+/// business of `src/packages/parts.rs`, and follows from the package alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PackagePart {
+    /// Which it is; the first is 1.
+    pub number: u32,
+    /// How many there are.
+    pub of: u32,
 }
 
 /// How an artifact is unpacked: everything but its bytes that the layer depends on.
@@ -331,6 +362,18 @@ pub enum PackageContent {
     Link(String),
     /// Nothing: what is there below is gone.
     Absent,
+    /// The table in which the dynamic loader finds the tree's libraries, for this architecture, by Debian's name.
+    LoaderCache(String),
+}
+
+impl PackageContent {
+    /// Whether it follows from the tree that the file is put on.
+    pub fn is_of_tree(&self) -> bool {
+        match self {
+            Self::LoaderCache(_) => true,
+            Self::Folder | Self::Text(_) | Self::Link(_) | Self::Absent => false,
+        }
+    }
 }
 
 /// The hash that a lock gives an artifact, spelled `sha256:<hex>` or `sha512:<hex>`, lower-case.

@@ -2,8 +2,9 @@
 
 use super::{Exec, ExecError, Need, Product, origins};
 use crate::{
+    image::DiffId,
     layer::View,
-    packages::{Artifact, Made, PackageError},
+    packages::{Artifact, Made, PackageError, Packages, TreeBelow},
     solver::event::Step,
 };
 use flashbuild_frontend::{
@@ -11,6 +12,7 @@ use flashbuild_frontend::{
     package::{Package, PackageBuild, PackageOp},
     platform::Platform,
 };
+use std::collections::BTreeSet;
 
 /// Fetches what is not here, takes what steps made, and unpacks it straight into the layer.
 pub(super) async fn make(
@@ -20,6 +22,9 @@ pub(super) async fn make(
     inputs: &[Product],
     step: &Step,
 ) -> Result<Product, ExecError> {
+    if op.is_of_tree() {
+        return settle(exec, id, op, inputs, step).await;
+    }
     let mut steps = exec.graph.node(id).inputs.iter().zip(inputs);
     let fetch = op.packages.iter().map(|package| {
         let made = if package.layout.is_made() { steps.next() } else { None };
@@ -34,6 +39,30 @@ pub(super) async fn make(
     let epoch = exec.graph.epoch;
     tokio::task::block_in_place(|| {
         let items = exec.packages.unpack(&exec.layers, op, artifacts, epoch)?;
+        let made = exec.layers.from_files(items, epoch, exec.form(id))?;
+        Ok(Product::tree(vec![made.diff_id], origins(inputs)))
+    })
+}
+
+/// Makes a layer of what the tree below it is, as far as it has to be read for that.
+async fn settle(
+    exec: &Exec,
+    id: NodeId,
+    op: &PackageOp,
+    inputs: &[Product],
+    step: &Step,
+) -> Result<Product, ExecError> {
+    let layers: Vec<DiffId> = inputs.iter().flat_map(Product::layers).copied().collect();
+    exec.sources.bring(&exec.layers, &layers, Need::Tables, Some(step)).await?;
+    let tree = tokio::task::block_in_place(|| TreeBelow::of_files(exec.layers.clone(), layers.clone()))?;
+    let of = |positions: BTreeSet<usize>| positions.into_iter().map(|layer| layers[layer]).collect::<Vec<_>>();
+    let settings = of(Packages::settings_in(&tree));
+    exec.sources.bring(&exec.layers, &settings, Need::Files, Some(step)).await?;
+    let libraries = of(tokio::task::block_in_place(|| Packages::libraries_in(op, &tree))?);
+    exec.sources.bring(&exec.layers, &libraries, Need::Files, Some(step)).await?;
+    let epoch = exec.graph.epoch;
+    tokio::task::block_in_place(|| {
+        let items = Packages::settle(op, &tree, epoch)?;
         let made = exec.layers.from_files(items, epoch, exec.form(id))?;
         Ok(Product::tree(vec![made.diff_id], origins(inputs)))
     })

@@ -3,7 +3,7 @@
 use super::PackageError;
 use crate::{
     image::{ContentDigest, DiffId},
-    layer::{Content, Entry, EntryKind, Item, LastLink, LayerError, Layers, Stream, View},
+    layer::{Content, Entry, EntryKind, Hit, Item, LastLink, LayerError, Layers, Stream, View},
 };
 use flashbuild_frontend::package::{Package, PackageContent, PackageFile};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
@@ -61,16 +61,45 @@ impl TreeBelow {
 
     /// The text of a file of at most so many bytes; nothing if there is none. What is not UTF-8 in it is replaced.
     pub(super) fn read(&self, path: &[u8], most: u64) -> Result<Option<String>, PackageError> {
-        let (Some(files), Some(hit)) = (&self.files, self.view.lookup(path)) else { return Ok(None) };
+        Ok(self.read_bytes(path, most)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// The same for a path of which any part may be a link.
+    pub(super) fn read_through_links(&self, path: &[u8], most: u64) -> Result<Option<String>, PackageError> {
+        match self.view.resolve(path, LastLink::Follow) {
+            Ok(found) if found.exists() => self.read(&found.existing, most),
+            Ok(_) | Err(_) => Ok(None),
+        }
+    }
+
+    /// The bytes of a file of at most so many; nothing if there is none.
+    pub(super) fn read_bytes(&self, path: &[u8], most: u64) -> Result<Option<Vec<u8>>, PackageError> {
+        let Some(hit) = self.view.lookup(path) else { return Ok(None) };
         if hit.file().is_none_or(|(size, _)| size > most) {
             return Ok(None);
         }
+        let Some(file) = self.open(&hit)? else { return Ok(None) };
         let mut bytes = Vec::new();
-        let file = files.layers.open_file(&files.diff_ids[hit.layer], &hit.entry.path)?;
         file.take(most)
             .read_to_end(&mut bytes)
             .map_err(|error| LayerError::Io { path: hit.entry.display_path().into(), error })?;
-        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+        Ok(Some(bytes))
+    }
+
+    /// Opens a file of the tree; nothing if only tables are here.
+    pub(super) fn open(&self, hit: &Hit<'_>) -> Result<Option<File>, PackageError> {
+        let Some(files) = &self.files else { return Ok(None) };
+        Ok(Some(files.layers.open_file(&files.diff_ids[hit.layer], &hit.entry.path)?))
+    }
+
+    /// The names in a folder, sorted; links to it are followed.
+    pub(super) fn names_in(&self, folder: &[u8]) -> Vec<String> {
+        let Ok(found) = self.view.resolve(folder, LastLink::Follow) else { return Vec::new() };
+        let name = |hit: Hit<'_>| {
+            let name = hit.entry.path.rsplit(|&byte| byte == b'/').next()?;
+            std::str::from_utf8(name).ok().map(str::to_owned)
+        };
+        if found.exists() { self.view.read_dir(&found.existing).filter_map(name).collect() } else { Vec::new() }
     }
 }
 
@@ -223,6 +252,8 @@ impl Tree {
                 PackageContent::Folder => Item::new(self.entry(path, EntryKind::Dir { opaque: false }, file.mode)),
                 PackageContent::Text(text) => text_item(path, text.clone().into_bytes(), file.mode, self.time),
                 PackageContent::Absent => Item::new(self.entry(path, EntryKind::Whiteout, 0)),
+                // Of a tree that is not here.
+                PackageContent::LoaderCache(_) => continue,
                 PackageContent::Link(target) => {
                     Item::new(self.entry(path, EntryKind::Symlink { target: target.clone().into_bytes() }, 0o777))
                 }

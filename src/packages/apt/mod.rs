@@ -7,7 +7,8 @@
 //! 3. Whoever runs the build fetches the files, by their hashes.
 //! 4. [`mod@unpack`] reads a file (`ar`), puts its content at its place in a merged `/usr`, notes the package for scanners
 //!    (`var/lib/dpkg/status.d/`), and adds what its scripts would have made where that matters (`scripts`).
-//! 5. With `--configure`, a step of the build runs the scripts after all ([`mod@configure`]).
+//! 5. What packages come to together, and with those below, is the last layer ([`settled`]): the [`loader`]'s table.
+//! 6. With `--configure`, a step of the build runs the scripts after all ([`mod@configure`]), and makes these itself.
 //!
 //! Nothing that a package says is believed before its hash was right, and little of it after: names are checked,
 //! archives are read as hostile ones are.
@@ -21,6 +22,7 @@ mod configure;
 mod error;
 mod host_sources;
 mod installed;
+mod loader;
 mod memory;
 mod merged_usr;
 mod paragraph;
@@ -29,6 +31,7 @@ mod replaced;
 mod resolve;
 mod root;
 mod scripts;
+mod settled;
 mod sources;
 mod subject_hash;
 mod tree;
@@ -40,4 +43,5 @@ pub use error::AptError;
 pub(super) use installed::reads_below;
 pub(crate) use paragraph::Paragraph;
 pub(super) use plan::plan;
+pub(super) use settled::{libraries_in, settings_in, settle};
 pub(super) use unpack::unpack;

@@ -8,7 +8,7 @@ use super::{
     memory,
     replaced::{Ground, Replaced},
     resolve::{Deb, Request, Scripts, counts_on, resolve},
-    root,
+    root, settled,
     sources::SourceFlags,
     version,
 };
@@ -85,9 +85,10 @@ pub(in crate::packages) async fn plan(
             addresses.push((deb.hash, address));
         }
     }
+    let settled = (!configures && !all.is_empty()).then(|| settled::layer(architecture));
     let steps = if configures && !all.is_empty() { vec![configure::step(all, &request.arguments)] } else { Vec::new() };
     Ok(Planned {
-        plan: DepsPlan { layers, steps, found, ..DepsPlan::default() },
+        plan: DepsPlan { layers, settled, steps, found, ..DepsPlan::default() },
         addresses,
         notes,
         ..Planned::default()
@@ -219,6 +220,7 @@ fn package(deb: &Deb, layout: &DebLayout) -> Package {
         version: deb.version.clone(),
         artifact: deb.hash.clone(),
         layout: PackageLayout::Deb(layout.clone()),
+        part: None,
     }
 }
 

@@ -8,6 +8,7 @@
 //! Which packages of a distribution there have to be depends on those that are there: `DEPS apt` is asked for with the graph
 //! of the tree below it, unless that is nothing.
 //! A lock in a stage (`--from`) is asked for with the graph of that stage, which has to be built to know the rest.
+//! What they come to together is the last layer below that merge, made of all the others.
 //! Steps of the plan run on the stage's tree after that merge, as a `RUN` would.
 
 use super::{StageBuild, package_build};
@@ -20,7 +21,7 @@ use crate::{
         plan::{Origin, Step},
     },
     graph::{BindMount, ExecOp, Graph, Mount, NodeId, Op, Output, Security, TmpfsMount},
-    package::{DepsRequest, Ecosystem, InstallStep, LockPlace, PackageOp, StageTree},
+    package::{DepsRequest, Ecosystem, InstallStep, LockPlace, PackageOp, Settled, StageTree},
 };
 use std::sync::Arc;
 
@@ -68,6 +69,13 @@ pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps)
         let made = package_build::made(stage, step, &plan, &op)?;
         let name = stage.progress.name(&summary);
         inputs.push(stage.add(Op::Package(op), made, name, step));
+        summaries.push(summary);
+    }
+    if let Some(Settled { layer }) = plan.settled {
+        let summary = format!("DEPS {ecosystem} {}", layer.summary());
+        let name = stage.progress.name(&summary);
+        let made = stage.add(Op::Package(layer), inputs.clone(), name, step);
+        inputs.push(made);
         summaries.push(summary);
     }
     if summaries.is_empty() && plan.steps.is_empty() {

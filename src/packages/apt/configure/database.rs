@@ -80,7 +80,11 @@ pub(in crate::packages) fn status(
         .iter()
         .find_map(|file| match &file.content {
             PackageContent::Text(text) if file.path.trim_start_matches('/') == STATUS => Some(text.clone()),
-            PackageContent::Text(_) | PackageContent::Folder | PackageContent::Link(_) | PackageContent::Absent => None,
+            PackageContent::Text(_)
+            | PackageContent::Folder
+            | PackageContent::Link(_)
+            | PackageContent::LoaderCache(_)
+            | PackageContent::Absent => None,
         })
         .unwrap_or_default();
     let mut items = Vec::new();

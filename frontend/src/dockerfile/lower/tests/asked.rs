@@ -23,8 +23,8 @@ use crate::{
     dockerfile::{Dockerfile, Inputs, Missing, NamedContext, NoCache, Options, ResolvedImage},
     graph::{Graph, LocalOp, NeededProgram, ScriptFile},
     package::{
-        DepsPlan, DepsRequest, InstallStep, LockPlace, MadeWheelLayout, Package, PackageBuild, PackageContent,
-        PackageFile, PackageLayout, PackageOp, WheelLayout,
+        DepsPlan, DepsRequest, Ecosystem, InstallStep, LockPlace, MadeWheelLayout, Package, PackageBuild,
+        PackageContent, PackageFile, PackageLayout, PackageOp, Settled, WheelLayout,
     },
     platform::Platform,
     reference::Reference,
@@ -196,6 +196,7 @@ fn plan(request: &DepsRequest) -> DepsPlan {
         version: "1.0".to_owned(),
         artifact: format!("sha256:{}", digit.repeat(64)).parse().unwrap(),
         layout: PackageLayout::Wheel(layout.clone()),
+        part: None,
     };
     let native = if request.platform.arch == "amd64" { "a" } else { "b" };
     let link = PackageFile {
@@ -221,7 +222,15 @@ fn plan(request: &DepsRequest) -> DepsPlan {
         });
         layers.push(PackageOp { packages: vec![source, package("beside", "e")], files: Vec::new() });
     }
-    DepsPlan { layers, builds, steps: steps(request), found: Vec::new() }
+    DepsPlan { layers, builds, settled: settled(request), steps: steps(request), found: Vec::new() }
+}
+
+/// Made of the tree, where a distribution's packages are asked for.
+fn settled(request: &DepsRequest) -> Option<Settled> {
+    let content = PackageContent::LoaderCache(request.platform.arch.clone());
+    let cache = PackageFile { path: "/cache".to_owned(), mode: 0o644, content };
+    let layer = PackageOp { packages: Vec::new(), files: vec![cache] };
+    (request.ecosystem == Ecosystem::Apt && request.flag("configure").is_none()).then_some(Settled { layer })
 }
 
 /// A step, where one is asked for.
