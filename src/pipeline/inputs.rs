@@ -78,11 +78,10 @@ impl Unknown {
 impl Unanswered {
     fn is_environment(&self) -> bool {
         match self {
-            Self::Image(ResolveError::Registry(error)) | Self::Files(ExecError::Registry(error)) => {
-                error.is_environment()
-            }
-            Self::Image(ResolveError::Store(_)) | Self::Files(ExecError::Store(_)) => true,
-            Self::Image(ResolveError::Image(_)) | Self::Files(_) | Self::Stage(_) => false,
+            Self::Image(error) => error.is_environment(),
+            Self::Files(ExecError::Registry(error)) => error.is_environment(),
+            Self::Files(ExecError::Store(_)) => true,
+            Self::Files(_) | Self::Stage(_) => false,
             Self::Deps(error) => error.is_environment(),
         }
     }
