@@ -208,9 +208,16 @@ impl Packages {
         apt::libraries_in(op, tree)
     }
 
-    /// The files of the layer of `op`, which is [of a tree](PackageOp::is_of_tree): of `tree`. No time in it is after `epoch`.
-    pub fn settle(op: &PackageOp, tree: &TreeBelow, epoch: Option<i64>) -> Result<Vec<Item>, PackageError> {
-        apt::settle(op, tree, time(epoch))
+    /// The files of the layer of `op`, which is [of a tree](PackageOp::is_of_tree): of `tree`, given what was there `before` its
+    /// packages and what these [say](flashbuild_frontend::package::Settled::said). No time in it is after `epoch`.
+    pub fn settle(
+        op: &PackageOp,
+        tree: &TreeBelow,
+        before: &View,
+        said: &TreeBelow,
+        epoch: Option<i64>,
+    ) -> Result<Vec<Item>, PackageError> {
+        apt::settle(op, tree, before, said, time(epoch))
     }
 
     /// Which layers a request comes to, and what to tell about it. `below` is the image or the tree below, as far as it is
@@ -261,6 +268,7 @@ impl Packages {
             };
             match &package.layout {
                 PackageLayout::Deb(layout) => tree.put_all(apt::unpack(layers, package, layout, file, time)?),
+                PackageLayout::DebAlternatives => tree.put_all(apt::said(layers, package, file, time)?),
                 PackageLayout::DebDatabase => noted.push((package, file)),
                 PackageLayout::DebStatus => replaced.push((package, file)),
                 PackageLayout::File(path) => tree.put_all(files::one_file(package, path, file, time)?),
