@@ -181,6 +181,24 @@ fn another_artifact_than_the_locked_one_is_refused() {
 }
 
 #[test]
+fn a_hash_that_vouches_for_nothing_is_refused_and_no_reason_to_resolve() {
+    let mut project = Project::new(DOCKERFILE);
+    project.wheel("pure", "1.0", "py3-none-any");
+    let lock = fs::read_to_string(project.work.path("context/requirements.txt")).unwrap();
+    for (text, problem) in [
+        (
+            "pure==1.0 --hash=sha256:abc\n".to_owned(),
+            "requirements.txt:1: pure==1.0 has no hash that can be relied upon",
+        ),
+        (format!("{lock}\nother\n"), "requirements.txt:2: \"other\" has no hash, but requirements.txt:1 has one"),
+    ] {
+        project.work.file("requirements.txt", text);
+        let refused = project.work.build(&[]).variable("PIP_NO_INDEX", "1").exits_with(1);
+        assert!(refused.stderr.contains(problem), "{problem}: {}", refused.stderr);
+    }
+}
+
+#[test]
 fn a_hostile_wheel_is_refused_by_name_and_nothing_is_written() {
     for (path, content, problem) in [
         ("../../../../../etc/cron.d/x", "* * * * * root id", "is no path inside of a package"),
@@ -224,7 +242,7 @@ fn a_lock_that_leads_into_this_machine_is_refused() {
 }
 
 /// An image of the files at these paths, as an OCI layout beside the context.
-fn image_of(work: &Workspace, name: &str, paths: &[&str]) {
+pub(crate) fn image_of(work: &Workspace, name: &str, paths: &[&str]) {
     let folder = work.path(name);
     for path in paths {
         fs::create_dir_all(folder.join(path).parent().unwrap()).unwrap();

@@ -20,6 +20,25 @@ fn a_step_that_fails_fails_the_build() {
 }
 
 #[test]
+fn what_cannot_be_read_failed_and_was_not_cancelled() {
+    let work = Workspace::new("FROM scratch\nCOPPY a b\n");
+    work.file("some.txt", "of no package manager");
+    let lock = work.path("context/some.txt");
+    for (command, arguments) in [
+        ("build", &["/nonexistent"][..]),
+        ("build", &["-f", "nofile"]),
+        ("build", &[]),
+        ("slim", &["localhost:1/nosuch", "-t", "new"]),
+        ("cache", &["warm", "/nonexistent/requirements.txt"]),
+        ("cache", &["warm", lock.to_str().unwrap()]),
+    ] {
+        let run = work.flashbuild(command, arguments).exits_with_one_of(&[1, 3]);
+        let told = run.raw.to_lowercase();
+        assert!(!told.contains("cancelled") && told.contains("failed"), "{command} {arguments:?}: {}", run.raw);
+    }
+}
+
+#[test]
 fn an_unknown_instruction_is_shown_with_the_nearest_one() {
     let text = "\
 error: unknown instruction `COPPY`

@@ -30,6 +30,7 @@ mod deps_apt_below;
 mod deps_apt_configure;
 mod deps_apt_settled;
 mod deps_from;
+mod deps_huge;
 mod deps_python;
 mod deps_python_peers;
 mod deps_python_pins;

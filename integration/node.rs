@@ -1,5 +1,6 @@
 //! `DEPS node`: packages of npm as layers, as npm itself would install them.
 
+use crate::deps_python::image_of;
 use crate::harness::{Asked, Layout, Web, Workspace, peer, skip, tree_report};
 use flashbuild::solver::event::Outcome;
 use flate2::{Compression, write::GzEncoder};
@@ -101,6 +102,8 @@ const TOOL: Package =
 const PLAIN: Package = Package::new("plain", "1.0.0", &[("index.js", "1")]);
 const NEWER: Package = Package::new("plain", "1.1.0", &[("index.js", "2")]);
 const ARM: Package = Package::new("native-arm64", "1.0.0", &[("binding.node", "arm64")]);
+const MUSL: Package = Package::new("native-musl", "1.0.0", &[("binding.node", "musl")]);
+const GLIBC: Package = Package::new("native-glibc", "1.0.0", &[("binding.node", "glibc")]);
 const X64: Package = Package::new("native-x64", "1.0.0", &[("binding.node", "x64")]);
 
 #[test]
@@ -200,6 +203,35 @@ fn credentials_go_to_the_registry_and_into_nothing() {
     assert!(!format!("{run:?}").contains("very-secret-token"));
     let found = Command::new("grep").args(["-rlz", "very-secret-token"]).arg(&image).arg(work.path("store")).output();
     assert_eq!(String::from_utf8_lossy(&found.unwrap().stdout), "");
+}
+
+#[test]
+fn the_library_of_the_image_decides_and_not_its_name() {
+    let web = registry(&[&MUSL, &GLIBC]);
+    let entries = [
+        r#""": {"name": "app", "optionalDependencies": {"native-musl": "1", "native-glibc": "1"}}"#.to_owned(),
+        MUSL.entry(r#""optional": true, "libc": ["musl"]"#),
+        GLIBC.entry(r#""optional": true, "libc": ["glibc"]"#),
+    ];
+    let work = workspace(&web, &lock(&entries), "");
+    image_of(&work, "musl", &["lib/ld-musl-x86_64.so.1"]);
+    image_of(&work, "glibc", &["lib/x86_64-linux-gnu/libc.so.6"]);
+    for (base, flags, expected) in [
+        ("musl", "", "native-musl"),
+        ("glibc", "", "native-glibc"),
+        ("musl", "--libc=glibc", "native-glibc"),
+        ("glibc", "--libc=musl", "native-musl"),
+    ] {
+        // Both are called the same.
+        work.file("Dockerfile", format!("FROM not-alpine\nDEPS node {flags} package-lock.json\n"));
+        let context = format!("not-alpine=oci-layout://{}", work.path(format!("{base}-layout")).display());
+        let out = work.path(format!("out-{base}{flags}"));
+        let dest = format!("type=local,dest={}", out.display());
+        work.build(&["--platform", "linux/amd64", "--build-context", &context, "-o", &dest]).succeeds();
+        let found = fs::read_dir(out.join("app/node_modules")).unwrap().map(|entry| entry.unwrap().file_name());
+        let found: Vec<_> = found.filter(|name| name.to_str().unwrap().starts_with("native")).collect();
+        assert_eq!(found, [expected], "{base} {flags}");
+    }
 }
 
 #[test]

@@ -70,6 +70,31 @@ fn builds_split_large_layers_and_slim_when_asked() {
     work.build(&["--split=large"]).exits_with(2);
 }
 
+/// Forty folders with a megabyte each, in small files, and a link into one of them.
+#[test]
+fn a_change_in_a_large_tree_changes_one_layer() {
+    let work = Workspace::new("FROM scratch\nCOPY tree /src/\n");
+    for number in 0..160 {
+        work.file(&format!("tree/{}/{number}", number % 40), format!("{number:09}\n").repeat(26_000));
+    }
+    let of = |name: &str| -> BTreeSet<String> { layers(&work, name).into_iter().collect() };
+    work.build(&["-t", "whole", "--split=off"]).succeeds();
+    work.build(&["-t", "first"]).succeeds();
+    let first = of("first");
+    assert!((8..=20).contains(&first.len()), "{}", first.len());
+    work.flashbuild("diff", &["--semantic", "whole", "first"]).succeeds();
+    let again = work.build(&["-t", "again"]).succeeds();
+    assert!(of("again") == first && !again.raw.contains("divide layers"), "{}", again.raw);
+
+    work.file("tree/7/7", "changed\n");
+    work.build(&["-t", "second"]).succeeds();
+    work.build(&["-t", "changed", "--split=off"]).succeeds();
+    work.flashbuild("diff", &["--semantic", "changed", "second"]).succeeds();
+    // The last layer has the times of all folders.
+    let new = of("second").difference(&first).count();
+    assert!(of("second").len() == first.len() && (1..=2).contains(&new), "{new}");
+}
+
 #[test]
 fn a_slim_image_lacks_what_the_passes_say_and_nothing_else() {
     let work = Workspace::new("FROM scratch\nCOPY a /base\nCOPY man /usr/share/man/man1/\nCOPY a /app\nCOPY b /app\n");
@@ -176,9 +201,23 @@ fn what_no_longer_works_is_refused() {
     work.file("Dockerfile", format!("{BUSYBOX}FROM busybox\nCOPY man /usr/share/man/man1/\n{command}\n"));
     work.build(&["-t", "reader"]).succeeds();
     let run = work.flashbuild("slim", &["--passes=docs", "-t", "broken", "reader"]).exits_with(1);
+    assert!(!run.stderr.contains("CANCELLED") && run.stderr.contains("Failed after"), "{}", run.stderr);
     assert!(run.stderr.contains("the rewritten image does not work as before"), "{}", run.stderr);
     let names = work.flashbuild("images", &[]).succeeds().stdout;
     assert!(!names.contains("broken") && !names.contains("flashbuild.invalid"), "{names}");
+    // Nor does a build leave out what the image needs.
+    let run = work.build(&["-t", "broken", "--slim=docs"]).exits_with(1);
+    assert!(run.stderr.contains("the rewritten image does not work as before"), "{}", run.stderr);
+    assert_eq!(work.flashbuild("images", &[]).succeeds().stdout, names);
+    let lighter = |args: &[&str]| work.build(&[&["-t", "thin", "--slim=docs"], args].concat()).succeeds().raw;
+    let proof = "prove for ";
+    assert!(!lighter(&["--no-smoke"]).contains(proof));
+    assert!(lighter(&["--smoke", "exit 3"]).contains(proof));
+    assert!(!lighter(&["--smoke", "exit 3"]).contains(proof), "what was proven once is remembered");
+    assert!(lighter(&["--smoke", "exit 4"]).contains(proof));
+    work.build(&["--smoke", "exit 3"]).exits_with(2);
+    work.build(&["--slim", "--smoke-time", "0"]).exits_with(2);
+    work.flashbuild("slim", &["--smoke-time", "0", "-t", "thin", "reader"]).exits_with(2);
     // A command that does not need it shows nothing.
     let smoke = ["--passes=docs", "--smoke", "exit 3", "-t", "broken", "reader"];
     let run = work.flashbuild("slim", &smoke).succeeds();

@@ -210,7 +210,7 @@ impl PackageOp {
         self.files.iter().any(|file| file.content.is_of_tree())
     }
 
-    /// What is in the layer, for people: `numpy 1.26.4, six 1.17.0`.
+    /// What is in the layer, for people: `numpy 1.26.4, six 1.17.0`, or `torch 2.8.0 (1 of 4)`.
     pub fn summary(&self) -> String {
         let name = |package: &Package| match package.layout {
             PackageLayout::DebStatus => format!("status of {} {}", package.name, package.version),
@@ -220,7 +220,10 @@ impl PackageOp {
             | PackageLayout::DebAlternatives
             | PackageLayout::DebDatabase
             | PackageLayout::Tarball(_)
-            | PackageLayout::Wheel(_) => format!("{} {}", package.name, package.version),
+            | PackageLayout::Wheel(_) => {
+                let part = package.part.map(|part| format!(" ({} of {})", part.number, part.of)).unwrap_or_default();
+                format!("{} {}{part}", package.name, package.version)
+            }
         };
         let named: Vec<String> = self.packages.iter().map(name).collect();
         let gone = self.files.iter().filter(|file| file.content == PackageContent::Absent).count();
@@ -246,6 +249,19 @@ pub struct Package {
     pub artifact: ArtifactHash,
     /// How it is unpacked.
     pub layout: PackageLayout,
+    /// Which of its files, if it is too large for one layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<PackagePart>,
+}
+
+/// One of the layers that a huge package is unpacked into: together they are the package. Which file is in which is the
+/// business of `src/packages/parts.rs`, and follows from the package alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PackagePart {
+    /// Which it is; the first is 1.
+    pub number: u32,
+    /// How many there are.
+    pub of: u32,
 }
 
 /// How an artifact is unpacked: everything but its bytes that the layer depends on.

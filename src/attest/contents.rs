@@ -216,6 +216,7 @@ pub(super) mod tests {
             version: version.to_owned(),
             artifact: ArtifactHash::new("sha256", &"ab".repeat(32)).unwrap(),
             layout: PackageLayout::Wheel(layout),
+            part: None,
         };
         let mut graph = Graph::new(None);
         let op = Op::Package(PackageOp { packages: vec![package], files: Vec::new() });

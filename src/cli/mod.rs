@@ -34,6 +34,7 @@ mod registries;
 mod registry;
 mod rewrite;
 mod run;
+mod smoke;
 mod steps;
 mod store;
 

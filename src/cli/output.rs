@@ -1,6 +1,6 @@
 //! Where an image goes and what is written about it: `--tag`, `--output` and their kin.
 
-use super::{Failed, output_spec, rewrite};
+use super::{Failed, output_spec, rewrite, smoke::SmokeArgs};
 use crate::{
     export::{Annotation, ImageOptions},
     layer::Compression,
@@ -8,7 +8,7 @@ use crate::{
         slim::{self, Gpu},
         split,
     },
-    pipeline::{Built, Destination, Division, Target},
+    pipeline::{Built, Destination, Division, Smoke, Target},
     progress::workflow,
 };
 use clap::Args;
@@ -47,13 +47,16 @@ pub(super) struct OutputArgs {
     /// From which size on layers that a RUN or COPY made are divided by package: bytes, or off [default: 32 MiB]
     #[arg(long, value_name = "BYTES|off", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
     split: Option<String>,
-    /// Leave out what the image does not need: names of passes (see flashbuild slim --help), proven, or all
+    /// Leave out what the image does not need, and start it to prove that it still works: names of passes (see flashbuild slim
+    /// --help), proven, or all
     #[arg(long, value_name = "PASSES", num_args = 0..=1, require_equals = true, value_delimiter = ',',
           default_missing_value = "proven")]
     slim: Vec<String>,
     /// GPUs that the image is for: code for others goes with --slim. `sm_90` is one, `compute_90` that and all later ones
     #[arg(long, value_name = "GPUS", value_delimiter = ',', requires = "slim")]
     gpu: Vec<Gpu>,
+    #[command(flatten)]
+    smoke: SmokeArgs,
     /// Write what was built to a JSON file
     #[arg(long, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
@@ -113,6 +116,14 @@ impl OutputArgs {
             slim::Options { passes: rewrite::passes(&self.slim, &self.gpu)?, gpus: self.gpu.clone() }
         };
         Ok(Division { split, slim })
+    }
+
+    /// How an image is proven to work that something is left out of.
+    pub(super) fn smoke(&self) -> Result<Option<Smoke>, Failed> {
+        if self.slim.is_empty() && self.smoke.are_given() {
+            return Err(Failed::usage("--smoke and --no-smoke are about what --slim leaves out: add --slim"));
+        }
+        Ok(self.smoke.smoke())
     }
 
     /// The same as it was typed, for people.

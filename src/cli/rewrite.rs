@@ -1,6 +1,6 @@
 //! `split` and `slim`: an image becomes another one that does the same.
 
-use super::{Failed, on_hand::ClientArgs};
+use super::{Failed, on_hand::ClientArgs, smoke::SmokeArgs};
 use crate::{
     optimize::{
         observed::{Dropped, DroppedPackage},
@@ -10,13 +10,13 @@ use crate::{
             split,
         },
     },
-    pipeline::{self, How, Observation, RestoreRequest, RewriteReport, RewriteRequest, Smoke},
+    pipeline::{self, How, Observation, RestoreRequest, RewriteReport, RewriteRequest},
     progress::{ByteSize, Output, Table, printable},
     sandbox,
 };
 use clap::Args;
 use flashbuild_frontend::{platform::Platform, reference::Reference};
-use std::{io, time::Duration};
+use std::io;
 
 #[derive(Debug, Args)]
 pub(super) struct SplitArgs {
@@ -78,15 +78,8 @@ struct RewriteArgs {
     /// Rewrite the layers of the image that it was built on, too; other images on that one share them no more
     #[arg(long)]
     base: bool,
-    /// Line for a shell of the image, started before and after in place of its own command (repeatable)
-    #[arg(long, value_name = "COMMAND")]
-    smoke: Vec<String>,
-    /// Seconds that a started image may take to end or to be healthy
-    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
-    smoke_time: u64,
-    /// Do not start the images
-    #[arg(long, conflicts_with_all = ["smoke", "smoke_time"])]
-    no_smoke: bool,
+    #[command(flatten)]
+    smoke: SmokeArgs,
     /// How the result is told: table or json
     #[arg(long, default_value = "table", value_parser = ["table", "json"])]
     format: String,
@@ -107,7 +100,7 @@ pub(super) fn slim(args: &SlimArgs) -> Result<(), Failed> {
     let mut dropped: Vec<Reference> = args.dropped.iter().cloned().collect();
     let observation = args.observe.as_ref().map(|lines| Observation {
         lines: lines.clone(),
-        limit: Duration::from_secs(args.rewrite.smoke_time),
+        limit: args.rewrite.smoke.limit(),
         keep: args.keep.clone(),
     });
     if args.debug.is_some() && !passes.iter().any(|pass| pass.action == Action::Strip) {
@@ -205,8 +198,7 @@ impl RewriteArgs {
             names,
             dropped,
             debug,
-            smoke: (!self.no_smoke)
-                .then(|| Smoke { commands: self.smoke.clone(), limit: Duration::from_secs(self.smoke_time) }),
+            smoke: self.smoke.smoke(),
         };
         let mut reports = Vec::new();
         self.client.run(async |store, client, events| {

@@ -6,7 +6,7 @@
 //! share the layer, whatever else is in them.
 
 use super::{
-    Exec, ExecError, Product,
+    Divided, Exec, ExecError, Product,
     context::Context,
     mode, past,
     select::{Found, Selection, select},
@@ -97,20 +97,29 @@ impl Plan {
 
     /// Makes the layer of node `id`.
     ///
-    /// That of an archive that will be divided is in no image, and need not be small. What is divided is what was unpacked.
+    /// One that will be divided is in no image, and need not be small. What is divided is what was unpacked, or read.
     pub(super) fn make(self, exec: &Exec, id: NodeId) -> Result<DiffId, ExecError> {
-        let bytes: u64 = self.unpacked_archives.iter().map(|archive| archive.toc().content_size()).sum();
-        let will_be_divided = exec.divided_from.is_some_and(|from| bytes >= from.max(1));
-        let form = match exec.form(id) {
-            Form::Blob(_) if will_be_divided => Form::Blob(Compression::QUICK),
-            form @ (Form::Blob(_) | Form::Folder) => form,
-        };
-        let made = exec.layers.from_files(self.items.into_values().collect(), self.epoch, form)?;
-        if let ([archive], Form::Blob(_), true) = (&self.unpacked_archives[..], form, will_be_divided) {
-            let contents = exec.layers.contents_of_archive(&made, archive);
-            exec.contents.lock().expect("no panic while holding it").extend(contents);
+        let (form, divided) = (exec.form(id), exec.divided.as_ref());
+        let keep = |contents| exec.contents.lock().expect("no panic while holding it").push(contents);
+        if matches!(form, Form::Folder) || divided.is_none_or(|divided| !self.will_become_others(divided)) {
+            return Ok(exec.layers.from_files(self.items.into_values().collect(), self.epoch, form)?.diff_id);
         }
+        let items = self.items.into_values().collect();
+        if let [archive] = &self.unpacked_archives[..] {
+            let made = exec.layers.from_files(items, self.epoch, Form::Blob(Compression::QUICK))?;
+            exec.layers.contents_of_archive(&made, archive).map(keep);
+            return Ok(made.diff_id);
+        }
+        let (made, contents) = exec.layers.from_files_to_divide(items, self.epoch)?;
+        keep(contents);
         Ok(made.diff_id)
+    }
+
+    fn will_become_others(&self, divided: &Divided) -> bool {
+        let unpacked: u64 = self.unpacked_archives.iter().map(|archive| archive.toc().content_size()).sum();
+        let size = |item: &Item| if let EntryKind::File { size, .. } = item.entry().kind { size } else { 0 };
+        let small: u64 = self.items.values().map(size).filter(|size| *size < divided.small).sum();
+        unpacked >= divided.from.max(1) || small >= divided.from_small
     }
 
     fn copy(

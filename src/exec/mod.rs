@@ -110,6 +110,17 @@ fn origins(inputs: &[Product]) -> Origins {
     Arc::new(all.collect())
 }
 
+/// Which layers of files will become others.
+#[derive(Debug, Clone, Copy)]
+pub struct Divided {
+    /// Those of unpacked archives of so many bytes.
+    pub from: u64,
+    /// Those of so many bytes in small files.
+    pub from_small: u64,
+    /// Bytes below which a file is small.
+    pub small: u64,
+}
+
 /// What a build's operations run with.
 pub struct Exec {
     /// The graph.
@@ -134,8 +145,8 @@ pub struct Exec {
     pub contexts: BTreeMap<String, Folder>,
     /// How layers that nothing runs on are compressed at once.
     pub compression: Compression,
-    /// Bytes of a layer from which it will become others, of which an image is made.
-    pub divided_from: Option<u64>,
+    /// Which layers will become others, of which images are made.
+    pub divided: Option<Divided>,
     /// The contents of such layers, for who divides them.
     pub contents: Mutex<Vec<Contents>>,
     /// `NAME=value` for processes, in no key and no layer.

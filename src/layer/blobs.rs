@@ -6,7 +6,8 @@ use super::{
     decompress,
     error::{At, LayerError},
     folder::open_root,
-    pack::{Check, Packable, Packed, Source, pack},
+    pack::{Check, Packable, Packed, Source, pack, pack_and_spool},
+    spool::Spool,
 };
 use crate::{
     image::{BlobDigest, DiffId, Sha256},
@@ -109,6 +110,18 @@ impl Layers {
     ) -> Result<(Packed, Compressed), LayerError> {
         let compressor = Compressor::new(compression, &self.store, self.store.blob_writer()?);
         let (packed, compressor) = pack(items, None, self.store.root(), compressor)?;
+        Ok((packed, self.finish(compressor)?))
+    }
+
+    /// The same, for who reads the files once more.
+    pub(super) fn pack_blob_and_spool(
+        &self,
+        items: Vec<Packable>,
+        compression: Compression,
+        spool: &mut Spool,
+    ) -> Result<(Packed, Compressed), LayerError> {
+        let compressor = Compressor::new(compression, &self.store, self.store.blob_writer()?);
+        let (packed, compressor) = pack_and_spool(items, spool, self.store.root(), compressor)?;
         Ok((packed, self.finish(compressor)?))
     }
 

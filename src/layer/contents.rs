@@ -4,9 +4,9 @@
 //! removed. Who reads in one go needs none of them.
 
 use super::{
-    LayerError, Layers, Made, Unpacked, apply, check_diff_id,
+    Compression, Item, LayerError, Layers, Made, Unpacked, apply, check_diff_id,
     error::At,
-    files::LayerFiles,
+    files::{self, LayerFiles},
     folder::open_root,
     spool::{Spool, Spooled},
 };
@@ -35,6 +35,18 @@ impl Layers {
         let packed = apply::read_into(&mut spool, blob, &mut self.below(&lower), self.limits)?;
         check_diff_id(diff_id, &packed)?;
         Ok(self.hold(diff_id, spool.finish()?))
+    }
+
+    /// Makes a layer of `items`, as [`Layers::from_files`] does, that will be divided: it is in no image, so its blob need not be
+    /// small, and what is in its files is at hand.
+    pub fn from_files_to_divide(&self, items: Vec<Item>, epoch: Option<i64>) -> Result<(Made, Contents), LayerError> {
+        let items = files::prepare(items, epoch, |layer| self.files(layer))?;
+        let mut spool = Spool::new(&self.store)?;
+        let (packed, (blob, index)) = self.pack_blob_and_spool(items, Compression::QUICK, &mut spool)?;
+        let made = self.keep(packed, true)?;
+        self.note_blob(&made.diff_id, Compression::QUICK, blob, index)?;
+        let contents = self.hold(&made.diff_id, spool.finish()?);
+        Ok((made, contents))
     }
 
     /// Lets the contents of `archive` serve as those of the layer that was made of it; `None` if the layer has others too.

@@ -12,6 +12,7 @@ use super::{
     folder::{self, Folder, OverlayXattrs},
     notice::Notices,
     ordered::{Ordered, processors},
+    spool::Spool,
     tar_writer::TarWriter,
     toc::{Entry, EntryKind, Toc},
 };
@@ -97,6 +98,26 @@ pub(super) fn pack<W: Write>(
     output_path: &Path,
     output: W,
 ) -> Result<(Packed, W), LayerError> {
+    pack_all(items, target, None, output_path, output)
+}
+
+/// The same, and the contents of all files go to `spool`.
+pub(super) fn pack_and_spool<W: Write>(
+    items: Vec<Packable>,
+    spool: &mut Spool,
+    output_path: &Path,
+    output: W,
+) -> Result<(Packed, W), LayerError> {
+    pack_all(items, None, Some(spool), output_path, output)
+}
+
+fn pack_all<W: Write>(
+    items: Vec<Packable>,
+    target: Option<&Target>,
+    mut spool: Option<&mut Spool>,
+    output_path: &Path,
+    output: W,
+) -> Result<(Packed, W), LayerError> {
     let mut notices = Notices::default();
     if let Some(target) = target {
         let mut folder = Folder::new(Arc::clone(&target.root));
@@ -124,12 +145,20 @@ pub(super) fn pack<W: Write>(
         for mut item in batch {
             match item.content {
                 ReadContent::None => tar.entry(&item.entry).at(output_path)?,
-                ReadContent::Whole(bytes) => tar.file_bytes(&item.entry, &bytes).at(output_path)?,
+                ReadContent::Whole(bytes) => {
+                    tar.file_bytes(&item.entry, &bytes).at(output_path)?;
+                    if let Some(spool) = &mut spool {
+                        spool.write(&bytes)?;
+                    }
+                }
                 ReadContent::Large(file) => {
-                    let mut large = LargeFile::open(&file, &item.entry, target)?;
+                    let mut large = LargeFile::open(&file, &item.entry, target, spool.as_deref_mut())?;
                     tar.file(&item.entry, &mut large).at(output_path)?;
                     large.finish(&mut item.entry, &mut notices)?;
                 }
+            }
+            if let (Some(spool), EntryKind::File { size, digest }) = (&mut spool, &item.entry.kind) {
+                spool.end(*digest, *size);
             }
             entries.push(item.entry);
         }
@@ -263,6 +292,7 @@ struct LargeFile<'a> {
     check: Check,
     hash: Option<blake3::Hasher>,
     copy: Option<File>,
+    spool: Option<&'a mut Spool>,
     read: u64,
 }
 
@@ -289,7 +319,12 @@ impl LargeInput<'_> {
 }
 
 impl<'a> LargeFile<'a> {
-    fn open(source: &'a LargeSource, entry: &Entry, target: Option<&Target>) -> Result<Self, LayerError> {
+    fn open(
+        source: &'a LargeSource,
+        entry: &Entry,
+        target: Option<&Target>,
+        spool: Option<&'a mut Spool>,
+    ) -> Result<Self, LayerError> {
         let EntryKind::File { size, .. } = entry.kind else { unreachable!("only files are large") };
         let input = match &source.source {
             Source::File { root, path } => LargeInput::File(OpenedFile::open(root, path, size)?),
@@ -301,7 +336,7 @@ impl<'a> LargeFile<'a> {
             None => None,
         };
         let hash = (source.check != Check::Trust).then(blake3::Hasher::new);
-        Ok(Self { input, check: source.check, hash, copy, read: 0 })
+        Ok(Self { input, check: source.check, hash, copy, spool, read: 0 })
     }
 
     /// Checks that all was read, and completes the entry and the copy.
@@ -331,6 +366,9 @@ impl Read for LargeFile<'_> {
         }
         if let Some(copy) = &mut self.copy {
             copy.write_all(&buffer[..count])?;
+        }
+        if let Some(spool) = &mut self.spool {
+            spool.write(&buffer[..count]).map_err(io::Error::other)?;
         }
         self.read += count as u64;
         Ok(count)

@@ -29,6 +29,18 @@ const MAX_BODY: u64 = 1 << 30;
 impl Toc {
     /// The table as bytes.
     pub fn encode(&self) -> Vec<u8> {
+        let mut encoded = [MAGIC, &[VERSION]].concat();
+        // A Vec takes all that is written, and the level is a constant that zstd knows.
+        zstd::stream::copy_encode(&self.body()[..], &mut encoded, LEVEL).expect("compressing in memory");
+        encoded
+    }
+
+    /// Names the table: equal ones have the same, and no others do.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        *blake3::hash(&self.body()).as_bytes()
+    }
+
+    fn body(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(64 * self.entries().len());
         number(&mut body, self.entries().len() as u64);
         let mut before: &[u8] = b"";
@@ -36,10 +48,7 @@ impl Toc {
             encode_entry(&mut body, before, entry);
             before = &entry.path;
         }
-        let mut encoded = [MAGIC, &[VERSION]].concat();
-        // A Vec takes all that is written, and the level is a constant that zstd knows.
-        zstd::stream::copy_encode(&body[..], &mut encoded, LEVEL).expect("compressing in memory");
-        encoded
+        body
     }
 
     /// The table that [`Toc::encode`] made `bytes` of.

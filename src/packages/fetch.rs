@@ -211,6 +211,7 @@ mod tests {
             version: "1".to_owned(),
             artifact: hash.parse().unwrap(),
             layout: PackageLayout::Wheel(layout),
+            part: None,
         }
     }
 

@@ -5,7 +5,8 @@
 //!    fetched from is remembered beside the plan, because no key may depend on it.
 //! 2. [`Packages::fetch`] brings one artifact into the store's blobs, checked against its hash, unless it is there. A package
 //!    that a step makes ([`PackageBuild`](flashbuild_frontend::package::PackageBuild)) has what the step left in its place.
-//! 3. [`Packages::unpack`] lists the files of the layer that a [`PackageOp`] is: `exec` makes the layer of them.
+//! 3. [`Packages::unpack`] lists the files of the layer that a [`PackageOp`] is: `exec` makes the layer of them. Of a huge package
+//!    that is one of its `parts`.
 //!
 //! What holds throughout:
 //!
@@ -21,10 +22,12 @@ mod client;
 mod error;
 mod fetch;
 mod files;
+mod libc;
 mod lock;
 mod netrc;
 mod node;
 pub(crate) mod packing;
+mod parts;
 mod preset;
 mod python;
 
@@ -71,6 +74,8 @@ pub struct Packages {
     unsure: Arc<Mutex<Unsure>>,
     /// Records that spare questions.
     noted: Arc<Mutex<BTreeSet<RecordKey>>>,
+    /// Packages that are unpacked in parts.
+    opened: Arc<parts::Opened>,
 }
 
 /// See [`Packages::unsure`].
@@ -148,6 +153,7 @@ impl Packages {
             answers: Arc::default(),
             unsure: Arc::default(),
             noted: Arc::default(),
+            opened: Arc::default(),
         }
     }
 
@@ -186,9 +192,10 @@ impl Packages {
     }
 
     /// How much of the image below has to be known for the plan of `request`.
-    pub fn needs_below(request: &DepsRequest) -> Below {
+    pub fn needs_below(&self, request: &DepsRequest) -> Below {
         match request.ecosystem {
-            Ecosystem::Apt | Ecosystem::Node => Below::Nothing,
+            Ecosystem::Apt => Below::Nothing,
+            Ecosystem::Node => node::needs_below(self, request),
             Ecosystem::Python => python::needs_below(request),
         }
     }
@@ -267,22 +274,17 @@ impl Packages {
                 }
             };
             match &package.layout {
-                PackageLayout::Deb(layout) => tree.put_all(apt::unpack(layers, package, layout, file, time)?),
-                PackageLayout::DebAlternatives => tree.put_all(apt::said(layers, package, file, time)?),
                 PackageLayout::DebDatabase => noted.push((package, file)),
                 PackageLayout::DebStatus => replaced.push((package, file)),
-                PackageLayout::File(path) => tree.put_all(files::one_file(package, path, file, time)?),
-                PackageLayout::MadeWheel(layout) => {
-                    tree.put_all(python::unpack(package, &layout.wheel, file, time)?);
+                PackageLayout::Deb(_)
+                | PackageLayout::DebAlternatives
+                | PackageLayout::File(_)
+                | PackageLayout::MadeWheel(_)
+                | PackageLayout::Tarball(_)
+                | PackageLayout::Wheel(_) => {
+                    let open = || self.items_of(layers, package, file, time);
+                    tree.put_all(self.opened.take(package, open)?);
                 }
-                PackageLayout::Tarball(layout) => {
-                    let (items, has_install_script) = node::unpack(layers, package, layout, file, time)?;
-                    tree.put_all(items);
-                    if has_install_script {
-                        self.unsure().note(&package.artifact);
-                    }
-                }
-                PackageLayout::Wheel(layout) => tree.put_all(python::unpack(package, layout, file, time)?),
             }
         }
         if !noted.is_empty() {
@@ -293,6 +295,32 @@ impl Packages {
             tree.put_all(apt::status(layers, replaced, &op.files, time)?);
         }
         Ok(tree.into_items())
+    }
+
+    /// All files of a package.
+    fn items_of(
+        &self,
+        layers: &Layers,
+        package: &Package,
+        file: std::fs::File,
+        time: i64,
+    ) -> Result<Vec<Item>, PackageError> {
+        match &package.layout {
+            PackageLayout::Deb(layout) => Ok(apt::unpack(layers, package, layout, file, time)?),
+            PackageLayout::DebAlternatives => Ok(apt::said(layers, package, file, time)?),
+            // What dpkg notes is put together of all packages of a layer.
+            PackageLayout::DebDatabase | PackageLayout::DebStatus => Ok(Vec::new()),
+            PackageLayout::File(path) => files::one_file(package, path, file, time),
+            PackageLayout::MadeWheel(layout) => python::unpack(package, &layout.wheel, file, time),
+            PackageLayout::Tarball(layout) => {
+                let (items, has_install_script) = node::unpack(layers, package, layout, file, time)?;
+                if has_install_script {
+                    self.unsure().note(&package.artifact);
+                }
+                Ok(items)
+            }
+            PackageLayout::Wheel(layout) => python::unpack(package, layout, file, time),
+        }
     }
 }
 
@@ -313,7 +341,7 @@ pub fn ecosystem_of(name: &str) -> Result<Ecosystem, PackageError> {
 async fn plan_of(packages: &Packages, request: &DepsRequest, below: &TreeBelow) -> Result<Planned, PackageError> {
     match request.ecosystem {
         Ecosystem::Apt => apt::plan(packages, request, below).await,
-        Ecosystem::Node => node::plan(packages, request).await,
+        Ecosystem::Node => node::plan(packages, request, below.view()).await,
         Ecosystem::Python => python::plan(packages, request, below.view()).await,
     }
 }

@@ -1,7 +1,8 @@
 //! From a graph to images at their destinations: solve, assemble, export.
 
 use super::{
-    BuildError, Built, Request, ahead::OnTheWay, build_file::BuildFile, caches::Caches, outcome, results::Results,
+    BuildError, Built, Request, ahead::OnTheWay, build_file::BuildFile, caches::Caches, error::ended, outcome,
+    results::Results,
 };
 use crate::{
     exec::{Exec, Product},
@@ -35,9 +36,13 @@ impl Attempt<'_> {
         let used = caches.used(&keys).map_err(|error| self.source.failed(&error, None))?;
 
         let step = self.events.step("export layers");
-        let results = Results::of(self, &roots, &used, &step).await?;
-        let image = results.save()?;
-        step.ran();
+        let assembled = async {
+            let results = Results::of(self, &roots, &used, &step).await?;
+            let image = results.save()?;
+            Ok::<_, BuildError>((results, image))
+        };
+        let assembled = assembled.await;
+        let (results, image) = ended(step, assembled)?;
         results.deliver(&image, &sent).await?;
 
         caches.export(&used, caches_ahead).await?;

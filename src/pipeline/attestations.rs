@@ -1,6 +1,6 @@
 //! What is said of a build's images: gathered when the steps are done, told when the images have digests.
 
-use super::{BuildError, Target, attempt::Attempt};
+use super::{BuildError, Target, attempt::Attempt, error::ended};
 use crate::{
     attest::{Contents, Facts, Options, Provenance, Sayings, Signer, Subject, Vcs},
     context::{Main, Prepared},
@@ -137,19 +137,22 @@ async fn contents(attempt: &Attempt<'_>, platform: &Platform, layers: &[DiffId])
         step.cached(Hit::Content);
         return Ok(known);
     }
-    let brought = exec.sources.bring(&exec.layers, layers, Need::Files, Some(&step)).await;
-    brought.map_err(|error| source.failed(&error, None))?;
-    let found = tokio::task::block_in_place(|| {
-        let view = exec.layers.view(layers)?;
-        Contents::of(&ImageTree::new(&view, &exec.layers, layers))
-    });
-    let found = found.map_err(|error| BuildError::Environment(error.to_string()))?;
-    for note in &found.notes {
-        step.notice(note.clone());
-    }
-    found.remember(&exec.store, layers)?;
-    step.ran();
-    Ok(found)
+    let listed = async {
+        let brought = exec.sources.bring(&exec.layers, layers, Need::Files, Some(&step)).await;
+        brought.map_err(|error| source.failed(&error, None))?;
+        let found = tokio::task::block_in_place(|| {
+            let view = exec.layers.view(layers)?;
+            Contents::of(&ImageTree::new(&view, &exec.layers, layers))
+        });
+        let found = found.map_err(|error| BuildError::Environment(error.to_string()))?;
+        for note in &found.notes {
+            step.notice(note.clone());
+        }
+        found.remember(&exec.store, layers)?;
+        Ok(found)
+    };
+    let listed = listed.await;
+    ended(step, listed)
 }
 
 /// The checkout that the context lies in, if that is to be told and the context is a folder of the person who builds.

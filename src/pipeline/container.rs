@@ -28,8 +28,12 @@ use crate::{
     solver::event::Events,
     store::{StageDir, Store},
 };
-use flashbuild_frontend::{config::ContainerConfig, graph::Network, platform::Platform};
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use flashbuild_frontend::{
+    config::{ContainerConfig, ImageConfig},
+    graph::Network,
+    platform::Platform,
+};
+use std::{collections::BTreeMap, fmt::Display, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::mpsc::unbounded_channel;
 
 /// Where programs are looked up in an image that says nothing of it; what other engines take.
@@ -108,14 +112,23 @@ impl Container {
             .resolve(store, client, platform, always_ask)
             .await
             .map_err(|error| BuildError::Environment(format!("cannot find image {name} for {platform}: {error}")))?;
-        let broken = |error: &dyn std::fmt::Display| BuildError::Environment(format!("image {name}: {error}"));
         let config = pinned.image.config.clone();
-        let program = command(&config.config, options);
-        if program.is_empty() {
-            return Err(broken(&"it has no command: say what to run after its name"));
+        if !has_command(&config.config, options) {
+            return Err(broken(name, &NO_COMMAND));
         }
         let layers = Layers::new(store.clone(), OverlayXattrs::of_this_process());
-        let tree = bring(client, &layers, pinned, name, events).await.map_err(|error| broken(&error))?;
+        let tree = bring(client, &layers, pinned, name, events).await.map_err(|error| broken(name, &error))?;
+        Self::of(&Unpacked { name, config: &config, layers: &layers, tree: &tree }, options, events)
+    }
+
+    /// Makes a container of an image ready whose layers are here.
+    pub(super) fn of(image: &Unpacked<'_>, options: &ContainerOptions, events: &Events) -> Result<Self, BuildError> {
+        let Unpacked { name, config, layers, tree } = *image;
+        let broken = |error: &dyn Display| broken(name, error);
+        let program = command(&config.config, options);
+        if program.is_empty() {
+            return Err(broken(&NO_COMMAND));
+        }
         if tree.is_empty() {
             return Err(broken(&"it has no files, so there is nothing to run"));
         }
@@ -124,7 +137,7 @@ impl Container {
             let foreign = ForeignPrograms::of(&config.platform(), options.steps.emulator.as_deref())
                 .map_err(|error| broken(&error))?;
             let user = options.user.as_deref().unwrap_or(&config.config.user);
-            let (user, home) = process_user(&layers, &tree, user).map_err(|error| broken(&error))?;
+            let (user, home) = process_user(layers, tree, user).map_err(|error| broken(&error))?;
             let env = variables(&config.config, options, &home, foreign.env);
             let networks = match options.steps.isolation {
                 Isolation::Namespaces => StepNetworks::find(),
@@ -132,16 +145,16 @@ impl Container {
             };
             let (network, lease) = networks.lend(options.network, tell);
             let measured = StepGroups::new(options.steps.group_limits.clone()).measure(tell);
-            let stage = store.stage_dir()?;
+            let stage = layers.store().stage_dir()?;
             let (upper, work) = (stage.path().join("upper"), stage.path().join("work"));
             [&upper, &work].into_iter().try_for_each(std::fs::create_dir).map_err(|error| broken(&error))?;
             let lowers = match options.steps.isolation {
                 Isolation::Namespaces => {
-                    let folders = overlaid(&tree).into_iter().map(|layer| layers.folder(layer));
+                    let folders = overlaid(tree).into_iter().map(|layer| layers.folder(layer));
                     folders.collect::<Result<Vec<_>, _>>().map_err(|error| broken(&error))?
                 }
                 Isolation::Chroot => {
-                    write_tree(&layers, &tree, &upper, HardLinks::Kept).map_err(|error| broken(&error))?;
+                    write_tree(layers, tree, &upper, HardLinks::Kept).map_err(|error| broken(&error))?;
                     Vec::new()
                 }
             };
@@ -265,6 +278,23 @@ pub enum TrialEnd {
     Unhealthy(Option<i32>),
 }
 
+/// An image whose layers are here.
+#[derive(Clone, Copy)]
+pub(super) struct Unpacked<'a> {
+    /// What it is called in errors.
+    pub(super) name: &'a dyn Display,
+    pub(super) config: &'a ImageConfig,
+    pub(super) layers: &'a Layers,
+    /// Lowest first.
+    pub(super) tree: &'a [DiffId],
+}
+
+const NO_COMMAND: &str = "it has no command: say what to run after its name";
+
+fn broken(name: &dyn Display, error: &dyn Display) -> BuildError {
+    BuildError::Environment(format!("image {name}: {error}"))
+}
+
 /// Fetches what is missing, and says so only if something is.
 async fn bring(
     client: &Client,
@@ -306,6 +336,11 @@ fn command(config: &ContainerConfig, options: &ContainerOptions) -> Vec<String> 
     };
     let arguments = if options.command.is_empty() { default } else { options.command.clone() };
     [entrypoint, arguments].concat()
+}
+
+/// Whether there is something to start.
+pub(super) fn has_command(config: &ContainerConfig, options: &ContainerOptions) -> bool {
+    !command(config, options).is_empty()
 }
 
 /// The environment: the image's, what was asked for over that, and what every container has.

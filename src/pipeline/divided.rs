@@ -2,7 +2,7 @@
 
 use super::{BuildError, CacheTo, Request, attempt::Attempt, results::Unassembled};
 use crate::{
-    exec::{Exec, Need},
+    exec::{Divided, Exec, Need},
     image::DiffId,
     layer::{Layers, View},
     optimize::rewrite::{self, slim, split},
@@ -24,9 +24,12 @@ pub struct Division {
 const SMALL_BLOB: u64 = 2 << 20;
 
 impl Division {
-    /// Bytes of a layer from which it may become others.
-    pub(super) fn from(&self) -> Option<u64> {
-        if self.slim.passes.is_empty() { self.split.map(|options| options.from) } else { Some(0) }
+    /// Which layers of files will become others.
+    pub(super) fn of_files(&self) -> Option<Divided> {
+        let slims = !self.slim.passes.is_empty();
+        let from = if slims { Some(0) } else { self.split.map(|options| options.from) }?;
+        let from_small = self.split.map_or(u64::MAX, |options| options.from.max(split::MANY_FILES));
+        Some(Divided { from, from_small, small: split::LARGE_FILE })
     }
 
     /// Whether a layer, once it is made, may still become others.
@@ -50,6 +53,10 @@ pub(super) async fn divide(attempt: &Attempt<'_>, images: Vec<Unassembled>) -> R
     let mut divided = Vec::with_capacity(images.len());
     for (platform, config, diff_ids) in images {
         let base = diff_ids.iter().take_while(|diff_id| exec.sources.has(diff_id)).count();
+        if let Some((config, diff_ids)) = divided_before(exec, division, base, &config, &diff_ids)? {
+            divided.push((platform, config, diff_ids));
+            continue;
+        }
         // A layer that only a cache has is looked at too, or the image would depend on what is here.
         let worth_a_look =
             |diff_id: &&DiffId| exec.sources.imported().size(diff_id).is_none_or(|size| size >= SMALL_BLOB);
@@ -79,6 +86,21 @@ pub(super) async fn divide(attempt: &Attempt<'_>, images: Vec<Unassembled>) -> R
         }
     }
     Ok(divided)
+}
+
+/// What became of an image that consisted of the same layers. If files are to be left out, they are looked for, and told of.
+fn divided_before(
+    exec: &Exec,
+    division: &Division,
+    base: usize,
+    config: &ImageConfig,
+    diff_ids: &[DiffId],
+) -> Result<Option<(ImageConfig, Vec<DiffId>)>, BuildError> {
+    let (true, Some(options)) = (division.slim.passes.is_empty(), division.split) else { return Ok(None) };
+    let deps = layers_of_deps(config, diff_ids.len());
+    let known = split::known(&exec.store, config, (diff_ids, base), options, |index| !deps[index]);
+    let known = known.map_err(|error| BuildError::Environment(error.to_string()))?;
+    Ok(known.map(|known| (known.config, known.diff_ids)))
 }
 
 fn one(

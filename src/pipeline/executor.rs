@@ -54,7 +54,7 @@ pub(super) fn executor(
         packages,
         contexts: begun.prepared.folders.clone(),
         compression: request.image.compression,
-        divided_from: if request.cache_to.is_empty() { request.division.from() } else { None },
+        divided: if request.cache_to.is_empty() { request.division.of_files() } else { None },
         contents: Mutex::default(),
         proxies: proxies.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
         options: request.steps.clone(),

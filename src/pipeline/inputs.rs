@@ -167,11 +167,14 @@ impl Asking<'_> {
             }
             (Missing::Deps { request, stage, .. }, Some(packages)) => {
                 let place = lock_files::Place { asking: self, packages, images };
+                let packages = place.reading(&request.from, stage.as_ref()).await?;
                 let below = match (&request.below, stage) {
                     (Some(_), Some(graph)) => place.below(graph).await?,
-                    (None, _) | (_, None) => TreeBelow::of_tables(below(store, client, images, request).await?),
+                    (None, _) | (_, None) => {
+                        let needs = packages.needs_below(request);
+                        TreeBelow::of_tables(below(store, client, images, request, needs).await?)
+                    }
                 };
-                let packages = place.reading(&request.from, stage.as_ref()).await?;
                 let (plan, notes) = packages.plan(request, &below).await?;
                 Ok(Answer::Deps(plan, notes))
             }
@@ -180,14 +183,14 @@ impl Asking<'_> {
     }
 }
 
-/// The files of the image below packages, as far as their plan depends on them.
+/// The files of the image below packages, as far as their plan depends on them, which is as `needs` says.
 async fn below(
     store: &Store,
     client: &Client,
     images: &BTreeMap<String, Source>,
     request: &DepsRequest,
+    needs: Below,
 ) -> Result<View, Unanswered> {
-    let needs = Packages::needs_below(request);
     let source = request.base.as_ref().and_then(|(_, digest)| Some((digest, images.get(digest)?)));
     let (Some((digest, source)), Below::LowestLayer | Below::Everything) = (source, needs) else {
         return Ok(View::default());

@@ -77,6 +77,7 @@ use crate::{
 };
 use attempt::Attempt;
 use begin::{Begun, begin};
+use error::ended;
 use executor::Lowered;
 use flashbuild_frontend::{
     dockerfile::{Dockerfile, Inputs},
@@ -133,13 +134,15 @@ async fn read(
     events: &Events,
 ) -> Result<(Begun, Dockerfile), BuildError> {
     let step = events.step("load build definition");
-    let begun = begin(store, client, request, events).await?;
-    let (dockerfile, errors) = Dockerfile::read_as(&begun.source.text, request.options.syntax);
-    if !errors.is_empty() {
-        return Err(begun.source.refuse(&dockerfile.survey(&request.options, &Inputs::default(), errors)));
-    }
-    step.ran();
-    Ok((begun, dockerfile))
+    let read = async {
+        let begun = begin(store, client, request, events).await?;
+        let (dockerfile, errors) = Dockerfile::read_as(&begun.source.text, request.options.syntax);
+        if !errors.is_empty() {
+            return Err(begun.source.refuse(&dockerfile.survey(&request.options, &Inputs::default(), errors)));
+        }
+        Ok((begun, dockerfile))
+    };
+    ended(step, read.await)
 }
 
 /// Resolves all that the file names, and lowers it. What is wrong with it is found here at the latest.

@@ -1,6 +1,6 @@
 //! Images on hand: named, fetched, sent, joined, without building anything.
 
-use super::BuildError;
+use super::{BuildError, error::ended};
 use crate::{
     export::{self, Bundle, Layout, PushReport, Sent},
     image::{Descriptor, Document, DocumentKind, Index, MediaType, STATEMENT},
@@ -73,7 +73,7 @@ pub async fn push(
     let step = events.step(format!("push {}", shown.join(", ")));
     let moved = |item: &str, done: u64, total: u64| step.transfer(item, done, Some(total));
     let pushed = export::push(client, store, &bundle, names, &Sent::default(), moved).await;
-    end(step, pushed.map_err(BuildError::from))
+    ended(step, pushed.map_err(BuildError::from))
 }
 
 /// Fetches an image into the local store, under the name it has at its registry: all of its documents, and the layers
@@ -92,11 +92,11 @@ pub async fn pull(
         store.put_image(&reference.to_string(), &text(&top)?)?;
         Ok(top)
     });
-    let top = end(step, pulled)?;
+    let top = ended(step, pulled)?;
     if with_referrers {
         let step = events.step(format!("pull what is said of {}", reference.familiar()));
         let brought = fetch_referrers(store, client, reference, &top, &step).await;
-        end(step, brought)?;
+        ended(step, brought)?;
     }
     Ok(top)
 }
@@ -146,7 +146,7 @@ pub async fn create_index(
 ) -> Result<Descriptor, BuildError> {
     let step = events.step(format!("join {}", name.familiar()));
     let joined = join(store, client, name, parts, &step).await;
-    end(step, joined)
+    ended(step, joined)
 }
 
 async fn join(
@@ -265,12 +265,4 @@ async fn fetch(
 fn pinned(reference: &Reference, entry: &Descriptor) -> Result<Reference, BuildError> {
     let name = format!("{}/{}@{}", reference.host(), reference.path(), entry.digest);
     name.parse().map_err(|error| BuildError::Environment(format!("{name}: {error}")))
-}
-
-fn end<T>(step: Step, result: Result<T, BuildError>) -> Result<T, BuildError> {
-    match &result {
-        Ok(_) => step.ran(),
-        Err(error) => step.failed(error.to_string()),
-    }
-    result
 }

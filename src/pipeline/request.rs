@@ -1,6 +1,6 @@
 //! What was asked for.
 
-use super::{CacheExport, Destination, Division, Entitlement};
+use super::{CacheExport, Destination, Division, Entitlement, Smoke};
 use crate::{
     attest,
     cache::CacheSource,
@@ -27,6 +27,8 @@ pub struct Request {
     pub image: ImageOptions,
     /// What becomes of the layers that were built.
     pub division: Division,
+    /// How it is proven to work if something is left out of it; `None` not to.
+    pub smoke: Option<Smoke>,
     /// What is said of it.
     pub attest: attest::Options,
     /// Who signs what is pushed.

@@ -1,6 +1,6 @@
 //! A slim image becomes whole again: with what was removed, which its sibling image has, on top.
 
-use super::{BuildError, OpenImage, open};
+use super::{BuildError, OpenImage, error::ended, open};
 use crate::{
     exec::Need,
     export::{self, ImageOptions},
@@ -43,16 +43,7 @@ pub async fn restore(
     let (mut layers, mut compression): (Option<Layers>, Compression) = (None, Compression::default());
     for platform in &request.platforms {
         let step = events.step(format!("restore {} for {platform}", request.slim.familiar()));
-        let slim = open(store, client, &request.slim, platform, Need::Tables).await?;
-        let whole = open(store, client, &request.dropped, platform, Need::Blobs).await?;
-        if !belongs_to(&whole, &slim) {
-            let (slim, dropped) = (request.slim.familiar(), request.dropped.familiar());
-            let text =
-                format!("{dropped} does not have what was removed of {slim}: it is not that image and one more layer");
-            step.failed(text.clone());
-            return Err(BuildError::Rewrite(text));
-        }
-        step.ran();
+        let whole = ended(step, whole(store, client, request, platform).await)?;
         let last = whole.blobs.last().and_then(|blob| Algorithm::of_media_type(blob.media_type.as_ref()));
         compression = last.map_or(compression, Compression::new);
         images.push((platform.clone(), whole.config, whole.layers));
@@ -63,6 +54,23 @@ pub async fn restore(
     let built = tokio::task::block_in_place(|| export::assemble(&layers, images, &options, |_| true, None))?;
     built.bundle().save(store, &request.names.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     Ok(())
+}
+
+/// The image with what was removed.
+async fn whole(
+    store: &Store,
+    client: &Client,
+    request: &RestoreRequest,
+    platform: &Platform,
+) -> Result<OpenImage, BuildError> {
+    let slim = open(store, client, &request.slim, platform, Need::Tables).await?;
+    let whole = open(store, client, &request.dropped, platform, Need::Blobs).await?;
+    if belongs_to(&whole, &slim) {
+        return Ok(whole);
+    }
+    let (slim, dropped) = (request.slim.familiar(), request.dropped.familiar());
+    let text = format!("{dropped} does not have what was removed of {slim}: it is not that image and one more layer");
+    Err(BuildError::Rewrite(text))
 }
 
 fn belongs_to(whole: &OpenImage, slim: &OpenImage) -> bool {

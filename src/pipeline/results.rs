@@ -6,7 +6,7 @@ use super::{
     attestations::{self, Attesting},
     caches,
     deliver::Delivery,
-    divided,
+    divided, proof,
 };
 use crate::{
     attest::Provenance,
@@ -36,7 +36,7 @@ pub(super) struct Results<'a> {
 }
 
 impl<'a> Results<'a> {
-    /// Brings what assembling takes, divides large layers, and finds out what is to be said of the images.
+    /// Brings what assembling takes, divides large layers, proves what was made smaller, and finds out what is to be said of the images.
     pub(super) async fn of(
         attempt: &'a Attempt<'a>,
         roots: &[Product],
@@ -56,8 +56,9 @@ impl<'a> Results<'a> {
             caches::inline(&request.cache_to, &mut config, root.layers(), used);
             (output.platform.clone(), config, root.layers().to_vec())
         };
-        let images = exec.graph.outputs.iter().zip(roots).map(image).collect();
-        let images = divided::divide(attempt, images).await?;
+        let whole: Vec<Unassembled> = exec.graph.outputs.iter().zip(roots).map(image).collect();
+        let images = divided::divide(attempt, whole.clone()).await?;
+        proof::prove_slim(attempt, &whole, &images).await?;
         let trees: Vec<&[DiffId]> = images.iter().map(|(_, _, layers)| layers.as_slice()).collect();
         let attesting = Attesting::gather(attempt, &trees).await?;
         Ok(Self { attempt, outputs, images, attesting })

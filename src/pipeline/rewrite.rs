@@ -9,12 +9,13 @@
 use super::{
     BuildError, OpenImage,
     analyze::base_of,
+    error::ended,
     observe::{Observation, Observed, Session},
     open,
-    proof::{self, Proof, Smoke},
+    proof::{self, Proof, Rewriting, Smoke},
 };
 use crate::{
-    exec::Need,
+    exec::{Need, StepOptions},
     export::{self, Annotation, AnnotationLevel, BuiltImage, BuiltIndex, ImageOptions},
     image::DiffId,
     layer::{Algorithm, Compression, Layers},
@@ -102,6 +103,7 @@ pub struct RewriteReport {
 /// What is made of one platform's image.
 struct Done {
     report: RewriteReport,
+    before: Rewritten,
     rewritten: Rewritten,
     dropped: Option<DiffId>,
     debug: Option<DiffId>,
@@ -121,19 +123,13 @@ pub async fn rewrite(
     let mut layers = None;
     for platform in &request.platforms {
         let step = events.step(format!("rewrite {} for {platform}", request.source.familiar()));
-        let image = open(store, client, &request.source, platform, Need::Blobs).await?;
         let done = async {
+            let image = open(store, client, &request.source, platform, Need::Blobs).await?;
             let session = observe(store, client, request, platform, events).await?;
-            tokio::task::block_in_place(|| one(store, request, &image, session))
+            let done = tokio::task::block_in_place(|| one(store, request, &image, session))?;
+            Ok::<_, BuildError>((image, done))
         };
-        let done = match done.await {
-            Ok(done) => done,
-            Err(error) => {
-                step.failed(error.to_string());
-                return Err(error);
-            }
-        };
-        step.ran();
+        let (image, done) = ended(step, done.await)?;
         options.compression = compression_of(&image);
         kept.extend(image.layers.iter().copied());
         layers = Some(image.store);
@@ -152,8 +148,14 @@ pub async fn rewrite(
             }
             // What was observed is the image's own command.
             if done.session.is_none() || !smoke.commands.is_empty() {
-                let source = &request.source;
-                proofs.extend(proof::prove(store, client, source, &built, platform, smoke, events).await?);
+                let (before, after) = (&done.before, &done.rewritten);
+                let rewriting = Rewriting {
+                    platform,
+                    layers: &layers,
+                    before: (&before.config, &before.diff_ids),
+                    after: (&after.config, &after.diff_ids),
+                };
+                proofs.extend(proof::prove(&rewriting, smoke, &StepOptions::default(), events).await?);
             }
         }
     }
@@ -187,16 +189,7 @@ async fn observe(
     let step = events.step(format!("observe for {platform}"));
     let session = Observed { store, client, name: &request.source, platform, events }.run(how, true).await;
     let session = session.and_then(|session| session.is_telling(events).map(|()| session));
-    match session {
-        Ok(session) => {
-            step.ran();
-            Ok(Some(session))
-        }
-        Err(error) => {
-            step.failed(error.to_string());
-            Err(error)
-        }
-    }
+    ended(step, session).map(Some)
 }
 
 fn one(
@@ -247,7 +240,7 @@ fn one(
             (if makes { plan.make(&image)? } else { unchanged() }, dropped, debug)
         }
     };
-    Ok(Done { report, rewritten, dropped, debug, session })
+    Ok(Done { report, before: unchanged(), rewritten, dropped, debug, session })
 }
 
 /// The slim image and one more layer.

@@ -1,6 +1,6 @@
 //! Packages of lock files and of presets, fetched before a build needs them.
 
-use super::BuildError;
+use super::{BuildError, error::ended};
 use crate::{
     cache::BuildNote,
     packages::{self, ContextFiles, LOCK_FILE_NAME, Lock, Packages, Preset, TreeBelow},
@@ -72,14 +72,7 @@ impl Warming<'_> {
             self.request.locks.as_ref().map_or_else(|| forgotten.path().to_owned(), |locks| locks.join(preset.name));
         std::fs::create_dir_all(&folder).map_err(environment)?;
         let step = self.events.step(format!("resolve preset {}", preset.name));
-        let files = match preset.write(&folder).await {
-            Ok(files) => files,
-            Err(error) => {
-                step.failed(error.to_string());
-                return Err(error.into());
-            }
-        };
-        step.ran();
+        let files = ended(step, preset.write(&folder).await.map_err(BuildError::from))?;
         let mut count = 0;
         for file in files {
             count += self.file(&file, Some(preset)).await?;
@@ -106,25 +99,28 @@ impl Warming<'_> {
         let mut wanted: BTreeMap<String, Package> = BTreeMap::new();
         for platform in &request.platforms {
             let step = events.step(format!("resolve {shown} for {platform}"));
-            let request = DepsRequest {
-                ecosystem: packages::ecosystem_of(name)?,
-                flags: request.flags.clone(),
-                arguments: vec![name.to_owned()],
-                platform: platform.clone(),
-                environment: Vec::new(),
-                base: None,
-                has_system: true,
-                system: Vec::new(),
-                below: None,
-                from: LockPlace::Context,
+            let planned = async {
+                let request = DepsRequest {
+                    ecosystem: packages::ecosystem_of(name)?,
+                    flags: request.flags.clone(),
+                    arguments: vec![name.to_owned()],
+                    platform: platform.clone(),
+                    environment: Vec::new(),
+                    base: None,
+                    has_system: true,
+                    system: Vec::new(),
+                    below: None,
+                    from: LockPlace::Context,
+                };
+                Ok(packages.plan(&request, &TreeBelow::default()).await?)
             };
-            let (plan, notes) = packages.plan(&request, &TreeBelow::default()).await?;
-            for note in notes {
-                step.notice(note);
+            let planned = planned.await;
+            for note in planned.iter().flat_map(|(_, notes)| notes) {
+                step.notice(note.clone());
             }
+            let (plan, _) = ended(step, planned)?;
             let found = plan.layers.into_iter().flat_map(|layer| layer.packages);
             wanted.extend(found.map(|package| (package.artifact.to_string(), package)));
-            step.ran();
         }
         if is_new {
             lock.write()?;
@@ -132,11 +128,7 @@ impl Warming<'_> {
         let step = events.step(format!("fetch {} packages", wanted.len()));
         let fetched = wanted.values().map(|package| packages.fetch(package, &step));
         let fetched = stream::iter(fetched).buffer_unordered(AT_ONCE).try_for_each(|_| async { Ok(()) }).await;
-        if let Err(error) = fetched {
-            step.failed(error.to_string());
-            return Err(error.into());
-        }
-        step.ran();
+        ended(step, fetched.map_err(BuildError::from))?;
         let note = BuildNote {
             artifacts: wanted.keys().cloned().collect(),
             answers: packages.answers(),

@@ -68,38 +68,38 @@ struct Replacement {
     layers: Vec<(DiffId, Option<String>)>,
 }
 
-/// Puts replacements in the places of layers. `replacements` has one for each layer that changes.
-fn replace(image: &Image<'_>, mut replacements: Vec<Option<Replacement>>) -> Rewritten {
-    let mut config = image.config.clone();
+/// Puts replacements in the places of layers of an image. `replacements` has one for each layer that changes.
+fn replace(config: &ImageConfig, layers: &[DiffId], mut replacements: Vec<Option<Replacement>>) -> Rewritten {
+    let mut config = config.clone();
     let made = config.history.iter().filter(|entry| !entry.empty_layer).count();
     // A history that is shorter than the layers lacks its oldest entries.
-    let unknown = image.diff_ids.len().saturating_sub(made);
+    let unknown = layers.len().saturating_sub(made);
     let mut history = Vec::with_capacity(config.history.len());
     let mut diff_ids: Vec<DiffId> = Vec::new();
     let mut position = 0;
     let mut take = |position: usize, entry: Option<History>, history: &mut Vec<History>| {
-        let layers = match replacements[position].take() {
-            None => vec![(image.diff_ids[position], None)],
+        let placed = match replacements[position].take() {
+            None => vec![(layers[position], None)],
             Some(replacement) => replacement.layers,
         };
-        let count = layers.len();
+        let count = placed.len();
         if let Some(entry) = entry {
             if count == 0 {
                 history.push(History { empty_layer: true, ..entry.clone() });
             }
-            for (_, text) in &layers {
+            for (_, text) in &placed {
                 let created_by = text.clone().or_else(|| entry.created_by.clone());
                 history.push(History { created_by, ..entry.clone() });
             }
         }
-        diff_ids.extend(layers.into_iter().map(|(diff_id, _)| diff_id));
+        diff_ids.extend(placed.into_iter().map(|(diff_id, _)| diff_id));
     };
     while position < unknown {
         take(position, None, &mut history);
         position += 1;
     }
     for entry in std::mem::take(&mut config.history) {
-        if entry.empty_layer || position >= image.diff_ids.len() {
+        if entry.empty_layer || position >= layers.len() {
             history.push(entry);
         } else {
             take(position, Some(entry), &mut history);
@@ -154,7 +154,11 @@ mod tests {
         let subject = image.subject(&config);
         let ids = &image.diff_ids;
         let split = Replacement { layers: vec![(ids[2], Some("part".to_owned())), (ids[1], None)] };
-        let done = replace(&subject, vec![None, Some(split), Some(Replacement { layers: Vec::new() })]);
+        let done = replace(
+            subject.config,
+            subject.diff_ids,
+            vec![None, Some(split), Some(Replacement { layers: Vec::new() })],
+        );
         assert_eq!(done.diff_ids, [ids[0], ids[2], ids[1]]);
         let told: Vec<_> =
             done.config.history.iter().map(|it| (it.created_by.as_deref().unwrap(), it.empty_layer)).collect();

@@ -7,7 +7,9 @@
 //!    (`packing`): the largest alone, the rest in bins by the hash of their names, so that a new
 //!    version of a package changes one layer;
 //! 3. files of no package that are large, each alone;
-//! 4. the rest: small files, the databases themselves, and the properties of all folders.
+//! 4. small files of no package, if there are many: in bins by the hash of the folder they are in, so that a changed file
+//!    changes one layer;
+//! 5. the rest: small files otherwise, the databases themselves, and the properties of all folders.
 //!
 //! A layer of packages depends on those packages alone, so equal packages are equal layers whatever image they are in.
 //! What would spoil that is the time of folders that packages share, which is that of the last installation: in layers
@@ -22,22 +24,29 @@
 use super::{Image, Replacement, RewriteError, Rewritten, check, remake, remake::Kept, replace};
 use crate::{
     image::DiffId,
-    layer::{Entry, EntryKind, LayerError, View},
+    layer::{Entry, EntryKind, LayerError, Toc, View},
     optimize::owner::{ImageTree, Inventory},
     packages::packing,
     store::{RecordKey, RecordKind, RecordLayer, Store},
 };
+use flashbuild_frontend::config::ImageConfig;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Bytes of a layer from which it is worth splitting.
 pub const WORTHWHILE: u64 = 32 << 20;
 /// Bytes of a file from which it gets a layer of its own.
-const LARGE_FILE: u64 = 8 << 20;
+pub const LARGE_FILE: u64 = 8 << 20;
+/// Bytes of small files from which they are put into bins.
+pub const MANY_FILES: u64 = WORTHWHILE;
+/// Bytes that a bin of small files has at least, on average.
+const BIN: u64 = 2 << 20;
+/// In how many bins small files are put at most.
+const MOST_BINS: usize = 16;
 /// Layers that an image has after splitting at most, so that there is room to build on it.
 const MOST_LAYERS: usize = 100;
 /// Changes with what a layer is split into.
-const VERSION: &str = "split 1";
+const VERSION: &str = "split 2";
 
 /// How layers are split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +65,23 @@ enum Unit {
     Rest,
 }
 
+/// How many layers a layer may become, beside the rest.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    /// Of packages and large files.
+    packs: usize,
+    /// Of small files.
+    bins: usize,
+}
+
+impl Room {
+    /// So many layers in all.
+    fn of(layers: usize) -> Self {
+        let bins = MOST_BINS.min(layers / 4);
+        Self { packs: (layers - bins).clamp(1, packing::MOST_LAYERS), bins }
+    }
+}
+
 /// A part that was made, as it is remembered.
 #[derive(Serialize, Deserialize)]
 struct Part {
@@ -63,44 +89,96 @@ struct Part {
     title: Option<String>,
 }
 
-/// Splits the layers of an image that are large enough, `is_own` says of which position, and have packages or large files.
+/// Splits the layers of an image that are large enough, `is_own` says of which position, and have packages or many or large
+/// files.
 pub fn split(image: &Image<'_>, options: Options, is_own: impl Fn(usize) -> bool) -> Result<Rewritten, RewriteError> {
     let tables = image.view.layers();
-    let wanted: Vec<usize> = (image.base..tables.len())
-        .filter(|&index| is_own(index) && tables[index].content_size() >= options.from.max(1))
-        .collect();
-    let mut replacements: Vec<Option<Replacement>> = tables.iter().map(|_| None).collect();
-    let room = MOST_LAYERS.saturating_sub(tables.len());
-    for &index in &wanted {
-        let most = (room / wanted.len()).clamp(1, packing::MOST_LAYERS);
-        if let Some(parts) = split_layer(image, index, most)? {
-            let layers = parts.into_iter().map(|part| (part.layer, part.title)).collect();
-            replacements[index] = Some(Replacement { layers });
+    let own: Vec<usize> = (image.base..tables.len()).filter(|&index| is_own(index)).collect();
+    let wanted: Vec<usize> =
+        own.iter().copied().filter(|&index| tables[index].content_size() >= options.from.max(1)).collect();
+    let room = Room::of(MOST_LAYERS.saturating_sub(tables.len()) / wanted.len().max(1));
+    let mut parts = BTreeMap::new();
+    for index in wanted {
+        if let Some(made) = split_layer(image, index, room)? {
+            parts.insert(index, made);
         }
     }
-    if replacements.iter().all(Option::is_none) {
-        return Ok(Rewritten { config: image.config.clone(), diff_ids: image.diff_ids.to_vec() });
+    let whole = Whole { options, own, diff_ids: image.diff_ids };
+    let rewritten = replace(image.config, image.diff_ids, replacements(&whole, &parts));
+    if !parts.is_empty() {
+        check(image, &rewritten, |_| false)?;
     }
-    let rewritten = replace(image, replacements);
-    check(image, &rewritten, |_| false)?;
+    whole.remember(image.layers.store(), &parts)?;
     Ok(rewritten)
 }
 
-/// The parts of a layer, at most `most` and the rest; `None` if it is all of a piece. Found again if they were made before.
-fn split_layer(image: &Image<'_>, index: usize, most: usize) -> Result<Option<Vec<Part>>, LayerError> {
+/// What an image of these layers was split into before, found without a look at any of them.
+pub fn known(
+    store: &Store,
+    config: &ImageConfig,
+    (diff_ids, base): (&[DiffId], usize),
+    options: Options,
+    is_own: impl Fn(usize) -> bool,
+) -> Result<Option<Rewritten>, LayerError> {
+    let own = (base..diff_ids.len()).filter(|&index| is_own(index)).collect();
+    let whole = Whole { options, own, diff_ids };
+    let found = whole.remembered(store)?;
+    Ok(found.map(|parts| replace(config, diff_ids, replacements(&whole, &parts))))
+}
+
+fn replacements(whole: &Whole<'_>, parts: &BTreeMap<usize, Vec<Part>>) -> Vec<Option<Replacement>> {
+    let layers = |parts: &Vec<Part>| parts.iter().map(|part| (part.layer, part.title.clone())).collect();
+    let of = |index| parts.get(&index).map(|parts| Replacement { layers: layers(parts) });
+    (0..whole.diff_ids.len()).map(of).collect()
+}
+
+/// What the result of a split follows from.
+struct Whole<'a> {
+    options: Options,
+    own: Vec<usize>,
+    diff_ids: &'a [DiffId],
+}
+
+impl Whole<'_> {
+    fn key(&self) -> RecordKey {
+        let mut hash = blake3::Hasher::new();
+        hash.update(format!("image {VERSION} {} {:?}", self.options.from, self.own).as_bytes());
+        for diff_id in self.diff_ids {
+            hash.update(diff_id.to_string().as_bytes());
+        }
+        RecordKey(*hash.finalize().as_bytes())
+    }
+
+    /// The parts of each layer that was split.
+    fn remembered(&self, store: &Store) -> Result<Option<BTreeMap<usize, Vec<Part>>>, LayerError> {
+        let key = self.key();
+        let found = store.records(&[key])?.remove(&key);
+        Ok(found.and_then(|value| serde_json::from_slice(&value).ok()))
+    }
+
+    fn remember(&self, store: &Store, parts: &BTreeMap<usize, Vec<Part>>) -> Result<(), LayerError> {
+        let value = serde_json::to_vec(parts).expect("parts are plain data");
+        let named = |part: &Part| RecordLayer { diff_id: part.layer, remote: false };
+        let layers: Vec<RecordLayer> = parts.values().flatten().map(named).collect();
+        Ok(store.put_record(self.key(), RecordKind::Content, &value, &layers)?)
+    }
+}
+
+/// The parts of a layer; `None` if it is all of a piece. Found again if they were made before.
+fn split_layer(image: &Image<'_>, index: usize, room: Room) -> Result<Option<Vec<Part>>, LayerError> {
     let store = image.layers.store();
-    let key = record_key(image, index, most);
+    let key = record_key(image, index, room);
     if let Some(parts) = remembered(store, key)? {
         return Ok((parts.len() > 1).then_some(parts));
     }
     let view = View::new(image.view.layers()[..=index].to_vec());
     let _contents = image.layers.contents(&image.diff_ids[index])?;
     let tree = ImageTree::new(&view, image.layers, image.diff_ids).reading_only(index);
-    let groups = groups(image.view.layers()[index].entries(), &Inventory::of_owners(&tree)?, most);
+    let groups = groups(image.view.layers()[index].entries(), &Inventory::of_owners(&tree)?, room);
     let old = image.diff_ids[index];
     let parts = if groups.len() > 1 {
         let (titles, entries): (Vec<_>, Vec<_>) = groups.into_iter().unzip();
-        let made = remake::layers(image.layers, &old, entries, image.compression)?;
+        let made = known_or_new(image, &old, entries)?;
         made.into_iter().zip(titles).map(|(layer, title)| Part { layer, title }).collect()
     } else {
         vec![Part { layer: old, title: None }]
@@ -109,11 +187,38 @@ fn split_layer(image: &Image<'_>, index: usize, most: usize) -> Result<Option<Ve
     Ok((parts.len() > 1).then_some(parts))
 }
 
+/// Makes layers of entries of the layer `old`. Those that were made of equal entries before are known: of a large tree in which
+/// one file changed, all but one.
+fn known_or_new(image: &Image<'_>, old: &DiffId, groups: Vec<Vec<Kept>>) -> Result<Vec<DiffId>, LayerError> {
+    let store = image.layers.store();
+    let key = |group: &Vec<Kept>| -> Result<RecordKey, LayerError> {
+        let toc = Toc::new(group.iter().map(|kept| kept.entry.clone()).collect())?;
+        let name = blake3::keyed_hash(&toc.fingerprint(), b"part");
+        Ok(RecordKey(*name.as_bytes()))
+    };
+    let keys = groups.iter().map(key).collect::<Result<Vec<_>, _>>()?;
+    let found = store.records(&keys)?;
+    let known = |key: &RecordKey| found.get(key).and_then(|value| serde_json::from_slice::<DiffId>(value).ok());
+    let (missing, new): (Vec<&RecordKey>, Vec<_>) =
+        keys.iter().zip(groups).filter(|(key, _)| known(key).is_none()).unzip();
+    let made = remake::layers(image.layers, old, new, image.compression)?;
+    for (key, layer) in missing.into_iter().zip(&made) {
+        let value = serde_json::to_vec(layer).expect("a digest is plain data");
+        let named = RecordLayer { diff_id: *layer, remote: false };
+        let named = if *layer == DiffId::empty() { None } else { Some(named) };
+        store.put_record(*key, RecordKind::Content, &value, named.as_slice())?;
+    }
+    let mut made = made.into_iter();
+    Ok(keys.iter().filter_map(|key| known(key).or_else(|| made.next())).collect())
+}
+
 /// What the parts follow from.
-fn record_key(image: &Image<'_>, index: usize, most: usize) -> RecordKey {
+fn record_key(image: &Image<'_>, index: usize, room: Room) -> RecordKey {
     let mut hash = blake3::Hasher::new();
     hash.update(VERSION.as_bytes());
-    hash.update(&(most as u64).to_le_bytes());
+    for number in [room.packs, room.bins] {
+        hash.update(&(number as u64).to_le_bytes());
+    }
     for diff_id in &image.diff_ids[..=index] {
         hash.update(diff_id.to_string().as_bytes());
     }
@@ -134,7 +239,7 @@ fn remember(store: &Store, key: RecordKey, parts: &[Part]) -> Result<(), LayerEr
 }
 
 /// The entries of each part, lowest first, and what it is called; the last one is the rest.
-fn groups(entries: &[Entry], inventory: &Inventory, most: usize) -> Vec<(Option<String>, Vec<Kept>)> {
+fn groups(entries: &[Entry], inventory: &Inventory, room: Room) -> Vec<(Option<String>, Vec<Kept>)> {
     let mut units: BTreeMap<Unit, (u64, Vec<&Entry>)> = BTreeMap::new();
     let mut of_file: HashMap<&[u8], Unit> = HashMap::new();
     let mut deleted = Vec::new();
@@ -161,8 +266,9 @@ fn groups(entries: &[Entry], inventory: &Inventory, most: usize) -> Vec<(Option<
         *bytes += size;
         all.push(entry);
     }
-    let rest = units.remove(&Unit::Rest).map(|(_, entries)| entries).unwrap_or_default();
-    if units.is_empty() || units.len() == 1 && rest.is_empty() {
+    let (bytes, rest) = units.remove(&Unit::Rest).unwrap_or_default();
+    let (bins, rest) = binned(bytes, rest, room.bins);
+    if units.is_empty() && bins.is_empty() || units.len() == 1 && rest.is_empty() && bins.is_empty() {
         return vec![(None, Vec::new())];
     }
     let sized = units.into_iter().map(|(unit, (bytes, entries))| packing::Sized {
@@ -170,7 +276,7 @@ fn groups(entries: &[Entry], inventory: &Inventory, most: usize) -> Vec<(Option<
         bytes,
         item: (unit, entries),
     });
-    let packs = packing::by_size_of(sized.collect(), most);
+    let packs = packing::by_size_of(sized.collect(), room.packs);
     let folders: HashMap<&[u8], &Entry> =
         entries.iter().filter(|entry| entry.is_dir()).map(|entry| (&entry.path[..], entry)).collect();
     let mut groups = Vec::with_capacity(packs.len() + 2);
@@ -184,11 +290,32 @@ fn groups(entries: &[Entry], inventory: &Inventory, most: usize) -> Vec<(Option<
         let entries: Vec<&Entry> = pack.into_iter().flat_map(|(_, entries)| entries).collect();
         groups.push((Some(title(&names)), with_folders(&entries, &folders, Folders::OfTheFiles)));
     }
+    for (number, bin) in bins.iter().enumerate().filter(|(_, bin)| !bin.is_empty()) {
+        let title = format!("split: small files, {} of {}", number + 1, bins.len());
+        groups.push((Some(title), with_folders(bin, &folders, Folders::OfTheFiles)));
+    }
     // What folders hide was said below; here they must hide nothing.
     let shown = |entry: &Entry| Entry { kind: EntryKind::Dir { opaque: false }, ..entry.clone() };
     let properties = entries.iter().filter(|entry| entry.is_dir() && !entry.path.is_empty()).map(shown);
     groups.push((None, rest.into_iter().cloned().chain(properties).map(Kept::from).collect()));
     groups
+}
+
+/// Files of together so many bytes, by the folder they are in, and which of them are left for the rest. Links are where their
+/// file is. How many bins there are changes in large steps, so that it seldom changes.
+fn binned(bytes: u64, files: Vec<&Entry>, most: usize) -> (Vec<Vec<&Entry>>, Vec<&Entry>) {
+    if bytes < MANY_FILES || most < 2 {
+        return (Vec::new(), files);
+    }
+    let wanted = usize::try_from(bytes / BIN).unwrap_or(usize::MAX).min(most);
+    let mut bins = vec![Vec::new(); 1 << wanted.ilog2()];
+    for file in files {
+        let path = if let EntryKind::HardLink { target } = &file.kind { target } else { &file.path };
+        let hash = blake3::hash(remake::parent(path));
+        let bin = usize::from(hash.as_bytes()[0]) % bins.len();
+        bins[bin].push(file);
+    }
+    (bins, Vec::new())
 }
 
 fn unit_of(entry: &Entry, size: u64, inventory: &Inventory) -> Unit {
@@ -260,7 +387,6 @@ fn with_folders(entries: &[&Entry], folders: &HashMap<&[u8], &Entry>, times: Fol
 mod tests {
     use super::*;
     use crate::optimize::owner::testing::{self, Node, file, node};
-    use flashbuild_frontend::config::ImageConfig;
 
     fn later(mut node: Node, mtime: i64) -> Node {
         node.entry.mtime = mtime;
@@ -331,12 +457,34 @@ mod tests {
         assert_eq!(split_of(&both).len(), 3);
     }
 
+    /// A layer of small files, one of them with this text and a link.
+    fn sources(text: &str) -> Vec<Node> {
+        let large = "x".repeat(1 << 20);
+        let mut nodes: Vec<Node> =
+            (0..40).flat_map(|n| [folder(&format!("d{n}"), 1), file(&format!("d{n}/large"), &large)]).collect();
+        nodes.push(file("d7/changed", text));
+        nodes.push(node("z", EntryKind::HardLink { target: b"d7/changed".to_vec() }));
+        nodes
+    }
+
+    #[test]
+    fn many_small_files_are_binned_by_folder() {
+        let base = || vec![file("d1", "it was a file")];
+        let first = split_of(&testing::Image::of_layers(&[base(), sources("old")]));
+        assert!((10..=2 + MOST_BINS).contains(&first.len()), "{}", first.len());
+        let changed = split_of(&testing::Image::of_layers(&[base(), sources("new")]));
+        assert_eq!((changed.len(), shared(&first, &changed)), (first.len(), first.len() - 1));
+        let few: Vec<Node> = sources("old").into_iter().skip(20).collect();
+        let few = testing::Image::of_layers(&[base(), few]);
+        assert_eq!(split_of(&few), few.diff_ids);
+    }
+
     #[test]
     fn what_was_split_is_remembered() {
         let image = testing::Image::of_layers(&[vec![file("a", "a")], installed(100, "1")]);
         let first = split_of(&image);
         let config = ImageConfig::default();
-        let key = record_key(&image.subject(&config), 1, 48);
+        let key = record_key(&image.subject(&config), 1, Room::of(MOST_LAYERS - 2));
         assert_eq!(remembered(image.layers.store(), key).unwrap().unwrap().len(), 3);
         assert_eq!(split_of(&image), first);
     }

@@ -220,6 +220,7 @@ fn package(deb: &Deb, layout: &DebLayout) -> Package {
         version: deb.version.clone(),
         artifact: deb.hash.clone(),
         layout: PackageLayout::Deb(layout.clone()),
+        part: None,
     }
 }
 

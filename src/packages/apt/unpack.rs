@@ -224,6 +224,7 @@ mod tests {
             version: "1".to_owned(),
             artifact: hash,
             layout: flashbuild_frontend::package::PackageLayout::Deb(layout.clone()),
+            part: None,
         };
         let items = unpack(&layers, &x, &layout, package, TIME).map_err(|error| error.to_string())?;
         let made = layers.from_files(items, None, Form::Folder).map_err(|error| error.to_string())?;

@@ -50,13 +50,15 @@ pub(super) fn layers(
             version: package.version.clone(),
             artifact: artifact.clone(),
             layout: PackageLayout::Tarball(layout),
+            part: None,
         });
     }
     files.extend(links(lock, kept, &programs, prefix));
     files.sort_by(|a, b| a.path.cmp(&b.path));
     // Locks of this ecosystem do not have sizes.
-    let mut layers = packing::by_name(common);
-    layers.extend(packing::by_name(native));
+    let without_sizes = |packages: Vec<Artifact>| packages.into_iter().map(|package| (package, None)).collect();
+    let mut layers = packing::by_name(without_sizes(common));
+    layers.extend(packing::by_name(without_sizes(native)));
     if !files.is_empty() {
         layers.push(PackageOp { packages: Vec::new(), files });
     }

@@ -32,7 +32,7 @@ mod select;
 mod tarball;
 mod target;
 
-pub(super) use plan::{is_lock, plan};
+pub(super) use plan::{is_lock, needs_below, plan};
 pub(super) use resolve::write_lock;
 pub(super) use scripts::not_run;
 

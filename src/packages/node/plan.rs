@@ -8,9 +8,12 @@ use super::{
     package_lock, pnpm_lock,
     scripts::{self, Allowed, Project},
     select::{Omit, Unsupported, select},
-    target::{Libc, Target},
+    target::Target,
 };
-use crate::packages::{Address, PackageError, Packages, Planned};
+use crate::{
+    layer::View,
+    packages::{Address, Below, PackageError, Packages, Planned, libc::Libc},
+};
 use flashbuild_frontend::package::{ArtifactHash, DepsPlan, DepsRequest, PackageContent, PackageFile};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,13 +46,27 @@ pub(in crate::packages) fn is_lock(name: &str) -> bool {
     Format::of(name).is_ok()
 }
 
+/// How much of the image below `request` has to be known: most locks have no package that is for one C library alone.
+pub(in crate::packages) fn needs_below(packages: &Packages, request: &DepsRequest) -> Below {
+    let says_libc = |file: &String| packages.files.read(file).is_ok_and(|text| text.contains("libc"));
+    if request.flag("libc").is_none() && request.arguments.iter().any(says_libc) {
+        Below::LowestLayer
+    } else {
+        Below::Nothing
+    }
+}
+
 /// Which tarballs a lock means, and where they go.
-pub(in crate::packages) async fn plan(packages: &Packages, request: &DepsRequest) -> Result<Planned, PackageError> {
+pub(in crate::packages) async fn plan(
+    packages: &Packages,
+    request: &DepsRequest,
+    below: &View,
+) -> Result<Planned, PackageError> {
     let [file] = request.arguments.as_slice() else {
         let problem = "takes one lock file".to_owned();
         return Err(PackageError::Lock { file: "DEPS node".to_owned(), problem });
     };
-    let wishes = Wishes::of(request)?;
+    let wishes = Wishes::of(request, below)?;
     let format = Format::of(file)?;
     let text = packages.files.read(file)?;
     let lock = format.read(&text).map_err(|error| in_lock(file, &error))?;
@@ -129,18 +146,16 @@ impl Format {
 }
 
 impl Wishes {
-    fn of(request: &DepsRequest) -> Result<Self, PackageError> {
+    fn of(request: &DepsRequest, below: &View) -> Result<Self, PackageError> {
         let prefix = request.flag("prefix").unwrap_or(PREFIX).trim_end_matches('/');
         if !prefix.starts_with('/') && !prefix.is_empty() || prefix.split('/').any(|name| matches!(name, "." | "..")) {
             return Err(PackageError::Flag { flag: "prefix", problem: "it takes an absolute path".to_owned() });
         }
         let libc = match request.flag("libc") {
-            Some("glibc") => Libc::Glibc,
-            Some("musl") => Libc::Musl,
+            Some("glibc") => Libc::GLIBC,
+            Some("musl") => Libc::MUSL,
             Some(_) => return Err(PackageError::Flag { flag: "libc", problem: "it is `glibc` or `musl`".to_owned() }),
-            // Alpine is the distribution that images have with the other library, and says so in their names.
-            None if request.base.as_ref().is_some_and(|(name, _)| name.contains("alpine")) => Libc::Musl,
-            None => Libc::Glibc,
+            None => Libc::of_files(below).unwrap_or(Libc::GLIBC),
         };
         // As npm does; what is included is not omitted.
         let mut omitted: BTreeSet<&str> = request.flags("omit").flat_map(|value| value.split(',')).collect();

@@ -111,12 +111,12 @@ fn optional_part(lock: &Lock, needed_by: &[Vec<(usize, bool)>], failed: usize) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packages::node::{package_lock, target::Libc};
+    use crate::packages::{libc::Libc, node::package_lock};
 
     #[track_caller]
     fn check(packages: &str, omit: Omit, expected: Result<&[&str], &[&str]>) {
         let lock = package_lock::read(&format!(r#"{{"lockfileVersion": 3, "packages": {{{packages}}}}}"#)).unwrap();
-        let target = Target::new(&"linux/amd64".parse().unwrap(), Libc::Glibc);
+        let target = Target::new(&"linux/amd64".parse().unwrap(), Libc::GLIBC);
         let names = |indexes: Vec<usize>| -> Vec<&str> {
             indexes.into_iter().map(|index| lock.packages[index].name.as_str()).collect()
         };

@@ -1,6 +1,7 @@
 //! Which packages run where: the names that locks have for machines, and how their lists are read.
 
 use super::lock::RunsOn;
+use crate::packages::libc::Libc;
 use flashbuild_frontend::platform::Platform;
 
 /// A machine in the runtime's own words.
@@ -12,26 +13,6 @@ pub(super) struct Target {
     pub(super) cpu: String,
     /// The C library.
     pub(super) libc: Libc,
-}
-
-/// C libraries that packages are built for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Libc {
-    /// The GNU one.
-    #[default]
-    Glibc,
-    /// The one that Alpine has.
-    Musl,
-}
-
-impl Libc {
-    /// As locks have it.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Glibc => "glibc",
-            Self::Musl => "musl",
-        }
-    }
 }
 
 impl Target {
@@ -93,7 +74,7 @@ mod tests {
     #[test]
     fn platforms_have_the_names_of_the_runtime() {
         for (platform, cpu) in [("linux/amd64", "x64"), ("linux/arm64", "arm64"), ("linux/s390x", "s390x")] {
-            let target = Target::new(&platform.parse().unwrap(), Libc::Musl);
+            let target = Target::new(&platform.parse().unwrap(), Libc::MUSL);
             assert_eq!((target.os.as_str(), target.cpu.as_str()), ("linux", cpu));
         }
     }

@@ -1,4 +1,4 @@
-//! Packages of locks that do not say how large an artifact is.
+//! Packages of locks that mostly do not say how large an artifact is.
 //!
 //! - A package's bin follows from its *name* alone, never from its version, its size or its neighbours: what is around a
 //!   package that changes stays where it is, in this image and in every other.
@@ -6,9 +6,11 @@
 //!   and whoever builds on the image needs some.
 //! - Layers come in the order of their bins, and packages in that of their names, so that chains of layers stay stable.
 //!
-//! [`LARGE`] names what is known to be large and to change often: each gets a layer of its own in any case.
+//! [`LARGE`] names what is known to be large and to change often: each gets a layer of its own in any case, and what is
+//! [`huge`], several.
 
-use flashbuild_frontend::package::{Package, PackageOp};
+use super::huge::{self, WithSize};
+use flashbuild_frontend::package::PackageOp;
 use std::collections::BTreeMap;
 
 /// Up to so many packages have a layer each.
@@ -94,20 +96,20 @@ const LARGE: &[&str] = &[
     "typescript",
 ];
 
-/// One operation a layer.
-pub(in crate::packages) fn pack(mut packages: Vec<Package>) -> Vec<PackageOp> {
-    packages.sort_by(|a, b| a.name.cmp(&b.name));
+/// One operation a layer. The packages come with the size of their artifacts, where a lock says it.
+pub(in crate::packages) fn pack(mut packages: Vec<WithSize>) -> Vec<PackageOp> {
+    packages.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
     let alone = packages.len() <= MOST_LAYERS;
-    let mut bins: BTreeMap<(u64, String), Vec<Package>> = BTreeMap::new();
-    for package in packages {
-        let bin = if alone || is_large(&package.name) {
+    let mut bins: BTreeMap<(u64, String), Vec<WithSize>> = BTreeMap::new();
+    for (package, bytes) in packages {
+        let bin = if alone || is_large(&package.name) || huge::parts_of(&package, bytes) > 1 {
             (BINS, package.name.clone())
         } else {
             (bin_of(&package.name), String::new())
         };
-        bins.entry(bin).or_default().push(package);
+        bins.entry(bin).or_default().push((package, bytes));
     }
-    bins.into_values().map(|packages| PackageOp { packages, files: Vec::new() }).collect()
+    huge::layers(bins.into_values().collect())
 }
 
 fn is_large(name: &str) -> bool {
@@ -126,7 +128,7 @@ fn bin_of(name: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flashbuild_frontend::package::{PackageLayout, WheelLayout};
+    use flashbuild_frontend::package::{Package, PackageLayout, WheelLayout};
 
     fn package(name: &str, version: &str) -> Package {
         let layout = WheelLayout {
@@ -139,11 +141,12 @@ mod tests {
             bytecode: None,
         };
         let artifact = format!("sha256:{:0>64}", format!("{:x}", name.len() + version.len())).parse().unwrap();
-        Package { name: name.to_owned(), version: version.to_owned(), artifact, layout: PackageLayout::Wheel(layout) }
+        let layout = PackageLayout::Wheel(layout);
+        Package { name: name.to_owned(), version: version.to_owned(), artifact, layout, part: None }
     }
 
-    fn many(count: usize, version: &str) -> Vec<Package> {
-        (0..count).map(|number| package(&format!("package-{number}"), version)).collect()
+    fn many(count: usize, version: &str) -> Vec<WithSize> {
+        (0..count).map(|number| (package(&format!("package-{number}"), version), None)).collect()
     }
 
     /// How many layers of `after` are not in `before`.
@@ -159,22 +162,22 @@ mod tests {
     #[test]
     fn many_packages_leave_room_and_large_ones_stay_alone() {
         let mut packages = many(900, "1");
-        packages.push(package("numpy", "2"));
-        packages.push(package("nvidia-cublas-cu12", "12"));
+        packages.push((package("numpy", "2"), None));
+        packages.push((package("nvidia-cufft-cu12", "12"), None));
         let layers = pack(packages);
         assert_eq!(layers.len() as u64, BINS + 2);
         assert_eq!(layers.iter().map(|op| op.packages.len()).sum::<usize>(), 902);
-        assert_eq!(layers.last().unwrap().packages[0].name, "nvidia-cublas-cu12");
+        assert_eq!(layers.last().unwrap().packages[0].name, "nvidia-cufft-cu12");
     }
 
     #[test]
     fn a_change_of_one_package_is_a_change_of_one_layer() {
         let before = pack(many(300, "1"));
         let mut packages = many(300, "1");
-        packages[17].version = "2".to_owned();
+        packages[17].0.version = "2".to_owned();
         assert_eq!(changed(&before, &pack(packages)), 1);
         let mut packages = many(300, "1");
-        packages.push(package("another", "1"));
+        packages.push((package("another", "1"), None));
         assert_eq!(changed(&before, &pack(packages)), 1);
     }
 }

@@ -1,9 +1,10 @@
 //! Packages whose sizes are known: the smallest share layers. Each goes where the hash of its *name* says, so a new version
-//! changes one layer, and so does a new package.
+//! changes one layer, and so does a new package. Huge ones are in [parts](super::huge).
 
+use super::huge;
 use flashbuild_frontend::package::{Package, PackageOp};
 
-/// How many layers the packages of one `DEPS` make at most.
+/// How many layers the packages of one `DEPS` make at most, besides further parts of huge ones.
 pub(crate) const LAYERS: usize = 48;
 /// In how many layers small packages are put together.
 const SHARED: usize = 12;
@@ -21,9 +22,9 @@ pub(crate) struct Sized<T> {
 
 /// The layers of packages, each given with the size of its artifact: those of their own by name, then the shared ones.
 pub(in crate::packages) fn pack(packages: Vec<(Package, u64)>) -> Vec<PackageOp> {
-    let sized = |(package, bytes): (Package, u64)| Sized { name: package.name.clone(), bytes, item: package };
-    let layers = pack_any(packages.into_iter().map(sized).collect(), LAYERS);
-    layers.into_iter().map(|packages| PackageOp { packages, files: Vec::new() }).collect()
+    let sized =
+        |(package, bytes): (Package, u64)| Sized { name: package.name.clone(), bytes, item: (package, Some(bytes)) };
+    huge::layers(pack_any(packages.into_iter().map(sized).collect(), LAYERS))
 }
 
 /// The same for whatever has a name and a size, in at most `most` layers.
@@ -66,7 +67,7 @@ mod tests {
         let artifact =
             ArtifactHash::new("sha256", &blake3::hash(format!("{name} {version}").as_bytes()).to_hex()).unwrap();
         let layout = PackageLayout::Deb(DebLayout { docs: true });
-        (Package { name: name.to_owned(), version: version.to_owned(), artifact, layout }, size)
+        (Package { name: name.to_owned(), version: version.to_owned(), artifact, layout, part: None }, size)
     }
 
     /// So many packages, every tenth of them large.

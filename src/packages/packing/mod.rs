@@ -7,9 +7,12 @@
 //! - by the size of the artifact, where an index says it ([`by_size()`]), or of the files, where they are there
 //!   ([`by_size_of`]);
 //! - by the name, where a lock says no more ([`by_name()`]).
+//!
+//! What is [`huge`] is several layers.
 
 mod by_name;
 mod by_size;
+mod huge;
 
 pub(super) use by_name::pack as by_name;
 pub(super) use by_size::pack as by_size;

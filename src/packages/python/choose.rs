@@ -39,6 +39,8 @@ pub(super) struct Chosen {
     pub(super) addresses: Vec<Address>,
     /// The name of its file, if it is a source distribution, of which a wheel has to be built.
     pub(super) sdist: Option<String>,
+    /// Bytes of it, if the lock says that: where it is found must not matter.
+    pub(super) size: Option<u64>,
 }
 
 impl Chosen {
@@ -132,8 +134,9 @@ impl Shelves {
                 addresses.push(offer.address.clone());
             }
         }
-        let Locked { name, version, requested, .. } = package;
-        Ok(Chosen { name, version, requested, hash, addresses, sdist })
+        let Locked { name, version, requested, files, .. } = package;
+        let size = files.iter().filter(|file| file.hash == hash).find_map(|file| file.size);
+        Ok(Chosen { name, version, requested, hash, addresses, sdist, size })
     }
 
     /// All artifacts of the locked version that the lock vouches for, as far as they are of this `kind`.

@@ -24,6 +24,8 @@ struct Remembered {
     urls: Vec<Url>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sdist: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
 }
 
 /// What a choice depends on.
@@ -36,9 +38,9 @@ pub(super) fn key(request: &DepsRequest, locked: &[Locked], sources: &Sources) -
 pub(super) fn recall(store: &Store, key: RecordKey) -> Result<Option<Vec<Chosen>>, PackageError> {
     let Some(value) = store.records(&[key])?.remove(&key) else { return Ok(None) };
     let Ok(remembered) = serde_json::from_slice::<Vec<Remembered>>(&value) else { return Ok(None) };
-    let chosen = remembered.into_iter().map(|Remembered { name, version, requested, hash, urls, sdist }| {
+    let chosen = remembered.into_iter().map(|Remembered { name, version, requested, hash, urls, sdist, size }| {
         let addresses = urls.into_iter().map(Address::Web).collect();
-        Chosen { name, version, requested, hash, addresses, sdist }
+        Chosen { name, version, requested, hash, addresses, sdist, size }
     });
     Ok(Some(chosen.collect()))
 }
@@ -46,7 +48,7 @@ pub(super) fn recall(store: &Store, key: RecordKey) -> Result<Option<Vec<Chosen>
 /// Remembers a choice, unless a folder had a part in it.
 pub(super) fn remember(store: &Store, key: RecordKey, chosen: &[Chosen]) -> Result<(), PackageError> {
     let mut remembered = Vec::with_capacity(chosen.len());
-    for Chosen { name, version, requested, hash, addresses, sdist } in chosen {
+    for Chosen { name, version, requested, hash, addresses, sdist, size } in chosen {
         let mut urls = Vec::with_capacity(addresses.len());
         for address in addresses {
             match address {
@@ -55,7 +57,8 @@ pub(super) fn remember(store: &Store, key: RecordKey, chosen: &[Chosen]) -> Resu
             }
         }
         let (name, version, sdist) = (name.clone(), version.clone(), sdist.clone());
-        remembered.push(Remembered { name, version, requested: *requested, hash: hash.clone(), urls, sdist });
+        let (requested, hash, size) = (*requested, hash.clone(), *size);
+        remembered.push(Remembered { name, version, requested, hash, urls, sdist, size });
     }
     let value = serde_json::to_vec(&remembered).expect("names and addresses are plain data");
     Ok(store.put_record(key, RecordKind::Definition, &value, &[])?)

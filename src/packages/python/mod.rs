@@ -76,7 +76,9 @@ pub(super) async fn plan(packages: &Packages, request: &DepsRequest, below: &Vie
     let mut pinned = None;
     let locked = match Format::of(file)? {
         format @ (Format::Pylock | Format::Uv | Format::Pipfile | Format::Poetry) => {
-            lock::read(format, file, &packages.files.read(file)?, &target, &wanted)?
+            let mut contents = lock::read(format, file, &packages.files.read(file)?, &target, &wanted)?;
+            notes.append(&mut contents.notes);
+            contents.packages
         }
         Format::Requirements => {
             let requirements = read_requirements(packages, file, &target, &wanted, &mut sources)?;
@@ -202,7 +204,7 @@ fn index_url(text: &str) -> Result<Url, PackageError> {
 fn planned(chosen: Vec<Chosen>, target: &Target, platform: &Platform) -> Planned {
     let mut planned = Planned::default();
     let mut wheels = Vec::with_capacity(chosen.len());
-    for Chosen { name, version, requested, hash, addresses, sdist } in chosen {
+    for Chosen { name, version, requested, hash, addresses, sdist, size } in chosen {
         planned.addresses.extend(addresses.into_iter().map(|address| (hash.clone(), address)));
         let wheel = target.layout(requested);
         let layout = match sdist {
@@ -212,7 +214,7 @@ fn planned(chosen: Vec<Chosen>, target: &Target, platform: &Platform) -> Planned
                 PackageLayout::MadeWheel(MadeWheelLayout { wheel, platform: platform.clone() })
             }
         };
-        wheels.push(Package { name, version, artifact: hash, layout });
+        wheels.push((Package { name, version, artifact: hash, layout, part: None }, size));
     }
     let files = target.files();
     if !files.is_empty() {

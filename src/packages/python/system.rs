@@ -3,14 +3,13 @@
 //! | told by | Python | C library |
 //! |---|---|---|
 //! | packages of `DEPS apt` | `python3.11-minimal`: the exact version, in `/usr/bin` | version of `libc6` |
-//! | files of the image | `python3.N` in `/usr/local/bin` and `/usr/bin`; where there are several, the one that `python3` leads to | musl's loader; glibc's `libc-2.N.so`, as it was named up to 2.33 |
+//! | files of the image | `python3.N` in `/usr/local/bin` and `/usr/bin`; where there are several, the one that `python3` leads to | as [`Libc::of_files`] says |
 //!
 //! What a `RUN` installed is not known when packages are planned: flags say it then.
 
-use super::tags::Libc;
 use crate::{
     layer::{EntryKind, View},
-    packages::Below,
+    packages::{Below, libc::Libc},
 };
 use flashbuild_frontend::package::DepsRequest;
 
@@ -51,7 +50,7 @@ impl System {
             request.system.iter().filter_map(|(name, version)| of_package(name, version)).collect();
         pythons.extend(of_files(below));
         let of_package = request.system.iter().find(|(name, _)| name == "libc6");
-        let libc = of_package.and_then(|(_, version)| glibc(version)).or_else(|| libc_of_files(below));
+        let libc = of_package.and_then(|(_, version)| Libc::glibc(version)).or_else(|| Libc::of_files(below));
         Self { pythons, libc }
     }
 }
@@ -69,11 +68,6 @@ fn of_package(name: &str, version: &str) -> Option<Python> {
     let digits: String = upstream.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
     let version = if digits.starts_with(minor) { digits.trim_end_matches('.').to_owned() } else { minor.to_owned() };
     Some(Python { version, path: format!("/usr/bin/python{minor}") })
-}
-
-fn glibc(version: &str) -> Option<Libc> {
-    let minor: String = version.strip_prefix("2.")?.chars().take_while(char::is_ascii_digit).collect();
-    Some(Libc::Glibc(minor.parse().ok()?))
 }
 
 fn of_files(below: &View) -> Vec<Python> {
@@ -100,27 +94,6 @@ fn of_files(below: &View) -> Vec<Python> {
         );
     }
     pythons
-}
-
-fn libc_of_files(below: &View) -> Option<Libc> {
-    for folder in ["lib", "usr/lib"] {
-        for hit in below.read_dir(folder.as_bytes()) {
-            let path = String::from_utf8_lossy(&hit.entry.path).into_owned();
-            let name = path.rsplit('/').next().unwrap_or_default();
-            if name.starts_with("ld-musl-") {
-                return Some(Libc::MUSL);
-            }
-            // Debian has a folder for each architecture.
-            if name.ends_with("-linux-gnu") {
-                let names = below.read_dir(path.as_bytes()).map(|hit| hit.entry.display_path()).collect::<Vec<_>>();
-                let version = names.iter().find_map(|path| path.rsplit_once("/libc-")?.1.strip_suffix(".so"));
-                if let Some(libc) = version.and_then(glibc) {
-                    return Some(libc);
-                }
-            }
-        }
-    }
-    None
 }
 
 fn is_number(text: &str) -> bool {

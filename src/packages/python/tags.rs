@@ -3,46 +3,9 @@
 //! The order is that of the reference implementation: the interpreter's own binary interface first, then the stable one, then
 //! none; of platforms the newest C library first; anything for this platform before what runs anywhere.
 
+use crate::packages::libc::Libc;
 use flashbuild_frontend::platform::Platform;
 use std::collections::HashMap;
-
-/// The C library of a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Libc {
-    /// glibc 2 with this minor version.
-    Glibc(u32),
-    /// musl 1 with this minor version.
-    Musl(u32),
-}
-
-/// What is assumed of a C library of which only the name is known: glibc of 2018 (RHEL 8, Debian 10), musl of 2019 (Alpine 3.11).
-const USUAL_GLIBC: u32 = 28;
-const USUAL_MUSL: u32 = 2;
-
-impl Libc {
-    /// What is assumed where nobody says.
-    pub(super) const GLIBC: Self = Self::Glibc(USUAL_GLIBC);
-    /// What is assumed where it is only known to be this one.
-    pub(super) const MUSL: Self = Self::Musl(USUAL_MUSL);
-
-    /// Reads `glibc`, `glibc-2.36`, `musl` or `musl-1.2`.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let (name, minor) = match text.split_once('-') {
-            None => (text, None),
-            Some((name, version)) => {
-                let minor = version.split_once('.').map(|(major, minor)| (major, minor.parse::<u32>()))?;
-                (name, Some((minor.0, minor.1.ok()?)))
-            }
-        };
-        match (name, minor) {
-            ("glibc", None) => Some(Self::GLIBC),
-            ("glibc", Some(("2", minor))) => Some(Self::Glibc(minor)),
-            ("musl", None) => Some(Self::MUSL),
-            ("musl", Some(("1", minor))) => Some(Self::Musl(minor)),
-            (_, _) => None,
-        }
-    }
-}
 
 /// Ranks of tags: `cp311-cp311-manylinux_2_17_x86_64` and the like; the lowest is the best.
 #[derive(Debug, Clone)]
@@ -275,15 +238,6 @@ mod tests {
         assert_eq!(wheel.build, Some((12, "b".to_owned())));
         for file in ["a-1.tar.gz", "a-1-py3-none.whl", "a-1-x-py3-none-any.whl", "a-1-1-py3-none-any-z.whl", ".whl"] {
             assert_eq!(WheelName::parse(file), None, "{file}");
-        }
-    }
-
-    #[test]
-    fn libraries_have_versions() {
-        assert_eq!(Libc::parse("glibc-2.36"), Some(Libc::Glibc(36)));
-        assert_eq!(Libc::parse("musl"), Some(Libc::Musl(2)));
-        for text in ["glibc-3.1", "uclibc", "glibc-2", "glibc-2.x", ""] {
-            assert_eq!(Libc::parse(text), None, "{text}");
         }
     }
 }

@@ -1,14 +1,19 @@
 //! What packages are chosen for and where they go: one Python on one platform.
 
 use super::{
-    super::PackageError,
+    super::{PackageError, libc::Libc},
     system::System,
-    tags::{Libc, Tags, machine},
+    tags::{Tags, machine},
     wheel::can_compile,
 };
 use flashbuild_frontend::package::{DepsRequest, PackageContent, PackageFile, WheelLayout};
-use pep508_rs::{MarkerEnvironment, MarkerEnvironmentBuilder, MarkerTree};
+use pep508_rs::{
+    MarkerEnvironment, MarkerEnvironmentBuilder, MarkerTree, StringVersion,
+    pep440_rs::{Version, VersionSpecifiers},
+};
 
+/// Numbers of releases that a minor version of Python may come to.
+const RELEASES: u64 = 64;
 /// Where packages go if nobody says: a virtual environment.
 const DEFAULT_PREFIX: &str = "/opt/venv";
 
@@ -20,6 +25,8 @@ pub(super) struct Target {
     pub(super) tags: Tags,
     /// What markers ask about.
     markers: MarkerEnvironment,
+    /// Whether the release of Python is known, and not only its minor version.
+    is_exact: bool,
     /// Absolute path of the interpreter in the image.
     interpreter: String,
     place: Place,
@@ -63,7 +70,8 @@ impl Target {
                 "no wheels are made for {platform}: leave the platform out"
             )));
         };
-        let full = if full_version.matches('.').count() < 2 { format!("{full_version}.0") } else { full_version };
+        let is_exact = full_version.matches('.').count() >= 2;
+        let full = if !is_exact { format!("{full_version}.0") } else { full_version };
         let markers = MarkerEnvironment::try_from(MarkerEnvironmentBuilder {
             implementation_name: "cpython",
             implementation_version: &full,
@@ -79,12 +87,32 @@ impl Target {
         })
         .map_err(|error| flag("python", error.to_string()))?;
         let wide = !matches!(platform.arch.as_str(), "arm" | "386");
-        Ok(Self { minor, tags, markers, interpreter, place, wide, bytecode: None })
+        Ok(Self { minor, tags, markers, is_exact, interpreter, place, wide, bytecode: None })
     }
 
     /// Whether a marker holds, with these extras asked for.
     pub(super) fn fits(&self, marker: &MarkerTree, extras: &[pep508_rs::ExtraName]) -> bool {
         marker.evaluate(&self.markers, extras)
+    }
+
+    /// Whether a range has the version of Python, or has one that it may have as far as it is known.
+    pub(super) fn may_be(&self, range: &VersionSpecifiers) -> bool {
+        self.versions().any(|version| range.contains(&version))
+    }
+
+    /// Whether a marker holds, or does for a version that Python may have.
+    pub(super) fn may_fit(&self, marker: &MarkerTree) -> bool {
+        self.versions().any(|version| {
+            let environment = self.markers.clone().with_python_full_version(StringVersion::from(version));
+            marker.evaluate(&environment, &[])
+        })
+    }
+
+    /// The releases that Python may be. A version before a release counts as that.
+    fn versions(&self) -> impl Iterator<Item = Version> {
+        let known = self.is_exact.then(|| self.markers.python_full_version().version.only_release());
+        let all = (0..RELEASES).filter(|_| !self.is_exact).map(|release| Version::new([3, self.minor.into(), release]));
+        known.into_iter().chain(all)
     }
 
     /// The version of Python, as far as it is known.
@@ -142,6 +170,17 @@ impl Target {
             files.push(link("lib64", "lib"));
         }
         files
+    }
+
+    /// `Python 3.11.4 (/usr/bin/python3.11)`, as far as it is known: for messages.
+    pub(super) fn interpreter_name(&self) -> String {
+        let version = if self.is_exact { self.version() } else { format!("3.{}", self.minor) };
+        format!("Python {version} ({})", self.interpreter)
+    }
+
+    /// `linux x86_64`: for messages.
+    pub(super) fn machine_name(&self) -> String {
+        format!("{} {}", self.markers.sys_platform(), self.markers.platform_machine())
     }
 
     /// `Python 3.11 on linux/arm64`, but for the platform: for messages.

@@ -81,6 +81,7 @@ fn make(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, tools: &Tools, making: 
             version: version.clone(),
             artifact: artifact.clone(),
             layout: PackageLayout::File(format!("/{file}")),
+            part: None,
         }],
         files: Vec::new(),
     };

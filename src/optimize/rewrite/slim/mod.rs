@@ -100,7 +100,7 @@ impl Slimmed {
             let layers = if made == DiffId::empty() { Vec::new() } else { vec![(made, None)] };
             replacements.push(Some(Replacement { layers }));
         }
-        let rewritten = replace(image, replacements);
+        let rewritten = replace(image.config, image.diff_ids, replacements);
         let removed: BTreeSet<String> =
             self.removed.iter().map(|path| format!("/{}", String::from_utf8_lossy(path))).collect();
         let text = |path: &Vec<u8>| format!("/{}", String::from_utf8_lossy(path));

@@ -3,14 +3,16 @@
 //! | file | format | says of an artifact |
 //! |---|---|---|
 //! | `*.txt`, `*.in` | `requirements` | hashes |
-//! | `pylock.toml`, `pylock.*.toml` | `pylock` | hash, name, mostly an address |
-//! | `uv.lock` | `uv` | hash, address |
+//! | `pylock.toml`, `pylock.*.toml` | `pylock` | hash, name, mostly an address and a size |
+//! | `uv.lock` | `uv` | hash, address, mostly a size |
 //! | `Pipfile.lock` | `pipfile` | hashes |
 //! | `poetry.lock` | `poetry` | hash, name |
 
 mod pipfile;
 mod poetry;
 mod pylock;
+mod pylock_marker;
+mod range;
 mod requirements;
 mod uv;
 
@@ -53,6 +55,16 @@ pub(super) struct LockedFile {
     pub(super) name: String,
     pub(super) hash: ArtifactHash,
     pub(super) url: Option<Url>,
+    /// Bytes, if the lock says it.
+    pub(super) size: Option<u64>,
+}
+
+/// What a lock comes to for a target.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub(super) packages: Vec<Locked>,
+    /// What a person should know, a sentence each.
+    pub(super) notes: Vec<String>,
 }
 
 /// What was asked for besides the file.
@@ -102,7 +114,7 @@ pub(super) fn read(
     text: &str,
     target: &Target,
     wanted: &Wanted,
-) -> Result<Vec<Locked>, PackageError> {
+) -> Result<Contents, PackageError> {
     match format {
         Format::Pylock => pylock::read(file, text, target, wanted),
         Format::Uv => uv::read(file, text, target, wanted),
@@ -139,6 +151,22 @@ fn address(file: &str, text: &str) -> Result<Url, PackageError> {
 fn strong(hash: &str) -> Option<ArtifactHash> {
     let (algorithm, hex) = hash.split_once(':')?;
     ArtifactHash::new(algorithm, hex).ok()
+}
+
+/// Those of `hashes` that can be relied upon. Weak ones beside them are passed over; if all are weak or broken, that is an
+/// error, because whoever wrote them relies on them.
+fn usable(at: &str, what: &str, hashes: &[&str]) -> Result<Vec<ArtifactHash>, PackageError> {
+    let found: Vec<ArtifactHash> = hashes.iter().filter_map(|hash| strong(hash)).collect();
+    match hashes.first() {
+        Some(first) if found.is_empty() => Err(problem(
+            at,
+            format!(
+                "{what} has no hash that can be relied upon ({first}): write sha256: and 64 hexadecimal digits, or sha512: \
+                 and 128, or lock again"
+            ),
+        )),
+        Some(_) | None => Ok(found),
+    }
 }
 
 /// A table of hashes by algorithm.

@@ -2,7 +2,7 @@
 
 use super::{
     super::{super::PackageError, tags::normalised, target::Target},
-    Locked, LockedFile, Wanted, marker, problem, refuse_source, strong,
+    Contents, Locked, LockedFile, Wanted, marker, problem, range, refuse_source, strong, usable,
 };
 use pep508_rs::ExtraName;
 use serde::Deserialize;
@@ -21,6 +21,7 @@ struct Document {
 #[serde(rename_all = "kebab-case")]
 struct Metadata {
     lock_version: String,
+    python_versions: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -56,7 +57,7 @@ struct Source {
     r#type: Option<String>,
 }
 
-pub(super) fn read(file: &str, text: &str, target: &Target, wanted: &Wanted) -> Result<Vec<Locked>, PackageError> {
+pub(super) fn read(file: &str, text: &str, target: &Target, wanted: &Wanted) -> Result<Contents, PackageError> {
     let document: Document = toml::from_str(text).map_err(|error| problem(file, error.message().to_owned()))?;
     let version = document.metadata.lock_version.split_once('.');
     let version = version.and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
@@ -64,6 +65,9 @@ pub(super) fn read(file: &str, text: &str, target: &Target, wanted: &Wanted) -> 
         let problem_ =
             format!("lock-version {} does not name groups: lock again with poetry 2", document.metadata.lock_version);
         return Err(problem(file, problem_));
+    }
+    if let Some(constraint) = &document.metadata.python_versions {
+        range::check_poetry(file, constraint, target)?;
     }
     let mut of_extras: Vec<String> = Vec::new();
     for extra in &wanted.extras {
@@ -107,10 +111,11 @@ pub(super) fn read(file: &str, text: &str, target: &Target, wanted: &Wanted) -> 
         if let Some(source) = source.filter(|source| *source != "legacy") {
             return Err(refuse_source(file, &name, &format!("a {source} source")));
         }
-        let files = package
-            .files
-            .iter()
-            .filter_map(|found| Some(LockedFile { name: found.file.clone(), hash: strong(&found.hash)?, url: None }));
+        let hashes: Vec<&str> = package.files.iter().map(|found| found.hash.as_str()).collect();
+        usable(file, &name, &hashes)?;
+        let files = package.files.iter().filter_map(|found| {
+            Some(LockedFile { name: found.file.clone(), hash: strong(&found.hash)?, url: None, size: None })
+        });
         locked.push(Locked {
             version: package.version.clone(),
             requested: false,
@@ -120,5 +125,5 @@ pub(super) fn read(file: &str, text: &str, target: &Target, wanted: &Wanted) -> 
             name,
         });
     }
-    Ok(locked)
+    Ok(Contents { packages: locked, notes: Vec::new() })
 }

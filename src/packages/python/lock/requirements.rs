@@ -2,10 +2,14 @@
 //!
 //! A line is a requirement with options, an option for the whole file, or the name of another file (`-r`, `-c`). Lines go on
 //! behind a backslash. Variables in braces (`${NAME}`) are pip's business with secrets in addresses, and are refused.
+//!
+//! Hashes are all or nothing ("Hash-checking Mode" of pip): as soon as one line has `--hash`, be it a constraint or for another
+//! platform, or the file says `--require-hashes`, each requirement of the target needs one. Otherwise who takes a hash off
+//! a line, or adds a line, would decide what is installed. A hash that vouches for nothing is no hash, and refused.
 
 use super::{
     super::{super::PackageError, sdist, tags::normalised, target::Target},
-    Locked, LockedFile, file_name, problem, refuse_source, strong,
+    Locked, LockedFile, file_name, problem, refuse_source, strong, usable,
 };
 use flashbuild_frontend::package::ArtifactHash;
 use pep508_rs::{Requirement, VerbatimUrl, VersionOrUrl};
@@ -26,6 +30,8 @@ pub(in super::super) struct Requirements {
     pub(in super::super) constraints: Vec<String>,
     /// `--pre`: whether versions before a release count.
     pub(in super::super) pre: bool,
+    /// What asks for hashes of all requirements, if something does.
+    pub(super) hashes_wanted: Option<String>,
 }
 
 /// A requirement that somebody has to resolve.
@@ -34,6 +40,8 @@ pub(in super::super) struct Unpinned {
     /// Normalised.
     pub(in super::super) name: String,
     pub(in super::super) requirement: String,
+    /// Where it is written: `requirements.txt:3`.
+    at: String,
 }
 
 /// How deep files may name files.
@@ -48,7 +56,29 @@ impl Requirements {
     ) -> Result<Self, PackageError> {
         let mut requirements = Self::default();
         requirements.add_file(file, target, open, 0)?;
+        requirements.check_hashes()?;
         Ok(requirements)
+    }
+
+    /// Refuses requirements without hashes where some have them.
+    fn check_hashes(&self) -> Result<(), PackageError> {
+        let (Some(why), [first, others @ ..]) = (&self.hashes_wanted, self.unpinned.as_slice()) else { return Ok(()) };
+        let more = match others.len() {
+            0 => String::new(),
+            count => format!(" (and {count} more)"),
+        };
+        Err(problem(
+            &first.at,
+            format!(
+                "{:?}{more} has no hash, but {why}, and then every requirement needs one: write all of them with \
+                 `uv pip compile --generate-hashes` or `pip-compile --generate-hashes`",
+                first.requirement
+            ),
+        ))
+    }
+
+    fn want_hashes(&mut self, why: impl FnOnce() -> String) {
+        self.hashes_wanted.get_or_insert_with(why);
     }
 
     fn add_file(
@@ -76,12 +106,17 @@ impl Requirements {
                 "-c" | "--constraint" => {
                     let other = beside(file, value);
                     for (line, content) in logical_lines(&open(&other)?) {
-                        self.constraints.push(constraint(&content, &format!("{other}:{line}"))?);
+                        let at = format!("{other}:{line}");
+                        let (written, hashes) = split_hashes(&content, &at)?;
+                        if !hashes.is_empty() {
+                            self.want_hashes(|| format!("{at} has one"));
+                        }
+                        self.constraints.push(constraint(written, &at)?);
                     }
                 }
                 "--pre" => self.pre = true,
-                "--require-hashes" | "--no-binary" | "--only-binary" | "--prefer-binary" | "--trusted-host"
-                | "--use-feature" => {}
+                "--require-hashes" => self.want_hashes(|| format!("{at} says --require-hashes")),
+                "--no-binary" | "--only-binary" | "--prefer-binary" | "--trusted-host" | "--use-feature" => {}
                 "-i" | "--index-url" => self.indexes.insert(0, value.to_owned()),
                 "--extra-index-url" => self.indexes.push(value.to_owned()),
                 "-f" | "--find-links" => self.find_links.push(value.to_owned()),
@@ -99,14 +134,9 @@ impl Requirements {
         if line.contains("${") {
             return Err(problem(&at, "variables are not filled in here: write the requirement out"));
         }
-        let mut words = line.split(" --");
-        let written = words.next().unwrap_or_default().trim();
-        let mut hashes = Vec::new();
-        for option in words {
-            let Some(hash) = option.strip_prefix("hash").map(|rest| rest.trim_start_matches(['=', ' ']).trim()) else {
-                return Err(problem(&at, format!("the option --{option} is not understood")));
-            };
-            hashes.extend(strong(hash));
+        let (written, hashes) = split_hashes(line, &at)?;
+        if !hashes.is_empty() {
+            self.want_hashes(|| format!("{at} has one"));
         }
         let requirement = requirement(written, &at)?;
         if !target.fits(&requirement.marker, &[]) {
@@ -118,7 +148,7 @@ impl Requirements {
             return self.add_address(name, &url, hashes, at);
         }
         if hashes.is_empty() {
-            self.unpinned.push(Unpinned { name, requirement: written.to_owned() });
+            self.unpinned.push(Unpinned { name, requirement: written.to_owned(), at });
             return Ok(());
         }
         let version = match &requirement.version_or_url {
@@ -155,10 +185,24 @@ impl Requirements {
             return Err(problem(&at, format!("{name} has no hash: write --hash=sha256:… behind its address")));
         };
         let version = sdist::version(&file).or_else(|| file.split('-').nth(1)).unwrap_or_default().to_owned();
-        let files = vec![LockedFile { name: file, hash, url: Some(url) }];
+        let files = vec![LockedFile { name: file, hash, url: Some(url), size: None }];
         self.locked.push(Locked { name, version, requested: true, files, hashes: Vec::new(), at });
         Ok(())
     }
+}
+
+/// A requirement, and the hashes behind it. If there are some, at least one can be relied upon.
+fn split_hashes<'a>(line: &'a str, at: &str) -> Result<(&'a str, Vec<ArtifactHash>), PackageError> {
+    let mut words = line.split(" --");
+    let written = words.next().unwrap_or_default().trim();
+    let mut hashes = Vec::new();
+    for option in words {
+        match option.strip_prefix("hash").map(|rest| rest.trim_start_matches(['=', ' ']).trim()) {
+            Some(hash) => hashes.push(hash),
+            None => return Err(problem(at, format!("the option --{option} is not understood"))),
+        }
+    }
+    Ok((written, usable(at, written, &hashes)?))
 }
 
 /// The file that `file` calls `other`.
@@ -169,9 +213,8 @@ fn beside(file: &str, other: &str) -> String {
     }
 }
 
-/// A constraint without its options. It may choose a version, not an address.
-fn constraint(line: &str, at: &str) -> Result<String, PackageError> {
-    let written = line.split(" --").next().unwrap_or_default().trim();
+/// A constraint. It may choose a version, not an address.
+fn constraint(written: &str, at: &str) -> Result<String, PackageError> {
     match requirement(written, at)?.version_or_url {
         Some(VersionOrUrl::Url(_)) => Err(problem(at, "a constraint chooses a version, and this is an address")),
         Some(VersionOrUrl::VersionSpecifier(_)) | None => Ok(written.to_owned()),

@@ -1,21 +1,37 @@
 //! `uv.lock`: the packages of a project for all environments, and who depends on whom.
 //!
-//! Packages are visited from the project on, along dependencies whose markers hold. uv documents the file as its own
+//! Packages are visited from the project on, along dependencies whose markers hold. Members of its workspace are no artifacts: what
+//! they need is installed and they are not, as with `uv sync --no-install-workspace`. A workspace without a project at its
+//! root begins with all members. uv documents the file as its own
 //! ("The lockfile"); version 1 is what it has written since 0.5.
 
 use super::{
     super::{super::PackageError, tags::normalised, target::Target},
-    Locked, LockedFile, Wanted, address, file_name, marker, problem, refuse_source, strong,
+    Contents, Locked, LockedFile, Wanted, address, file_name, marker, problem, range, refuse_source, strong,
 };
 use pep508_rs::ExtraName;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct Document {
     version: u32,
+    requires_python: Option<String>,
+    #[serde(default)]
+    supported_markers: Vec<String>,
+    #[serde(default)]
+    manifest: Manifest,
     #[serde(default, rename = "package")]
     packages: Vec<Package>,
+}
+
+/// What the whole workspace says.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Manifest {
+    /// Names of the packages that are in it, the root among them.
+    members: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -61,6 +77,7 @@ struct Artifact {
     filename: Option<String>,
     path: Option<String>,
     hash: Option<String>,
+    size: Option<u64>,
 }
 
 impl Source {
@@ -70,25 +87,55 @@ impl Source {
     }
 }
 
-pub(super) fn read(file: &str, text: &str, target: &Target, wanted: &Wanted) -> Result<Vec<Locked>, PackageError> {
+pub(super) fn read(file: &str, text: &str, target: &Target, wanted: &Wanted) -> Result<Contents, PackageError> {
     let document: Document = toml::from_str(text).map_err(|error| problem(file, error.message().to_owned()))?;
     if document.version != 1 {
         return Err(problem(file, format!("version {} is not known, only 1 is", document.version)));
     }
+    if let Some(python) = &document.requires_python {
+        range::check_python(file, "the lock", python, target)?;
+    }
+    range::check_environments(file, &document.supported_markers, target)?;
     let walk = Walk { file, target, packages: &document.packages };
-    let root = document.packages.iter().position(|package| package.source.project() == Some("."));
-    let Some(root) = root else { return Err(problem(file, "it names no project: none of its packages lies in `.`")) };
+    let roots = roots(&document);
+    if roots.is_empty() {
+        return Err(problem(file, "it names no project: none of its packages lies in `.`, and none is a member"));
+    }
     let mut seen: BTreeSet<(usize, Option<&str>)> = BTreeSet::new();
-    let mut requested: BTreeSet<usize> = BTreeSet::new();
-    let mut waiting = walk.of_project(root, wanted)?;
-    requested.extend(waiting.iter().map(|(package, _)| *package));
+    let mut waiting = walk.of_projects(&roots, wanted)?;
+    let requested: BTreeSet<usize> = waiting.iter().map(|(package, _)| *package).collect();
     while let Some((index, extra)) = waiting.pop() {
         if seen.insert((index, extra)) {
             waiting.extend(walk.of(index, extra)?);
         }
     }
-    let needed: BTreeSet<usize> = seen.into_iter().map(|(index, _)| index).filter(|index| *index != root).collect();
-    needed.into_iter().map(|index| walk.locked(index, requested.contains(&index))).collect()
+    let needed: BTreeSet<usize> = seen.into_iter().map(|(index, _)| index).collect();
+    let others = needed.into_iter().filter(|index| !roots.contains(index));
+    let (members, needed): (Vec<usize>, Vec<usize>) =
+        others.partition(|index| document.is_member(&document.packages[*index]));
+    let packages: Result<Vec<Locked>, PackageError> =
+        needed.into_iter().map(|index| walk.locked(index, requested.contains(&index))).collect();
+    let members: Vec<&str> = members.into_iter().map(|index| document.packages[index].name.as_str()).collect();
+    let note = (!members.is_empty()).then(|| {
+        let members = members.join(", ");
+        format!("{file}: of the workspace, what {members} needs is installed, but not {members}: COPY the code and put it on the path")
+    });
+    Ok(Contents { packages: packages?, notes: note.into_iter().collect() })
+}
+
+impl Document {
+    /// Whether a package is a folder of the workspace.
+    fn is_member(&self, package: &Package) -> bool {
+        package.source.project().is_some() && self.manifest.members.contains(&package.name)
+    }
+}
+
+/// Whose dependencies are installed: the project at the root of the workspace, or all of its members if there is none.
+fn roots(document: &Document) -> BTreeSet<usize> {
+    let packages = document.packages.iter().enumerate();
+    let root = packages.clone().find(|(_, package)| package.source.project() == Some("."));
+    let members = packages.filter(|(_, package)| root.is_none() && document.is_member(package));
+    root.into_iter().chain(members).map(|(index, _)| index).collect()
 }
 
 struct Walk<'a> {
@@ -100,20 +147,37 @@ struct Walk<'a> {
 type Visit<'a> = (usize, Option<&'a str>);
 
 impl<'a> Walk<'a> {
-    /// What the project itself asks for.
-    fn of_project(&self, root: usize, wanted: &Wanted) -> Result<Vec<Visit<'a>>, PackageError> {
-        let project = &self.packages[root];
-        let mut visits = self.follow(&project.dependencies, None)?;
+    /// What the projects themselves ask for.
+    fn of_projects(&self, roots: &BTreeSet<usize>, wanted: &Wanted) -> Result<Vec<Visit<'a>>, PackageError> {
+        let projects: Vec<&Package> = roots.iter().map(|root| &self.packages[*root]).collect();
+        let mut visits = Vec::new();
+        for project in &projects {
+            visits.extend(self.follow(&project.dependencies, None)?);
+        }
         for extra in &wanted.extras {
-            let found = project.optional_dependencies.iter().find(|(name, _)| normalised(name) == *extra);
-            let Some((_, dependencies)) = found else { return Err(self.unknown("extra", extra)) };
-            visits.extend(self.follow(dependencies, Some(extra))?);
+            let of_one = |project: &&'a Package| {
+                project
+                    .optional_dependencies
+                    .iter()
+                    .find(|(name, _)| normalised(name) == *extra)
+                    .map(|(_, found)| found)
+            };
+            let found: Vec<_> = projects.iter().filter_map(of_one).collect();
+            if found.is_empty() {
+                return Err(self.unknown("extra", extra));
+            }
+            for dependencies in found {
+                visits.extend(self.follow(dependencies, Some(extra))?);
+            }
         }
         for group in &wanted.groups {
-            let Some(dependencies) = project.dev_dependencies.get(group) else {
+            let found: Vec<_> = projects.iter().filter_map(|project| project.dev_dependencies.get(group)).collect();
+            if found.is_empty() {
                 return Err(self.unknown("group", group));
-            };
-            visits.extend(self.follow(dependencies, None)?);
+            }
+            for dependencies in found {
+                visits.extend(self.follow(dependencies, None)?);
+            }
         }
         Ok(visits)
     }
@@ -172,7 +236,7 @@ impl<'a> Walk<'a> {
             let (Some(file), Some(hash)) = (of_file, hash) else {
                 return Err(problem(self.file, format!("an artifact of {name} has no name or no sha256 hash")));
             };
-            files.push(LockedFile { name: file, hash, url });
+            files.push(LockedFile { name: file, hash, url, size: artifact.size });
         }
         Ok(Locked {
             name: normalised(name),

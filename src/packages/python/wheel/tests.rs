@@ -1,12 +1,14 @@
 //! Wheels that the tests make themselves: good ones to files, hostile ones to refusals.
 
-use super::{record::Rows, unpack};
+use super::{can_compile, record::Rows, unpack};
 use crate::{
-    layer::{Compression, EntryKind, Form, Item, Layers, OverlayXattrs},
+    layer::{Compression, Entry, EntryKind, Form, Item, Layers, OverlayXattrs},
+    packages::{files::Tree, parts::Opened},
     store::Store,
 };
-use flashbuild_frontend::package::{Package, PackageLayout, WheelLayout};
+use flashbuild_frontend::package::{Package, PackageLayout, PackagePart, WheelLayout};
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{Read as _, Seek as _, Write as _},
 };
@@ -80,6 +82,7 @@ fn package() -> Package {
         version: "1.0".to_owned(),
         artifact: format!("sha256:{}", "0".repeat(64)).parse().unwrap(),
         layout: PackageLayout::Wheel(layout),
+        part: None,
     }
 }
 
@@ -223,4 +226,58 @@ fn a_file_that_is_cut_or_changed_is_refused() {
     let PackageLayout::Wheel(layout) = &package.layout else { unreachable!("it is a wheel") };
     let error = unpack(&package, layout, wheel, 7).unwrap_err().to_string();
     assert!(error.starts_with("demo 1.0 is refused: it is no intact zip archive"), "{error}");
+}
+
+/// In parts it is what it is as a whole, entry by entry: scripts, schemes, bytecode and what is written about it.
+#[test]
+fn the_parts_of_a_huge_wheel_are_the_wheel() {
+    let large: Vec<u8> = (0..2_u32 << 20).map(|number| (number % 251) as u8).collect();
+    let wheel = WheelFile::new()
+        .file("demo/sub/__init__.py", b"x = 1\n")
+        .file("demo/sub/data.json", b"{}")
+        .file("demo/lib/large.so", &large)
+        .file("demo/lib/other.so", &large[1..])
+        .file_with_mode("demo/bin/tool", b"\x7fELF", 0o100_755)
+        .file("demo/include/a.h", b"a")
+        .file("demo/include/b/b.h", b"b")
+        .file("demo-1.0.data/purelib/pure.py", b"y = 2\n")
+        .file("demo-1.0.data/headers/demo.h", b"h")
+        .file("demo-1.0.data/data/share/demo.txt", b"d")
+        .file("demo-1.0.data/scripts/hello", b"#!python\nprint('hello')\n")
+        .file("demo-1.0.data/scripts/shell", b"#!/bin/sh\n")
+        .file("demo-1.0.dist-info/entry_points.txt", b"[console_scripts]\ndemo = demo:main\n");
+    let mut package = package();
+    let PackageLayout::Wheel(mut layout) = package.layout.clone() else { unreachable!("it is a wheel") };
+    layout.bytecode = ["3.11", "3.12", "3.13"].map(str::to_owned).into_iter().find(|version| can_compile(version));
+    let compiles = layout.bytecode.is_some();
+    package.layout = PackageLayout::Wheel(layout.clone());
+    let folder = tempfile::tempdir().unwrap();
+    let layers = Layers::new(Store::open(folder.path()).unwrap(), OverlayXattrs::User);
+    let entries = |items: Vec<Item>| {
+        let mut tree = Tree::new(7);
+        tree.put_all(items);
+        layers.from_files(tree.into_items(), None, Form::Folder).unwrap().toc.entries().to_vec()
+    };
+    let whole: BTreeMap<Vec<u8>, Entry> = entries(unpack(&package, &layout, wheel.write(), 7).unwrap())
+        .into_iter()
+        .map(|e| (e.path.clone(), e))
+        .collect();
+    for count in [2, 4, 8] {
+        let (opened, mut union) = (Opened::default(), BTreeMap::new());
+        for number in 1..=count {
+            let part = Package { part: Some(PackagePart { number, of: count }), ..package.clone() };
+            let items = opened.take(&part, || unpack(&package, &layout, wheel.write(), 7)).unwrap();
+            let paths: Vec<String> = items.iter().map(|item| item.entry().display_path()).collect();
+            for entry in entries(items) {
+                let known = union.insert(entry.path.clone(), entry.clone());
+                assert!(known.is_none_or(|known| known == entry && entry.is_dir()), "{}", entry.display_path());
+            }
+            let has = |name: &str| paths.iter().any(|path| path.ends_with(name));
+            for name in ["RECORD", "METADATA", "demo/__init__.py", "pure.py"] {
+                assert_eq!(has(name), number == 1, "{name} in {number}: {paths:?}");
+            }
+            assert_eq!(has(".pyc"), number == 1 && compiles, "{paths:?}");
+        }
+        assert_eq!(union, whole);
+    }
 }

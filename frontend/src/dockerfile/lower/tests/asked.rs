@@ -194,6 +194,7 @@ fn plan(request: &DepsRequest) -> DepsPlan {
         version: "1.0".to_owned(),
         artifact: format!("sha256:{}", digit.repeat(64)).parse().unwrap(),
         layout: PackageLayout::Wheel(layout.clone()),
+        part: None,
     };
     let native = if request.platform.arch == "amd64" { "a" } else { "b" };
     let link = PackageFile {

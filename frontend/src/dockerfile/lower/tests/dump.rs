@@ -82,8 +82,9 @@ fn details(op: &Op) -> Vec<String> {
 fn package_details(op: &PackageOp) -> Vec<String> {
     let files = op.files.iter().map(|file| format!("{} {:o} {:?}", file.path, file.mode, file.content));
     let packages = op.packages.iter().map(|package| {
-        let Package { name, version, artifact, layout } = package;
-        format!("{name} {version} {}… {layout:?}", &artifact.to_string()[..15])
+        let Package { name, version, artifact, layout, part } = package;
+        let part = part.map(|part| format!(" part {} of {}", part.number, part.of)).unwrap_or_default();
+        format!("{name} {version} {}… {layout:?}{part}", &artifact.to_string()[..15])
     });
     packages.chain(files).collect()
 }
