@@ -382,8 +382,14 @@ fn same_as_dpkg(architecture: &str) {
 
 /// Whether a path is what scripts would have made, or the layer below all packages.
 fn is_made(path: &str) -> bool {
-    const FOLDERS: [&str; 5] =
-        ["/etc/alternatives", "/etc/ssl/certs/", "/usr/local", "/usr/lib64", "/var/lib/dpkg/status.d"];
+    const FOLDERS: [&str; 6] = [
+        "/var/lib/dpkg/alternatives",
+        "/etc/alternatives",
+        "/etc/ssl/certs/",
+        "/usr/local",
+        "/usr/lib64",
+        "/var/lib/dpkg/status.d",
+    ];
     const PATHS: [&str; 21] = [
         "/etc/ca-certificates.conf",
         "/etc/dpkg/origins/default",

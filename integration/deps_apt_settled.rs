@@ -1,6 +1,9 @@
 //! What the packages of a `DEPS apt` come to together: its last layer, beside what the programs make that Debian has for it.
 
-use crate::harness::{DEBIAN_STORE, Workspace, peer, with_debian};
+use crate::{
+    deps_apt::{archive, build},
+    harness::{DEBIAN_STORE, Workspace, peer, with_debian},
+};
 use std::{fs, path::Path, process::Command};
 
 /// What `ldconfig -p` shows of a table, but for who wrote it.
@@ -49,4 +52,41 @@ fn the_table_of_libraries_is_that_of_ldconfig_on_arm64() {
 #[test]
 fn the_table_of_libraries_is_that_of_ldconfig_on_s390x() {
     loader_table("s390x", (std::env::consts::ARCH != "s390x").then_some("qemu-s390x-static"));
+}
+
+/// Of two packages, the lower layer has the better alternative; it is seen, also if the other comes later, and the program
+/// that Debian has for it finds nothing to change.
+#[test]
+fn the_alternative_of_the_highest_priority_is_seen() {
+    let Some(mut archive) = archive(&["amd64"]) else { return };
+    for (name, priority, more) in
+        [("editor-a", 50, " --slave /usr/bin/view view /usr/bin/editor-a"), ("editor-b", 20, "")]
+    {
+        let script = format!("update-alternatives --install /usr/bin/editor editor /usr/bin/{name} {priority}{more}\n");
+        let files = [(&*format!("usr/bin/{name}"), name), ("DEBIAN/postinst", &*format!("#!/bin/sh\n{script}"))];
+        archive.add(name, "1", "amd64", "gzip", "", &files);
+    }
+    archive.publish();
+    let config = archive.apt_config();
+    for dockerfile in [
+        "FROM scratch\nDEPS apt editor-a editor-b\n",
+        "FROM scratch\nDEPS apt editor-a\nDEPS apt editor-b\n",
+        "FROM scratch\nDEPS apt editor-b\nDEPS apt editor-a\n",
+    ] {
+        let work = Workspace::new(dockerfile);
+        let out = work.path("out");
+        let local = format!("type=local,dest={}", out.display());
+        build(&work, &config, &["--platform", "linux/amd64", "-o", &local]).succeeds();
+        let link = |path: &str| fs::read_link(out.join(path)).unwrap().to_str().unwrap().to_owned();
+        assert_eq!(link("usr/bin/editor"), "/etc/alternatives/editor", "{dockerfile}");
+        for name in ["editor", "view"] {
+            assert_eq!(link(&format!("etc/alternatives/{name}")), "/usr/bin/editor-a", "{dockerfile}");
+        }
+        let Some(mut program) = peer("update-alternatives") else { continue };
+        let query = program.arg("--root").arg(&out).args(["--query", "editor"]).output().unwrap();
+        let says = String::from_utf8(query.stdout).unwrap();
+        for line in ["Status: auto", "Best: /usr/bin/editor-a", "Value: /usr/bin/editor-a", "Priority: 20"] {
+            assert!(says.lines().any(|said| said == line), "{line:?} is missing for {dockerfile}:\n{says}");
+        }
+    }
 }

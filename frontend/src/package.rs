@@ -120,6 +120,8 @@ pub struct DepsPlan {
 /// What several packages, and what is below them, come to together: a layer that is made of the whole tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
+    /// What the packages say, beside their files: a tree that is not part of the image.
+    pub said: PackageOp,
     /// The layer; its files are [made of a tree](PackageContent::is_of_tree).
     pub layer: PackageOp,
 }
@@ -188,7 +190,8 @@ impl PackageBuild {
 
 /// Artifacts that are unpacked into one layer; the result is a tree of exactly that layer. The inputs are the trees of the
 /// steps that make packages, in the order of those packages; usually there are none. Files that are [made of a
-/// tree](PackageContent::is_of_tree) are in layers without packages, whose inputs are what that tree consists of, lowest first.
+/// tree](PackageContent::is_of_tree) are in layers without packages, whose inputs are what that tree consists of, lowest first, and at last
+/// what the packages of it [say](Settled::said); the first input is the tree that they come to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PackageOp {
     /// The packages, in the order in which they are unpacked: of two files with one path, the later one stays.
@@ -214,6 +217,7 @@ impl PackageOp {
             PackageLayout::Deb(_)
             | PackageLayout::File(_)
             | PackageLayout::MadeWheel(_)
+            | PackageLayout::DebAlternatives
             | PackageLayout::DebDatabase
             | PackageLayout::Tarball(_)
             | PackageLayout::Wheel(_) => {
@@ -270,6 +274,8 @@ pub enum PackageLayout {
     File(String),
     /// A Python wheel that a step makes of the artifact, which is the package's source.
     MadeWheel(MadeWheelLayout),
+    /// Which alternatives a Debian package offers, as its script says.
+    DebAlternatives,
     /// What dpkg notes of a Debian package that it has unpacked, for a step that then configures it.
     DebDatabase,
     /// What dpkg notes of a Debian package that it has installed, in the place of what it noted of an older version.
@@ -285,9 +291,13 @@ impl PackageLayout {
     pub fn is_made(&self) -> bool {
         match self {
             Self::MadeWheel(_) => true,
-            Self::Deb(_) | Self::DebDatabase | Self::DebStatus | Self::File(_) | Self::Tarball(_) | Self::Wheel(_) => {
-                false
-            }
+            Self::Deb(_)
+            | Self::DebAlternatives
+            | Self::DebDatabase
+            | Self::DebStatus
+            | Self::File(_)
+            | Self::Tarball(_)
+            | Self::Wheel(_) => false,
         }
     }
 }
@@ -362,6 +372,8 @@ pub enum PackageContent {
     Link(String),
     /// Nothing: what is there below is gone.
     Absent,
+    /// What is chosen among the alternatives that packages offer: notes about it in this folder, and links elsewhere.
+    Alternatives,
     /// The table in which the dynamic loader finds the tree's libraries, for this architecture, by Debian's name.
     LoaderCache(String),
 }
@@ -370,7 +382,7 @@ impl PackageContent {
     /// Whether it follows from the tree that the file is put on.
     pub fn is_of_tree(&self) -> bool {
         match self {
-            Self::LoaderCache(_) => true,
+            Self::Alternatives | Self::LoaderCache(_) => true,
             Self::Folder | Self::Text(_) | Self::Link(_) | Self::Absent => false,
         }
     }

@@ -141,7 +141,10 @@ fn packages_in(graph: &Graph, root: NodeId) -> Vec<&package::Package> {
 
 fn ecosystem(layout: &PackageLayout) -> Ecosystem {
     match layout {
-        PackageLayout::Deb(_) | PackageLayout::DebDatabase | PackageLayout::DebStatus => Ecosystem::Deb,
+        PackageLayout::Deb(_)
+        | PackageLayout::DebAlternatives
+        | PackageLayout::DebDatabase
+        | PackageLayout::DebStatus => Ecosystem::Deb,
         PackageLayout::Tarball(_) => Ecosystem::Node,
         PackageLayout::File(_) | PackageLayout::MadeWheel(_) | PackageLayout::Wheel(_) => Ecosystem::Python,
     }

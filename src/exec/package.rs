@@ -52,7 +52,8 @@ async fn settle(
     inputs: &[Product],
     step: &Step,
 ) -> Result<Product, ExecError> {
-    let layers: Vec<DiffId> = inputs.iter().flat_map(Product::layers).copied().collect();
+    let [before, .., said] = inputs else { return Err(ExecError::Internal("a layer of a tree is made of several")) };
+    let layers: Vec<DiffId> = inputs[..inputs.len() - 1].iter().flat_map(Product::layers).copied().collect();
     exec.sources.bring(&exec.layers, &layers, Need::Tables, Some(step)).await?;
     let tree = tokio::task::block_in_place(|| TreeBelow::of_files(exec.layers.clone(), layers.clone()))?;
     let of = |positions: BTreeSet<usize>| positions.into_iter().map(|layer| layers[layer]).collect::<Vec<_>>();
@@ -60,9 +61,12 @@ async fn settle(
     exec.sources.bring(&exec.layers, &settings, Need::Files, Some(step)).await?;
     let libraries = of(tokio::task::block_in_place(|| Packages::libraries_in(op, &tree))?);
     exec.sources.bring(&exec.layers, &libraries, Need::Files, Some(step)).await?;
+    exec.sources.bring(&exec.layers, said.layers(), Need::Files, Some(step)).await?;
     let epoch = exec.graph.epoch;
     tokio::task::block_in_place(|| {
-        let items = Packages::settle(op, &tree, epoch)?;
+        let before = exec.layers.view(before.layers())?;
+        let said = TreeBelow::of_files(exec.layers.clone(), said.layers().to_vec())?;
+        let items = Packages::settle(op, &tree, &before, &said, epoch)?;
         let made = exec.layers.from_files(items, epoch, exec.form(id))?;
         Ok(Product::tree(vec![made.diff_id], origins(inputs)))
     })

@@ -253,7 +253,7 @@ impl Tree {
                 PackageContent::Text(text) => text_item(path, text.clone().into_bytes(), file.mode, self.time),
                 PackageContent::Absent => Item::new(self.entry(path, EntryKind::Whiteout, 0)),
                 // Of a tree that is not here.
-                PackageContent::LoaderCache(_) => continue,
+                PackageContent::Alternatives | PackageContent::LoaderCache(_) => continue,
                 PackageContent::Link(target) => {
                     Item::new(self.entry(path, EntryKind::Symlink { target: target.clone().into_bytes() }, 0o777))
                 }

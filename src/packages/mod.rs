@@ -216,9 +216,16 @@ impl Packages {
         apt::libraries_in(op, tree)
     }
 
-    /// The files of the layer of `op`, which is [of a tree](PackageOp::is_of_tree): of `tree`. No time in it is after `epoch`.
-    pub fn settle(op: &PackageOp, tree: &TreeBelow, epoch: Option<i64>) -> Result<Vec<Item>, PackageError> {
-        apt::settle(op, tree, time(epoch))
+    /// The files of the layer of `op`, which is [of a tree](PackageOp::is_of_tree): of `tree`, given what was there `before` its
+    /// packages and what these [say](flashbuild_frontend::package::Settled::said). No time in it is after `epoch`.
+    pub fn settle(
+        op: &PackageOp,
+        tree: &TreeBelow,
+        before: &View,
+        said: &TreeBelow,
+        epoch: Option<i64>,
+    ) -> Result<Vec<Item>, PackageError> {
+        apt::settle(op, tree, before, said, time(epoch))
     }
 
     /// Which layers a request comes to, and what to tell about it. `below` is the image or the tree below, as far as it is
@@ -271,6 +278,7 @@ impl Packages {
                 PackageLayout::DebDatabase => noted.push((package, file)),
                 PackageLayout::DebStatus => replaced.push((package, file)),
                 PackageLayout::Deb(_)
+                | PackageLayout::DebAlternatives
                 | PackageLayout::File(_)
                 | PackageLayout::MadeWheel(_)
                 | PackageLayout::Tarball(_)
@@ -300,6 +308,7 @@ impl Packages {
     ) -> Result<Vec<Item>, PackageError> {
         match &package.layout {
             PackageLayout::Deb(layout) => Ok(apt::unpack(layers, package, layout, file, time)?),
+            PackageLayout::DebAlternatives => Ok(apt::said(layers, package, file, time)?),
             // What dpkg notes is put together of all packages of a layer.
             PackageLayout::DebDatabase | PackageLayout::DebStatus => Ok(Vec::new()),
             PackageLayout::File(path) => files::one_file(package, path, file, time),

@@ -2,24 +2,33 @@
 //!
 //! Packages install them in their script. The calls there are mostly written by debhelper and are literal; those are
 //! read here, not run. One with a variable in it is left alone. Where two packages offer the same name, that of the
-//! upper layer is seen: there is no process that would compare priorities.
+//! upper layer would be seen: priorities are compared in the layer that is made of the whole tree ([`choices`](super::choices)).
 
 use super::tree::PackageTree;
 
 /// A link that a script asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Alternative {
+pub(super) struct Alternative {
     /// Absolute path of the link that programs use.
-    link: String,
+    pub(super) link: String,
     /// Name in `/etc/alternatives`.
-    name: String,
+    pub(super) name: String,
     /// Absolute path of what is meant.
-    target: String,
+    pub(super) target: String,
+}
+
+/// A call in a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Call {
+    /// The alternative, and what comes and goes with it.
+    pub(super) group: Vec<Alternative>,
+    /// If it is a literal number: the highest wins.
+    pub(super) priority: Option<i64>,
 }
 
 /// Makes the links that `script` asks for and whose targets are in `tree`.
 pub(super) fn make(tree: &mut PackageTree<'_>, script: &str) {
-    for group in installed(script) {
+    for Call { group, .. } in calls(script) {
         // The first is what the others follow: a manual page without its program is no alternative.
         if !group.first().is_some_and(|master| is_there(tree, &master.target)) {
             continue;
@@ -44,14 +53,24 @@ fn merged(path: &str) -> String {
     if in_usr { format!("usr/{path}") } else { path.to_owned() }
 }
 
+/// The lines of a script with literal `update-alternatives --install`, each in one piece; empty if there is none.
+pub(super) fn said(script: &str) -> String {
+    let lines = script.replace("\\\n", " ");
+    lines
+        .lines()
+        .map(str::trim)
+        .filter(|line| call(line).is_some())
+        .fold(String::new(), |text, line| text + line + "\n")
+}
+
 /// All literal `update-alternatives --install` in a script, each with its slaves.
-fn installed(script: &str) -> Vec<Vec<Alternative>> {
+pub(super) fn calls(script: &str) -> Vec<Call> {
     let lines = script.replace("\\\n", " ");
     lines.lines().filter_map(|line| call(line.trim())).collect()
 }
 
 /// `update-alternatives [OPTION…] --install LINK NAME TARGET PRIORITY [--slave LINK NAME TARGET]…`.
-fn call(line: &str) -> Option<Vec<Alternative>> {
+fn call(line: &str) -> Option<Call> {
     let words: Vec<&str> = line.split_whitespace().collect();
     if *words.first()? != "update-alternatives" {
         return None;
@@ -63,19 +82,21 @@ fn call(line: &str) -> Option<Vec<Alternative>> {
         group.push(alternative(slave.get(..3)?)?);
         rest = &slave[3..];
     }
-    Some(group)
+    Some(Call { group, priority: words.get(position + 4)?.parse().ok() })
 }
 
 fn alternative(words: &[&str]) -> Option<Alternative> {
     let [link, name, target] = words else { return None };
-    let is_path = |path: &str| {
-        path.starts_with('/') && !path[1..].split('/').any(|part| matches!(part, "" | "." | "..")) && is_literal(path)
-    };
     let valid = is_path(link) && is_path(target) && is_literal(name) && !name.contains('/') && !name.starts_with('.');
     valid.then(|| Alternative { link: (*link).to_owned(), name: (*name).to_owned(), target: (*target).to_owned() })
 }
 
-fn is_literal(word: &str) -> bool {
+/// Whether it is an absolute path, and leads nowhere else.
+pub(super) fn is_path(path: &str) -> bool {
+    path.starts_with('/') && !path[1..].split('/').any(|part| matches!(part, "" | "." | "..")) && is_literal(path)
+}
+
+pub(super) fn is_literal(word: &str) -> bool {
     word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._+-:@%,=".contains(&byte))
 }
 
@@ -103,7 +124,11 @@ update-alternatives --install /lib/cpp cpp /usr/bin/cpp 10
             alternative("/usr/share/man/man1/awk.1.gz", "awk.1.gz", "/usr/share/man/man1/mawk.1.gz"),
             alternative("/usr/bin/nawk", "nawk", "/usr/bin/mawk"),
         ];
-        assert_eq!(installed(script), [awk, vec![alternative("/lib/cpp", "cpp", "/usr/bin/cpp")]]);
+        let cpp = vec![alternative("/lib/cpp", "cpp", "/usr/bin/cpp")];
+        let expected = [Call { group: awk, priority: Some(5) }, Call { group: cpp, priority: Some(10) }];
+        assert_eq!(calls(script), expected);
+        assert_eq!(calls(&said(script)), expected);
+        assert_eq!(calls("update-alternatives --install /a a /b $priority")[0].priority, None);
     }
 
     #[test]
@@ -118,7 +143,8 @@ update-alternatives --install /lib/cpp cpp /usr/bin/cpp 10
             "update-alternatives --install /usr/bin/x x /usr/bin/y 5 --slave /a",
             "echo update-alternatives --install /usr/bin/x x /usr/bin/y 5",
         ] {
-            assert_eq!(installed(line), Vec::<Vec<_>>::new(), "{line}");
+            assert_eq!(calls(line), [], "{line}");
+            assert_eq!(said(line), "", "{line}");
         }
     }
 }

@@ -15,26 +15,34 @@ pub(super) fn read_package<T, E: From<io::Error>>(
     mut package: impl Read + Send,
     mut unpack: impl FnMut(&mut (dyn Read + Send)) -> Result<T, E>,
 ) -> Result<(T, T), E> {
+    let control = read_control(&mut package, &mut unpack)?;
+    let member = Member::next(&mut package)?.named(|name| is_tar(name, "data"), "data.tar")?;
+    Ok((control, member.read(&mut package, &mut unpack)?))
+}
+
+/// What `unpack` makes of the bytes of `control.tar` alone; nothing behind them is read.
+pub(super) fn read_control<T, E: From<io::Error>>(
+    package: &mut (impl Read + Send),
+    unpack: &mut impl FnMut(&mut (dyn Read + Send)) -> Result<T, E>,
+) -> Result<T, E> {
     let mut magic = [0; MAGIC.len()];
     package.read_exact(&mut magic)?;
     if &magic != MAGIC {
         return Err(broken("it is no ar archive").into());
     }
-    let version = Member::next(&mut package)?.named(|name| name == "debian-binary", "debian-binary")?;
+    let version = Member::next(package)?.named(|name| name == "debian-binary", "debian-binary")?;
     let mut format = Vec::new();
     package.by_ref().take(version.size.min(16)).read_to_end(&mut format)?;
     if !format.starts_with(b"2.") || version.size > 16 {
         return Err(broken("its format is not 2.x").into());
     }
-    version.skip_padding(&mut package)?;
+    version.skip_padding(package)?;
 
-    let member = Member::next(&mut package)?.named(|name| is_tar(name, "control"), "control.tar")?;
+    let member = Member::next(package)?.named(|name| is_tar(name, "control"), "control.tar")?;
     if member.size > MAX_CONTROL {
         return Err(broken("its control files are larger than any package's").into());
     }
-    let control = member.read(&mut package, &mut unpack)?;
-    let member = Member::next(&mut package)?.named(|name| is_tar(name, "data"), "data.tar")?;
-    Ok((control, member.read(&mut package, &mut unpack)?))
+    member.read(package, unpack)
 }
 
 /// A file in the archive: what its header says.

@@ -7,7 +7,8 @@
 //! 3. Whoever runs the build fetches the files, by their hashes.
 //! 4. [`mod@unpack`] reads a file (`ar`), puts its content at its place in a merged `/usr`, notes the package for scanners
 //!    (`var/lib/dpkg/status.d/`), and adds what its scripts would have made where that matters (`scripts`).
-//! 5. What packages come to together, and with those below, is the last layer ([`settled`]): the [`loader`]'s table.
+//! 5. What packages come to together, and with those below, is the last layer ([`settled`]): the [`loader`]'s table, and the
+//!    [`choices`] among alternatives.
 //! 6. With `--configure`, a step of the build runs the scripts after all ([`mod@configure`]), and makes these itself.
 //!
 //! Nothing that a package says is believed before its hash was right, and little of it after: names are checked,
@@ -18,6 +19,7 @@ mod ar;
 mod architecture;
 mod base;
 mod ca_certificates;
+mod choices;
 mod configure;
 mod error;
 mod host_sources;
@@ -44,4 +46,4 @@ pub(super) use installed::reads_below;
 pub(crate) use paragraph::Paragraph;
 pub(super) use plan::plan;
 pub(super) use settled::{libraries_in, settings_in, settle};
-pub(super) use unpack::unpack;
+pub(super) use unpack::{said, unpack};

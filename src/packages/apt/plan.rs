@@ -85,7 +85,7 @@ pub(in crate::packages) async fn plan(
             addresses.push((deb.hash, address));
         }
     }
-    let settled = (!configures && !all.is_empty()).then(|| settled::layer(architecture));
+    let settled = (!configures && !all.is_empty()).then(|| settled::layer(&all, architecture));
     let steps = if configures && !all.is_empty() { vec![configure::step(all, &request.arguments)] } else { Vec::new() };
     Ok(Planned {
         plan: DepsPlan { layers, settled, steps, found, ..DepsPlan::default() },

@@ -3,8 +3,12 @@
 //! | made | by |
 //! |---|---|
 //! | `/etc/ld.so.cache` | [`loader`] |
+//! | `/var/lib/dpkg/alternatives`, links | [`choices`] |
 
-use super::loader::{self, Libraries};
+use super::{
+    choices,
+    loader::{self, Libraries},
+};
 use crate::{
     layer::{Entry, EntryKind, Item, View},
     packages::{
@@ -12,22 +16,33 @@ use crate::{
         files::{Tree, text_item},
     },
 };
-use flashbuild_frontend::package::{PackageContent, PackageFile, PackageOp, Settled};
+use flashbuild_frontend::package::{Package, PackageContent, PackageFile, PackageLayout, PackageOp, Settled};
 use std::collections::BTreeSet;
 
-/// The layer, for Debian's `architecture`.
-pub(super) fn layer(architecture: &str) -> Settled {
-    let cache = PackageFile {
-        path: format!("/{}", loader::CACHE),
-        mode: 0o644,
-        content: PackageContent::LoaderCache(architecture.to_owned()),
-    };
-    Settled { layer: PackageOp { packages: Vec::new(), files: vec![cache] } }
+/// The layer of `packages`, for Debian's `architecture`.
+pub(super) fn layer(packages: &[Package], architecture: &str) -> Settled {
+    let file = |path: &str, mode, content| PackageFile { path: format!("/{path}"), mode, content };
+    let said = |package: &Package| Package { layout: PackageLayout::DebAlternatives, ..package.clone() };
+    Settled {
+        said: PackageOp {
+            packages: packages.iter().map(said).collect(),
+            files: vec![file(choices::SAID, 0o755, PackageContent::Folder)],
+        },
+        layer: PackageOp {
+            packages: Vec::new(),
+            files: vec![
+                file(loader::CACHE, 0o644, PackageContent::LoaderCache(architecture.to_owned())),
+                file(choices::FOLDER, 0o755, PackageContent::Alternatives),
+            ],
+        },
+    }
 }
 
 /// Which layers of a tree have settings that the layer depends on: positions, the lowest 0.
 pub(in crate::packages) fn settings_in(view: &View) -> BTreeSet<usize> {
-    view.walk(b"etc").filter(|hit| loader::is_setting(&hit.entry.path)).map(|hit| hit.layer).collect()
+    let is_setting = |path: &[u8]| loader::is_setting(path) || choices::is_setting(path);
+    let found = view.walk(b"etc").chain(view.walk(choices::FOLDER.as_bytes()));
+    found.filter(|hit| is_setting(&hit.entry.path)).map(|hit| hit.layer).collect()
 }
 
 /// Which layers have other files that it depends on. Those with settings are here.
@@ -41,8 +56,14 @@ pub(in crate::packages) fn libraries_in(op: &PackageOp, tree: &TreeBelow) -> Res
     Ok(layers)
 }
 
-/// The files of the layer, on top of `tree`.
-pub(in crate::packages) fn settle(op: &PackageOp, tree: &TreeBelow, time: i64) -> Result<Vec<Item>, PackageError> {
+/// The files of the layer, on top of `tree`, which was `before` without its packages; they say what is in `said`.
+pub(in crate::packages) fn settle(
+    op: &PackageOp,
+    tree: &TreeBelow,
+    before: &View,
+    said: &TreeBelow,
+    time: i64,
+) -> Result<Vec<Item>, PackageError> {
     let mut made = Vec::new();
     for file in &op.files {
         match &file.content {
@@ -52,6 +73,7 @@ pub(in crate::packages) fn settle(op: &PackageOp, tree: &TreeBelow, time: i64) -
                 let table = loader::write(architecture, libraries);
                 made.push(text_item(file.path.trim_start_matches('/').as_bytes(), table, file.mode, time));
             }
+            PackageContent::Alternatives => made.extend(choices::make(said, tree, before, time)?),
             PackageContent::Folder | PackageContent::Text(_) | PackageContent::Link(_) | PackageContent::Absent => {}
         }
     }

@@ -1,7 +1,10 @@
 //! A package's file becomes items of a layer, and no process runs.
 
-use super::{AptError, ar, merged_usr, paragraph::Paragraph, scripts, tree::PackageTree};
-use crate::layer::{Entry, EntryKind, Item, LayerError, Layers, Unpacked};
+use super::{AptError, alternatives, ar, choices, merged_usr, paragraph::Paragraph, scripts, tree::PackageTree};
+use crate::{
+    layer::{Entry, EntryKind, Item, LayerError, Layers, Unpacked},
+    packages::files::text_item,
+};
 use flashbuild_frontend::package::{DebLayout, Package};
 use std::{
     collections::HashMap,
@@ -81,6 +84,25 @@ pub(in crate::packages) fn unpack(
     let script = control_file(control, "postinst").map_err(unpack)?.unwrap_or_default();
     scripts::imitate(name, &script, &mut tree).map_err(unpack)?;
     Ok(tree.into_items())
+}
+
+/// What `package` says of its alternatives: a file, for [`choices`], or none.
+pub(in crate::packages) fn said(
+    layers: &Layers,
+    package: &Package,
+    mut file: impl Read + Send,
+    time: i64,
+) -> Result<Vec<Item>, AptError> {
+    let name = &package.name;
+    let failed = |error| AptError::Unpack { package: name.clone(), error };
+    let read = ar::read_control::<_, Failure>(&mut file, &mut |archive| Ok(layers.unpack_archive(archive)?));
+    let control = read.map_err(|failure| match failure {
+        Failure::Form(error) => AptError::Package { package: name.clone(), what: error.to_string() },
+        Failure::Layer(error) => failed(error),
+    })?;
+    let said = alternatives::said(&control_file(&control, "postinst").map_err(failed)?.unwrap_or_default());
+    let path = format!("{}/{name}", choices::SAID);
+    Ok(if said.is_empty() { Vec::new() } else { vec![text_item(path.as_bytes(), said.into_bytes(), 0o644, time)] })
 }
 
 /// Puts the package's files into `tree`. The inner error is a path that it has twice.

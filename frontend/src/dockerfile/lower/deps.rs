@@ -71,10 +71,13 @@ pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps)
         inputs.push(stage.add(Op::Package(op), made, name, step));
         summaries.push(summary);
     }
-    if let Some(Settled { layer }) = plan.settled {
+    if let Some(Settled { said, layer }) = plan.settled {
         let summary = format!("DEPS {ecosystem} {}", layer.summary());
+        let name = stage.progress.name(&format!("{summary}, prepared"));
+        let said = stage.add(Op::Package(said), Vec::new(), name, step);
         let name = stage.progress.name(&summary);
-        let made = stage.add(Op::Package(layer), inputs.clone(), name, step);
+        let tree = inputs.iter().copied().chain([said]).collect();
+        let made = stage.add(Op::Package(layer), tree, name, step);
         inputs.push(made);
         summaries.push(summary);
     }

@@ -83,6 +83,7 @@ pub(in crate::packages) fn status(
             PackageContent::Text(_)
             | PackageContent::Folder
             | PackageContent::Link(_)
+            | PackageContent::Alternatives
             | PackageContent::LoaderCache(_)
             | PackageContent::Absent => None,
         })

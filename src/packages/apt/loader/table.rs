@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn names_are_compared_as_the_loader_does() {
         let falling =
-            ["libz.so.1", "libz.so", "libm.so.10", "libm.so.9", "libm.so.6", "libm-2.so", "lib9.so", "lib.so"];
+            ["lib9.so", "libz.so.1", "libz.so", "libm.so.10", "libm.so.9", "libm.so.6", "libm-2.so", "lib.so"];
         for pair in falling.windows(2) {
             assert_eq!(compare(pair[0], pair[1]), Ordering::Greater, "{pair:?}");
             assert_eq!(compare(pair[1], pair[0]), Ordering::Less, "{pair:?}");
