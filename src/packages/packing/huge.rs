@@ -40,7 +40,8 @@ pub(super) fn parts_of(package: &Package, bytes: Option<u64>) -> u32 {
         PackageLayout::Wheel(_) => NAMED.iter().find(|(name, _)| *name == package.name),
         PackageLayout::Deb(_) | PackageLayout::Tarball(_) => None,
         // What a step makes has another size than what is locked; the others are small.
-        PackageLayout::DebDatabase
+        PackageLayout::DebAlternatives
+        | PackageLayout::DebDatabase
         | PackageLayout::DebStatus
         | PackageLayout::File(_)
         | PackageLayout::MadeWheel(_) => return 1,
