@@ -147,17 +147,13 @@ fn start(project: &Project, lock: &str, reasons: &mut Vec<String>) -> Start {
         return start;
     }
     let found = MODULES.iter().find(|(file, _)| project.text(file).is_some());
-    let file = match found {
-        Some((file, _)) => {
-            reasons.push(format!("CMD starts {file}"));
-            file
-        }
-        None => {
-            reasons.push(
-                "CMD starts main.py, which is not there: put what starts your application in its place".to_owned(),
-            );
-            "main.py"
-        }
+    let file = if let Some((file, _)) = found {
+        reasons.push(format!("CMD starts {file}"));
+        file
+    } else {
+        reasons
+            .push("CMD starts main.py, which is not there: put what starts your application in its place".to_owned());
+        "main.py"
     };
     Start::of(format!("[\"python\", \"{file}\"]"))
 }

@@ -53,16 +53,11 @@ impl BuildFile {
             None => format!("error: {error}"),
         };
         match error {
+            ExecError::Sandbox(SandboxError::Program { .. }) => BuildError::Dockerfile(rendered),
             ExecError::Store(_)
             | ExecError::Cache(_)
             | ExecError::Export(_)
-            | ExecError::Sandbox(
-                SandboxError::Spec(_)
-                | SandboxError::Helper(_)
-                | SandboxError::Silent(_)
-                | SandboxError::Setup(_)
-                | SandboxError::Cancelled,
-            )
+            | ExecError::Sandbox(_)
             | ExecError::NoEmulator { .. }
             | ExecError::Http(
                 HttpError::Unreachable { .. } | HttpError::Offline { .. } | HttpError::SetUp(_) | HttpError::Store(_),
@@ -76,7 +71,6 @@ impl BuildFile {
             | ExecError::Registry(_)
             | ExecError::Http(_)
             | ExecError::Git(_)
-            | ExecError::Sandbox(SandboxError::Program { .. })
             | ExecError::Exit { .. }
             | ExecError::OutOfMemory { .. }
             | ExecError::NotFound { .. }

@@ -170,7 +170,7 @@ impl FromStr for Condition {
 fn limit_of(quantity: Quantity, number: f64, unit: Unit) -> Result<(f64, bool), &'static str> {
     match (quantity, unit) {
         (Quantity::Bytes | Quantity::PartOfBytes, Unit::Bytes(worth)) => Ok((number * worth, false)),
-        (Quantity::Bytes | Quantity::PartOfBytes, Unit::None) | (Quantity::Count, Unit::None) => Ok((number, false)),
+        (Quantity::Bytes | Quantity::PartOfBytes | Quantity::Count, Unit::None) => Ok((number, false)),
         (Quantity::PartOfBytes, Unit::Percent) => Ok((number / 100.0, true)),
         (Quantity::Share, Unit::Percent) if number <= 100.0 => Ok((number / 100.0, false)),
         (Quantity::Share, Unit::None) if number <= 1.0 => Ok((number, false)),
@@ -185,9 +185,10 @@ impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = METRICS.iter().find(|(_, metric)| *metric == self.metric).map_or("", |(name, _)| name);
         let sign = COMPARISONS.iter().find(|(_, it)| *it == self.comparison).map_or("", |(sign, _)| sign);
-        match self.is_part {
-            true => write!(f, "{name}{sign}{}%", self.limit * 100.0),
-            false => write!(f, "{name}{sign}{}", self.limit),
+        if self.is_part {
+            write!(f, "{name}{sign}{}%", self.limit * 100.0)
+        } else {
+            write!(f, "{name}{sign}{}", self.limit)
         }
     }
 }
