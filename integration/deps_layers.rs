@@ -13,8 +13,10 @@ fn many_packages_leave_room_for_who_builds_on_them() {
     let mut requests = Vec::new();
     for group in ["a", "b", "c"] {
         let names: Vec<String> = (0..60).map(|number| format!("package-{group}{number}")).collect();
-        for name in &names {
-            archive.add(name, "1", "amd64", "none", "", &[(&format!("usr/share/{name}"), name)]);
+        for (number, name) in names.iter().enumerate() {
+            // So many are large that each request would have some fifty layers.
+            let text = name.repeat(if number < 35 { 8000 } else { 1 });
+            archive.add(name, "1", "amd64", "none", "", &[(&format!("usr/share/{name}"), &text)]);
         }
         requests.push(format!("DEPS apt {}\n", names.join(" ")));
     }
@@ -25,7 +27,7 @@ fn many_packages_leave_room_for_who_builds_on_them() {
     let inspected = work.flashbuild("inspect", &["many", "--format", "json"]).succeeds();
     let image: Value = serde_json::from_str(&inspected.stdout).unwrap();
     let layers = image["images"][0]["layers"].as_array().unwrap().len();
-    assert!((60..110).contains(&layers), "{layers}");
+    assert!((50..110).contains(&layers), "{layers}");
 
     // What comes first has as many as it always had.
     work.file("Dockerfile", format!("FROM scratch\n{}", requests[0]));
