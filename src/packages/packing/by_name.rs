@@ -2,7 +2,7 @@
 //!
 //! - A package's bin follows from its *name* alone, never from its version, its size or its neighbours: what is around a
 //!   package that changes stays where it is, in this image and in every other.
-//! - Few packages get a layer each. Beyond that, they share [bins](bins), which are fewer: container engines stop at 127
+//! - Few packages get a layer each. Beyond that, they share [bins], which are fewer: container engines stop at 127
 //!   layers, and whoever builds on the image needs some.
 //! - Layers come in the order of their bins, and packages in that of their names, so that chains of layers stay stable.
 //!
