@@ -55,6 +55,8 @@ fn conditions_decide_the_exit_code() {
         work.flashbuild("analyze", &["--fail-if", "wasted>1kB", "--fail-if", "secrets>0", "sample"]).exits_with(1);
     assert!(run.stderr.contains("sample:latest does not pass: wasted>1000, secrets>0"), "{}", run.stderr);
     work.flashbuild("analyze", &["--fail-if", "beauty<1", "sample"]).exits_with(2);
+    let run = work.flashbuild("analyze", &["--fail-if", "efficiency<95", "sample"]).exits_with(2);
+    assert!(run.stderr.contains("write 95% or 0.95"), "{}", run.stderr);
 }
 
 #[test]

@@ -20,6 +20,53 @@ fn a_step_that_fails_fails_the_build() {
 }
 
 #[test]
+fn a_program_that_is_not_there_fails_the_build() {
+    let text = "\
+error: exec: \"/bin/sh\": no such file in the image
+ --> Dockerfile:3:1
+  |
+3 | RUN true
+  | ^^^^^^^^
+  |
+help: a RUN that is a line needs a shell: ";
+    check("FROM scratch\nCOPY Dockerfile /\nRUN true\n", &[], 1, &[text]);
+    let absent = ["error: exec: \"/nowhere\": no such file in the image", "help: install or copy it in a step before"];
+    check(&format!("{BUSYBOX}FROM busybox\nRUN [\"/nowhere\"]\n"), &[], 1, &absent);
+}
+
+#[test]
+fn what_is_not_there_is_no_fault_of_the_machine() {
+    let work = Workspace::new("FROM scratch\n");
+    let archive = work.path("archive.tar");
+    for (command, arguments) in [
+        ("inspect", &["nosuch"][..]),
+        ("rmi", &["nosuch"]),
+        ("tag", &["nosuch", "other"]),
+        ("push", &["nosuch", "localhost:1/other"]),
+        ("save", &["nosuch", "-o", archive.to_str().unwrap()]),
+    ] {
+        let run = work.flashbuild(command, arguments).exits_with(1);
+        assert!(run.stderr.contains("no image nosuch:latest in the local store"), "{command}: {}", run.stderr);
+    }
+    for command in ["init", "build"] {
+        let run = work.flashbuild(command, &["/nonexistent"]).exits_with(1);
+        assert!(run.stderr.contains("/nonexistent is not a folder"), "{command}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn an_image_of_another_platform_is_told_to_be_here_for_that() {
+    let work = Workspace::new("FROM scratch\nCOPY Dockerfile /\n");
+    let name = "localhost:1/app";
+    work.build(&["--platform", "linux/arm64", "-t", name]).succeeds();
+    let run = work.flashbuild("diff", &[name, name, "--platform", "linux/s390x"]).exits_with(3);
+    assert!(run.stderr.contains("the local store has it for linux/arm64 only"), "{}", run.stderr);
+    work.build(&["--platform", "linux/arm64,linux/amd64", "-t", name]).succeeds();
+    let run = work.flashbuild("split", &[name, "-t", "new", "--platform", "linux/s390x"]).exits_with(3);
+    assert!(run.stderr.contains("the local store has it for linux/arm64, linux/amd64 only"), "{}", run.stderr);
+}
+
+#[test]
 fn what_cannot_be_read_failed_and_was_not_cancelled() {
     let work = Workspace::new("FROM scratch\nCOPPY a b\n");
     work.file("some.txt", "of no package manager");

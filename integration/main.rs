@@ -33,6 +33,7 @@ mod deps_from;
 mod deps_huge;
 mod deps_layers;
 mod deps_python;
+mod deps_python_credentials;
 mod deps_python_peers;
 mod deps_python_pins;
 mod deps_python_sdist;

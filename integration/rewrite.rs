@@ -38,7 +38,7 @@ fn a_split_image_holds_the_same_and_shares_layers_with_its_like() {
         // Installers give files the time at which they ran, unless this is set.
         work.build(&["-t", name]).epoch(EPOCH).succeeds();
         let split = format!("{name}-split");
-        let args = ["--from", "1000", "--format", "json", "-t", &split, name];
+        let args = ["--from", "1kB", "--format", "json", "-t", &split, name];
         let report = report(&work.flashbuild("split", &args).succeeds().stdout);
         assert_eq!((&report["layers_before"], &report["layers_after"]), (&Value::from(2), &Value::from(4)));
         assert_eq!(report["proofs"][0]["end"], "ended with exit code 0");
@@ -58,7 +58,7 @@ fn builds_split_large_layers_and_slim_when_asked() {
     work.file("lists/x_Packages", "x".repeat(5000));
     work.build(&["-t", "plain"]).succeeds();
     assert_eq!(layers(&work, "plain").len(), 2, "small layers stay");
-    work.build(&["-t", "split", "--split=1000"]).succeeds();
+    work.build(&["-t", "split", "--split=1kB"]).succeeds();
     assert_eq!(layers(&work, "split").len(), 4);
     work.build(&["-t", "again", "--split=1000"]).succeeds();
     assert_eq!(layers(&work, "again"), layers(&work, "split"));

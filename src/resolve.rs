@@ -28,9 +28,29 @@ pub enum ResolveError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The local store has the image, but for other platforms, and its registry did not help.
+    #[error("the local store has it for {here} only, and its registry was asked in vain: {error}")]
+    OtherPlatforms {
+        /// For which.
+        here: String,
+        /// What came of asking the registry.
+        error: Box<ResolveError>,
+    },
     /// The image cannot be used.
     #[error("{0}")]
     Image(String),
+}
+
+impl ResolveError {
+    /// Whether this machine, its network or a registry is at fault, and not what was asked for.
+    pub fn is_environment(&self) -> bool {
+        match self {
+            Self::Registry(error) => error.is_environment(),
+            Self::Store(_) => true,
+            Self::OtherPlatforms { error, .. } => error.is_environment(),
+            Self::Image(_) => false,
+        }
+    }
 }
 
 /// Where the layers of a resolved image are.
@@ -68,9 +88,26 @@ impl Names {
         platform: &Platform,
         always_ask: bool,
     ) -> Result<Pinned, ResolveError> {
-        if !always_ask && let Some(pinned) = local(store, reference, platform)? {
-            return Ok(pinned);
+        let here = if always_ask { Local::Absent } else { local(store, reference, platform)? };
+        let asked = async || self.ask(store, client, reference, platform).await;
+        match here {
+            Local::Here(pinned) => Ok(*pinned),
+            Local::Absent => asked().await,
+            Local::For(platforms) => asked().await.map_err(|error| ResolveError::OtherPlatforms {
+                here: platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+                error: Box::new(error),
+            }),
         }
+    }
+
+    /// Asks the registry.
+    async fn ask(
+        &self,
+        store: &Store,
+        client: &Client,
+        reference: &Reference,
+        platform: &Platform,
+    ) -> Result<Pinned, ResolveError> {
         let first = self.resolve(client, reference).await?;
         let known = |digest: &BlobDigest| store.read_blob(digest, MAX_CONFIG).ok().flatten();
         let image = client.image_of(reference, &first, platform, &known).await?;
@@ -107,30 +144,48 @@ pub async fn resolve(
     Names::default().image(store, client, reference, platform, always_ask).await
 }
 
+/// What the local store has of a name.
+enum Local {
+    /// The image.
+    Here(Box<Pinned>),
+    /// The image, for other platforms.
+    For(Vec<Platform>),
+    /// Nothing, or not all of it.
+    Absent,
+}
+
 /// The image of a name in the local store, if all of it is there.
-fn local(store: &Store, reference: &Reference, platform: &Platform) -> Result<Option<Pinned>, ResolveError> {
-    let Some(row) = store.image(&reference.to_string())? else { return Ok(None) };
+fn local(store: &Store, reference: &Reference, platform: &Platform) -> Result<Local, ResolveError> {
+    let Some(row) = store.image(&reference.to_string())? else { return Ok(Local::Absent) };
     let broken = |error: &dyn std::fmt::Display| ResolveError::Image(format!("the local image is damaged: {error}"));
     let mut descriptor: Descriptor = serde_json::from_str(&row).map_err(|error| broken(&error))?;
     for _ in 0..4 {
-        let Some(bytes) = store.read_blob(&descriptor.digest, MAX_DOCUMENT)? else { return Ok(None) };
+        let Some(bytes) = store.read_blob(&descriptor.digest, MAX_DOCUMENT)? else { return Ok(Local::Absent) };
         let (_, document) = Document::parse(&bytes, None).map_err(|error| broken(&error))?;
         match document {
             Document::Index(index) => {
-                let Some(found) = candidates(&index, platform).into_iter().next().cloned() else { return Ok(None) };
+                let Some(found) = candidates(&index, platform).into_iter().next().cloned() else {
+                    let images = index.manifests.iter().filter(|entry| !entry.is_attestation());
+                    return Ok(Local::For(
+                        images.filter_map(|entry| Some(entry.platform.as_ref()?.normal())).collect(),
+                    ));
+                };
                 descriptor = found;
             }
             Document::Manifest(manifest) => {
-                let Some(config) = store.read_blob(&manifest.config.digest, MAX_CONFIG)? else { return Ok(None) };
+                let Some(config) = store.read_blob(&manifest.config.digest, MAX_CONFIG)? else {
+                    return Ok(Local::Absent);
+                };
                 let config: ImageConfig = serde_json::from_slice(&config).map_err(|error| broken(&error))?;
                 if !crate::image::runs_on(&config.platform(), platform) {
-                    return Ok(None);
+                    return Ok(Local::For(vec![config.platform()]));
                 }
-                return pin(reference, descriptor.digest.to_string(), &manifest.layers, config).map(Some);
+                let pinned = pin(reference, descriptor.digest.to_string(), &manifest.layers, config)?;
+                return Ok(Local::Here(Box::new(pinned)));
             }
         }
     }
-    Ok(None)
+    Ok(Local::Absent)
 }
 
 /// An image of these layers, pinned.

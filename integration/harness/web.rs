@@ -15,6 +15,8 @@ pub(crate) struct Web {
 #[derive(Default)]
 struct Shared {
     answers: Mutex<BTreeMap<String, Answer>>,
+    /// The `Authorization` without which nothing is answered.
+    guard: Mutex<Option<String>>,
     requests: Mutex<Vec<Asked>>,
 }
 
@@ -71,6 +73,12 @@ impl Web {
         self
     }
 
+    /// Wants this `Authorization` from now on.
+    pub(crate) fn wants(&self, authorization: &str) -> &Self {
+        *self.shared.guard.lock().unwrap() = Some(authorization.to_owned());
+        self
+    }
+
     /// What was asked for so far.
     pub(crate) fn requests(&self) -> Vec<Asked> {
         self.shared.requests.lock().unwrap().clone()
@@ -95,6 +103,10 @@ impl Shared {
         }
         let missing = Answer { status: 404, ..Answer::default() };
         let mut answer = self.answers.lock().unwrap().get(&path).cloned().unwrap_or(missing);
+        let guard = self.guard.lock().unwrap().clone();
+        if guard.is_some() && headers.get("authorization") != guard.as_ref() {
+            answer = Answer { status: 401, ..Answer::default() };
+        }
         let says = |name: &str| answer.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value);
         let fits = |asked: &str, name: &str| headers.get(asked).is_some_and(|asked| Some(asked) == says(name));
         if answer.status == 200 && (fits("if-none-match", "ETag") || fits("if-modified-since", "Last-Modified")) {

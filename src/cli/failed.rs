@@ -64,7 +64,9 @@ impl Failed {
 impl From<BuildError> for Failed {
     fn from(error: BuildError) -> Self {
         match error {
-            BuildError::Dockerfile(_) | BuildError::NoDockerfile(_) | BuildError::Rewrite(_) => Self::build(error),
+            BuildError::Dockerfile(_) | BuildError::NoDockerfile(_) | BuildError::Rewrite(_) | BuildError::Input(_) => {
+                Self::build(error)
+            }
             BuildError::Environment(_) => Self::environment(error),
         }
     }

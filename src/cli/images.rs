@@ -59,7 +59,7 @@ pub(super) fn inspect(args: &InspectArgs) -> Result<(), Failed> {
     let reference: Reference = args.reference.parse().map_err(Failed::usage)?;
     let image = pipeline::inspect(&store, &reference)
         .map_err(Failed::build)?
-        .ok_or_else(|| Failed::build(format!("no image {} in the local store", reference.familiar())))?;
+        .ok_or_else(|| pipeline::not_in_store(&reference))?;
     let mut out = Output::stdout();
     if args.sbom || args.provenance {
         let said = said(args, &store, &image)?;

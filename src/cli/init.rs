@@ -67,6 +67,8 @@ fn tell(dockerfile: &str, reasons: &[String]) -> io::Result<()> {
 fn failed(error: InitError) -> Failed {
     match error {
         InitError::Folder { .. } => Failed::environment(error),
-        InitError::Unknown | InitError::NoLock { .. } | InitError::Manifest { .. } => Failed::build(error),
+        InitError::NoFolder(_) | InitError::Unknown | InitError::NoLock { .. } | InitError::Manifest { .. } => {
+            Failed::build(error)
+        }
     }
 }

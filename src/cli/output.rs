@@ -2,6 +2,7 @@
 
 use super::{Failed, output_spec, rewrite, smoke::SmokeArgs};
 use crate::{
+    config::bytes,
     export::{Annotation, ImageOptions},
     layer::Compression,
     optimize::rewrite::{
@@ -44,8 +45,8 @@ pub(super) struct OutputArgs {
     /// Compression of layers: gzip, zstd, estargz, zstd:chunked or uncompressed, with an optional :LEVEL
     #[arg(long, default_value = "gzip", value_name = "KIND")]
     compression: Compression,
-    /// From which size on layers that a RUN or COPY made are divided by package: bytes, or off [default: 32 MiB]
-    #[arg(long, value_name = "BYTES|off", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
+    /// From which size on layers that a RUN or COPY made are divided by package: 8MB, 500kB, or off [default: 32MiB]
+    #[arg(long, value_name = "SIZE|off", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
     split: Option<String>,
     /// Leave out what the image does not need, and start it to prove that it still works: names of passes (see flashbuild slim
     /// --help), proven, or all
@@ -105,9 +106,10 @@ impl OutputArgs {
         let split = match self.split.as_deref() {
             Some("off") => None,
             None | Some("on") => Some(split::Options { from: split::WORTHWHILE }),
-            Some(bytes) => {
-                let wrong = |_| Failed::usage(format!("--split={bytes}: expected a number of bytes, on or off"));
-                Some(split::Options { from: bytes.parse().map_err(wrong)? })
+            Some(size) => {
+                let wrong =
+                    |why| Failed::usage(format!("--split={size}: expected a size such as 8MB, on or off: {why}"));
+                Some(split::Options { from: bytes(size).map_err(wrong)? })
             }
         };
         let slim = if self.slim.is_empty() {

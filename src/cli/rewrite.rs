@@ -2,6 +2,7 @@
 
 use super::{Failed, on_hand::ClientArgs, smoke::SmokeArgs};
 use crate::{
+    config::bytes,
     optimize::{
         observed::{Dropped, DroppedPackage},
         passes::{Action, PASSES, Pass, Trust},
@@ -20,8 +21,8 @@ use std::io;
 
 #[derive(Debug, Args)]
 pub(super) struct SplitArgs {
-    /// Bytes of a layer from which it is split
-    #[arg(long, default_value_t = split::WORTHWHILE, value_name = "BYTES")]
+    /// Size of a layer from which it is split: 8MB, 500kB; what its files take, uncompressed
+    #[arg(long, default_value = "32MiB", value_name = "SIZE", value_parser = bytes)]
     from: u64,
     /// Name of the new image (repeatable)
     #[arg(short, long, value_name = "NAME", required = true)]

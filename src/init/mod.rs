@@ -33,12 +33,14 @@ pub enum InitError {
     )]
     Unknown,
     /// It is not said which versions of its packages the project works with.
-    #[error("there is a {manifest} but no lock file: write one with `{command}`")]
+    #[error("there is a {manifest} but no lock file: write one with `{command}`{note}")]
     NoLock {
         /// What says which packages.
         manifest: &'static str,
         /// What writes a lock.
         command: &'static str,
+        /// Words behind that.
+        note: &'static str,
     },
     /// A manifest that cannot be understood.
     #[error("{file} cannot be read: {problem}")]
@@ -48,6 +50,9 @@ pub enum InitError {
         /// What is wrong.
         problem: String,
     },
+    /// There is no such folder.
+    #[error("{0} is not a folder")]
+    NoFolder(String),
     /// The folder cannot be read.
     #[error("{path}: {problem}")]
     Folder {

@@ -32,12 +32,12 @@ pub(super) fn propose(project: &Project) -> Option<Result<Proposal, InitError>> 
 fn propose_for(project: &Project, text: &str) -> Result<Proposal, InitError> {
     let manifest: Manifest = serde_json::from_str(text)
         .map_err(|error| InitError::Manifest { file: "package.json", problem: error.to_string() })?;
-    let command = if project.has("yarn.lock") {
-        "npm install --package-lock-only (from your yarn.lock)"
-    } else {
-        "npm install --package-lock-only"
+    let no_lock = || InitError::NoLock {
+        manifest: "package.json",
+        command: "npm install --package-lock-only",
+        note: if project.has("yarn.lock") { ", which takes the versions from your yarn.lock" } else { "" },
     };
-    let lock = project.first(&LOCKS).ok_or(InitError::NoLock { manifest: "package.json", command })?;
+    let lock = project.first(&LOCKS).ok_or_else(no_lock)?;
     let bun = lock == "bun.lock";
     let mut reasons = vec![format!(
         "DEPS unpacks the packages of {lock}, a layer each, without an installer: the same layers for every platform and \

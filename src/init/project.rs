@@ -50,9 +50,15 @@ impl Project {
             path: folder.display().to_string(),
             problem: error.to_string(),
         };
+        if !folder.is_dir() {
+            return Err(InitError::NoFolder(folder.display().to_string()));
+        }
         let mut project = Self::default();
         for entry in fs::read_dir(folder).map_err(failed)? {
             project.names.insert(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
+        }
+        for entry in fs::read_dir(folder.join("src")).into_iter().flatten().flatten() {
+            project.names.insert(format!("src/{}", entry.file_name().to_string_lossy()));
         }
         for name in TELLING {
             let path = folder.join(name);
@@ -64,7 +70,7 @@ impl Project {
         Ok(project)
     }
 
-    /// Whether there is something of this name at the top of the project.
+    /// Whether there is something of this name at the top of the project, or right below its `src`.
     pub(super) fn has(&self, name: &str) -> bool {
         self.names.contains(name)
     }
@@ -82,9 +88,15 @@ impl Project {
     /// A project of these files.
     #[cfg(test)]
     pub(super) fn of(files: &[(&str, &str)]) -> Self {
-        let top = |name: &str| name.split('/').next().unwrap_or(name).to_owned();
+        let shown = |name: &str| {
+            let mut parts = name.split('/');
+            match (parts.next(), parts.next()) {
+                (Some("src"), Some(below)) => vec!["src".to_owned(), format!("src/{below}")],
+                (top, _) => top.map(str::to_owned).into_iter().collect(),
+            }
+        };
         Self {
-            names: files.iter().map(|(name, _)| top(name)).collect(),
+            names: files.iter().flat_map(|(name, _)| shown(name)).collect(),
             texts: files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
         }
     }

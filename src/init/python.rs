@@ -5,6 +5,9 @@ use super::{
     ignored::{self, dockerignore},
 };
 
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
 /// The minor version of Python 3 if the project allows it.
 const MINOR: u32 = 13;
 /// Locks that can be unpacked, the best first.
@@ -30,7 +33,7 @@ pub(super) fn propose(project: &Project) -> Option<Result<Proposal, InitError>> 
 fn propose_for(project: &Project) -> Result<Proposal, InitError> {
     let (manifest, writer) =
         if project.has("Pipfile") { ("Pipfile", "pipenv lock") } else { ("pyproject.toml", "uv lock") };
-    let lock = project.first(&LOCKS).ok_or(InitError::NoLock { manifest, command: writer })?;
+    let lock = project.first(&LOCKS).ok_or(InitError::NoLock { manifest, command: writer, note: "" })?;
     let mut reasons = vec![format!(
         "DEPS unpacks the wheels of {lock}, a layer each, without an installer and without emulation: the same layers for \
          every project, and only what changed is built, pushed and pulled again"
@@ -41,9 +44,9 @@ fn propose_for(project: &Project) -> Result<Proposal, InitError> {
         );
     }
     let minor = minor(project, &mut reasons);
-    let command = command(project, lock, &mut reasons);
+    let Start { command, path } = start(project, lock, &mut reasons);
     let dockerfile = format!(
-        "FROM python:3.{minor}-slim\nENV PYTHONUNBUFFERED=1 PATH=/opt/venv/bin:$PATH\nWORKDIR /app\n\
+        "FROM python:3.{minor}-slim\nENV PYTHONUNBUFFERED=1 PATH=/opt/venv/bin:$PATH{path}\nWORKDIR /app\n\
          DEPS python --prefix=/opt/venv {lock}\nCOPY . .\nUSER 10001\nCMD {command}\n"
     );
     reasons.push("code is copied last, so that a change of it is the last and smallest layer".to_owned());
@@ -97,7 +100,21 @@ fn minor_of(version: &str) -> Option<u32> {
     version.strip_prefix("3.")?.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
 }
 
-fn command(project: &Project, lock: &str, reasons: &mut Vec<String>) -> String {
+/// How the application is started.
+struct Start {
+    /// The value of CMD.
+    command: String,
+    /// One more variable, so that its modules are found.
+    path: &'static str,
+}
+
+impl Start {
+    fn of(command: String) -> Self {
+        Self { command, path: "" }
+    }
+}
+
+fn start(project: &Project, lock: &str, reasons: &mut Vec<String>) -> Start {
     let locked = |package: &str| {
         let text = project.text(lock).unwrap_or_default().to_lowercase();
         let marks = ["=", "<", ">", "[", "\"", " ", "\n", "~"];
@@ -110,23 +127,85 @@ fn command(project: &Project, lock: &str, reasons: &mut Vec<String>) -> String {
     if let Some((file, module)) = with("FastAPI(").or_else(|| with("Starlette(")) {
         if locked("uvicorn") {
             reasons.push(format!("CMD serves the application in {file} with uvicorn, which the lock has"));
-            return format!("[\"uvicorn\", \"{module}:app\", \"--host\", \"0.0.0.0\", \"--port\", \"8000\"]");
+            let command = format!("[\"uvicorn\", \"{module}:app\", \"--host\", \"0.0.0.0\", \"--port\", \"8000\"]");
+            return Start::of(command);
         }
         reasons.push(format!("{file} is an ASGI application, but the lock has no server for it: add uvicorn"));
     }
     if let Some((file, module)) = with("Flask(") {
         if locked("gunicorn") {
             reasons.push(format!("CMD serves the application in {file} with gunicorn, which the lock has"));
-            return format!("[\"gunicorn\", \"--bind\", \"0.0.0.0:8000\", \"{module}:app\"]");
+            return Start::of(format!("[\"gunicorn\", \"--bind\", \"0.0.0.0:8000\", \"{module}:app\"]"));
         }
         reasons.push(format!("{file} is a WSGI application, but the lock has no server for it: add gunicorn"));
     }
     if project.has("manage.py") {
         reasons.push("CMD is Django's own server: put gunicorn and the project's wsgi module in its place".to_owned());
-        return "[\"python\", \"manage.py\", \"runserver\", \"0.0.0.0:8000\"]".to_owned();
+        return Start::of("[\"python\", \"manage.py\", \"runserver\", \"0.0.0.0:8000\"]".to_owned());
+    }
+    if let Some(start) = script(project, reasons) {
+        return start;
     }
     let found = MODULES.iter().find(|(file, _)| project.text(file).is_some());
-    let file = found.map_or("main.py", |(file, _)| file);
-    reasons.push(format!("CMD starts {file}"));
-    format!("[\"python\", \"{file}\"]")
+    let file = match found {
+        Some((file, _)) => {
+            reasons.push(format!("CMD starts {file}"));
+            file
+        }
+        None => {
+            reasons.push(
+                "CMD starts main.py, which is not there: put what starts your application in its place".to_owned(),
+            );
+            "main.py"
+        }
+    };
+    Start::of(format!("[\"python\", \"{file}\"]"))
+}
+
+/// The parts of a `pyproject.toml` that say what starts the application.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Manifest {
+    project: Table,
+}
+
+/// `[project]` (packaging specification "pyproject.toml").
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Table {
+    name: String,
+    scripts: BTreeMap<String, String>,
+}
+
+/// The script that has the project's name, or else the first, called as its wrapper would call it (packaging specification
+/// "entry points"): the project itself is not installed.
+fn script(project: &Project, reasons: &mut Vec<String>) -> Option<Start> {
+    let Manifest { project: table } = toml::from_str(project.text("pyproject.toml")?).ok()?;
+    let (name, target) = table.scripts.get_key_value(&table.name).or_else(|| table.scripts.first_key_value())?;
+    let (module, function) = target.split('[').next()?.trim().split_once(':')?;
+    let (module, function) = (module.trim(), function.trim());
+    let are_names = |text: &str| text.split('.').all(is_name);
+    if !are_names(module) || !are_names(function) {
+        return None;
+    }
+    let package = module.split('.').next()?;
+    let is_in =
+        |folder: &str| project.has(&format!("{folder}{package}")) || project.has(&format!("{folder}{package}.py"));
+    let path = if is_in("src/") {
+        reasons.push("PYTHONPATH: the modules are in src".to_owned());
+        " PYTHONPATH=/app/src"
+    } else if is_in("") {
+        ""
+    } else {
+        return None;
+    };
+    reasons.push(format!("CMD calls {target}, as the script {name} of pyproject.toml does"));
+    let imported = function.split('.').next()?;
+    let command = format!("[\"python\", \"-c\", \"from {module} import {imported}; raise SystemExit({function}())\"]");
+    Some(Start { command, path })
+}
+
+/// Whether something can be the name of a module or a function; those of other alphabets are left to people.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
 }

@@ -82,8 +82,34 @@ fn services_of_python() {
     check(
         &[("Pipfile", ""), ("Pipfile.lock", "{}")],
         &file("13", "Pipfile.lock", "[\"python\", \"main.py\"]"),
-        &["does not say which version"],
+        &["does not say which version", "main.py, which is not there"],
     );
+}
+
+#[test]
+fn a_script_of_python_is_called_where_its_modules_are() {
+    let manifest =
+        |target: &str| format!("[project]\nname = \"tool\"\n[project.scripts]\nother = \"a:b\"\ntool = \"{target}\"\n");
+    let file = |path: &str, code: &str| {
+        format!(
+            "FROM python:3.13-slim\nENV PYTHONUNBUFFERED=1 PATH=/opt/venv/bin:$PATH{path}\nWORKDIR /app\n\
+             DEPS python --prefix=/opt/venv uv.lock\nCOPY . .\nUSER 10001\nCMD {code}\n"
+        )
+    };
+    check(
+        &[("pyproject.toml", &manifest("tool.cli:main")), ("uv.lock", ""), ("src/tool/cli.py", "")],
+        &file(" PYTHONPATH=/app/src", r#"["python", "-c", "from tool.cli import main; raise SystemExit(main())"]"#),
+        &["CMD calls tool.cli:main, as the script tool", "modules are in src"],
+    );
+    check(
+        &[("pyproject.toml", &manifest("tool:App.run [fast]")), ("uv.lock", ""), ("tool.py", "")],
+        &file("", r#"["python", "-c", "from tool import App; raise SystemExit(App.run())"]"#),
+        &["CMD calls tool:App.run"],
+    );
+    for target in ["elsewhere:main", "tool", "tool:main()", "tool:a\\\"b"] {
+        let files = [("pyproject.toml", &manifest(target)[..]), ("uv.lock", ""), ("tool.py", "")];
+        check(&files, &file("", "[\"python\", \"main.py\"]"), &["which is not there"]);
+    }
 }
 
 #[test]
@@ -91,6 +117,11 @@ fn what_is_missing_is_said() {
     let error = |files: &[(&str, &str)]| propose(&Project::of(files)).unwrap_err();
     assert_eq!(error(&[("go.mod", "")]), InitError::Unknown);
     assert!(error(&[("package.json", "{}")]).to_string().ends_with("`npm install --package-lock-only`"));
+    let yarn = error(&[("package.json", "{}"), ("yarn.lock", "")]).to_string();
+    assert!(
+        yarn.ends_with("`npm install --package-lock-only`, which takes the versions from your yarn.lock"),
+        "{yarn}"
+    );
     assert!(error(&[("pyproject.toml", "")]).to_string().ends_with("`uv lock`"));
     assert!(matches!(error(&[("package.json", "{")]), InitError::Manifest { .. }));
 }

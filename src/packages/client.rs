@@ -1,12 +1,16 @@
 //! One HTTP client for indexes and artifacts: who is trusted, with which credentials, and trying again.
 //!
 //! - Every address is checked before it is asked, redirects included (module `address`).
-//! - Credentials of an origin come from the configured address of an index there, else from netrc, and go along only while
-//!   a request stays at that origin.
+//! - Credentials of an origin come from the configured address of an index there, else from netrc, else from a keyring, and
+//!   go along only while a request stays at that origin.
 //! - Failures that may pass (no connection, 408, 429, 5xx) are tried again, with growing pauses. Silence ends a request, its
 //!   length does not.
 
-use super::{PackageError, address, netrc::Netrc};
+use super::{
+    PackageError, address,
+    keyring::{Keyring, Login},
+    netrc::Netrc,
+};
 use crate::http::{Origin, SystemResolver, innermost, is_loopback, shown};
 use bytes::Bytes;
 use reqwest::{Certificate, StatusCode, header, redirect};
@@ -68,6 +72,7 @@ struct Shared {
     direct: OnceLock<reqwest::Client>,
     proxied: OnceLock<reqwest::Client>,
     trust: Arc<Mutex<Trust>>,
+    keyring: Keyring,
     transfers: Semaphore,
     idle: Duration,
     offline: bool,
@@ -109,6 +114,8 @@ fn set_up(problem: String) -> PackageError {
 struct Trust {
     origins: BTreeSet<Origin>,
     credentials: HashMap<Origin, (String, String)>,
+    /// Whose password a keyring may have.
+    logins: HashMap<Origin, Login>,
     /// `Authorization` headers for all addresses below one (`//host:port/path/`).
     authorizations: BTreeMap<String, String>,
     netrc: Netrc,
@@ -142,6 +149,7 @@ impl Client {
                 direct,
                 proxied,
                 trust: Arc::new(Mutex::new(trust)),
+                keyring: Keyring::default(),
                 transfers: Semaphore::new(options.transfers.max(1)),
                 idle: options.idle_timeout,
                 offline: options.offline,
@@ -154,7 +162,7 @@ impl Client {
     pub(super) fn configure(&self, mut url: Url) -> Url {
         let mut trust = locked(&self.shared.trust);
         let origin = Origin::of(&url);
-        if !url.username().is_empty() {
+        if !url.username().is_empty() || url.password().is_some() {
             let decode = |text: &str| percent_decoded(text);
             let password = decode(url.password().unwrap_or_default());
             trust.credentials.insert(origin.clone(), (decode(url.username()), password));
@@ -163,6 +171,26 @@ impl Client {
         }
         trust.origins.insert(origin);
         url
+    }
+
+    /// The same for an index; the password of a user without one is that of the keyring.
+    pub(super) fn configure_with_keyring(&self, mut url: Url) -> Url {
+        if url.username().is_empty() || url.password().is_some() {
+            return self.configure(url);
+        }
+        let user = percent_decoded(url.username());
+        let _ = url.set_username("");
+        let url = self.configure(url);
+        locked(&self.shared.trust).logins.insert(Origin::of(&url), Login::new(&url, user));
+        url
+    }
+
+    /// Keeps the credentials in an address that somebody else named than who builds, if it may be asked and nothing is known
+    /// for its origin.
+    pub(super) fn accept_credentials(&self, url: &Url) {
+        if self.check(url).is_ok() && !locked(&self.shared.trust).credentials.contains_key(&Origin::of(url)) {
+            self.configure(url.clone());
+        }
     }
 
     /// Keeps an `Authorization` header for all addresses below `place`, which is spelled as [`address::place`] does.
@@ -227,14 +255,19 @@ impl Client {
     ) -> Result<Response, (PackageError, Option<Duration>)> {
         self.check(url).map_err(|error| (error, None))?;
         let origin = Origin::of(url);
-        let (credentials, authorization) = {
+        let (mut credentials, authorization, login) = {
             let trust = locked(&self.shared.trust);
             let place = address::place(url);
             let below = trust.authorizations.iter().filter(|(known, _)| place.starts_with(known.as_str()));
             let authorization = below.max_by_key(|(known, _)| known.len()).map(|(_, header)| header.clone());
             let of_netrc = || trust.netrc.of(url.host_str().unwrap_or_default());
-            (trust.credentials.get(&origin).cloned().or_else(of_netrc), authorization)
+            let credentials = trust.credentials.get(&origin).cloned().or_else(of_netrc);
+            (credentials, authorization, trust.logins.get(&origin).cloned())
         };
+        if let (None, None, Some(login)) = (&credentials, &authorization, login) {
+            let user = login.user.clone();
+            credentials = Some((user, self.shared.keyring.password(login).await.unwrap_or_default()));
+        }
         let client = self.shared.client(is_loopback(url)).map_err(|error| (error, None))?;
         let mut request = client.get(url.clone());
         if let Some(header) = authorization {
@@ -265,7 +298,7 @@ impl Client {
         }
         let problem = match status.as_u16() {
             401 | 403 => format!(
-                "the server answers {status}: give it credentials in netrc, in the index's address or in npm's configuration"
+                "the server answers {status}: give it credentials in netrc, in the index's address, in a keyring or in npm's configuration"
             ),
             _ => format!("the server answers {status}"),
         };

@@ -22,6 +22,7 @@ mod client;
 mod error;
 mod fetch;
 mod files;
+mod keyring;
 mod libc;
 mod lock;
 mod netrc;

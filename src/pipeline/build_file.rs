@@ -1,7 +1,7 @@
 //! The Dockerfile, quoted in errors.
 
 use super::BuildError;
-use crate::{context::Fetched, exec::ExecError, git::GitError, http::HttpError};
+use crate::{context::Fetched, exec::ExecError, git::GitError, http::HttpError, sandbox::SandboxError};
 use flashbuild_frontend::{
     diagnostic::{Code, Diagnostic, Span, render_all},
     ignore::IgnoreRules,
@@ -32,6 +32,9 @@ impl BuildFile {
 
     /// What may be behind the failure of a step, as far as the file and its `.dockerignore` tell.
     fn hint(&self, error: &ExecError) -> Option<String> {
+        if let ExecError::Sandbox(SandboxError::Program { message, code }) = error {
+            return program_hint(message, *code);
+        }
         let ExecError::NotFound { path, place: "the build context", .. } = error else { return None };
         let left_out = IgnoreRules::new(&self.ignore).is_ok_and(|rules| rules.matches(path));
         left_out.then(|| format!("a pattern of .dockerignore leaves `{path}` out"))
@@ -53,7 +56,13 @@ impl BuildFile {
             ExecError::Store(_)
             | ExecError::Cache(_)
             | ExecError::Export(_)
-            | ExecError::Sandbox(_)
+            | ExecError::Sandbox(
+                SandboxError::Spec(_)
+                | SandboxError::Helper(_)
+                | SandboxError::Silent(_)
+                | SandboxError::Setup(_)
+                | SandboxError::Cancelled,
+            )
             | ExecError::NoEmulator { .. }
             | ExecError::Http(
                 HttpError::Unreachable { .. } | HttpError::Offline { .. } | HttpError::SetUp(_) | HttpError::Store(_),
@@ -67,6 +76,7 @@ impl BuildFile {
             | ExecError::Registry(_)
             | ExecError::Http(_)
             | ExecError::Git(_)
+            | ExecError::Sandbox(SandboxError::Program { .. })
             | ExecError::Exit { .. }
             | ExecError::OutOfMemory { .. }
             | ExecError::NotFound { .. }
@@ -85,4 +95,22 @@ impl BuildFile {
             | ExecError::Internal(_) => BuildError::Dockerfile(rendered),
         }
     }
+}
+
+/// What to do about a program that did not start: `code` is what a shell would exit with.
+fn program_hint(message: &str, code: i32) -> Option<String> {
+    /// A program that is not there.
+    const ABSENT: i32 = 127;
+    if code != ABSENT {
+        return None;
+    }
+    let hint = if message.contains("\"/bin/sh\"") {
+        "a RUN that is a line needs a shell: begin the stage with an image that has /bin/sh, or run a program that is there, \
+         as in `RUN [\"/program\", \"argument\"]`"
+    } else if message.contains("loader") {
+        "begin the stage with an image that has it, or copy a static program"
+    } else {
+        "install or copy it in a step before, or begin the stage with an image that has it"
+    };
+    Some(hint.to_owned())
 }

@@ -17,6 +17,9 @@ pub enum BuildError {
     /// A rewritten image is not what it should be.
     #[error("{0}")]
     Rewrite(String),
+    /// Something else that was given, such as a lock file or the name of an image.
+    #[error("{0}")]
+    Input(String),
     /// The machine, the disk or a registry.
     #[error("{0}")]
     Environment(String),
@@ -40,7 +43,7 @@ impl BuildError {
                 let first = text.lines().next().unwrap_or_default();
                 first.strip_prefix("error: ").unwrap_or(first).to_owned()
             }
-            Self::NoDockerfile(_) | Self::Rewrite(_) | Self::Environment(_) => text,
+            Self::NoDockerfile(_) | Self::Rewrite(_) | Self::Input(_) | Self::Environment(_) => text,
         }
     }
 }
@@ -69,7 +72,11 @@ impl From<ExportError> for BuildError {
 
 impl From<PackageError> for BuildError {
     fn from(error: PackageError) -> Self {
-        Self::Environment(error.to_string())
+        if error.is_environment() || error.is_no_space() {
+            Self::Environment(error.to_string())
+        } else {
+            Self::Input(error.to_string())
+        }
     }
 }
 

@@ -78,11 +78,10 @@ impl Unknown {
 impl Unanswered {
     fn is_environment(&self) -> bool {
         match self {
-            Self::Image(ResolveError::Registry(error)) | Self::Files(ExecError::Registry(error)) => {
-                error.is_environment()
-            }
-            Self::Image(ResolveError::Store(_)) | Self::Files(ExecError::Store(_)) => true,
-            Self::Image(ResolveError::Image(_)) | Self::Files(_) | Self::Stage(_) => false,
+            Self::Image(error) => error.is_environment(),
+            Self::Files(ExecError::Registry(error)) => error.is_environment(),
+            Self::Files(ExecError::Store(_)) => true,
+            Self::Files(_) | Self::Stage(_) => false,
             Self::Deps(error) => error.is_environment(),
         }
     }
@@ -168,12 +167,11 @@ impl Asking<'_> {
             (Missing::Deps { request, stage, .. }, Some(packages)) => {
                 let place = lock_files::Place { asking: self, packages, images };
                 let packages = place.reading(&request.from, stage.as_ref()).await?;
-                let below = match (&request.below, stage) {
-                    (Some(_), Some(graph)) => place.below(graph).await?,
-                    (None, _) | (_, None) => {
-                        let needs = packages.needs_below(request);
-                        TreeBelow::of_tables(below(store, client, images, request, needs).await?)
-                    }
+                let below = if let (Some(_), Some(graph)) = (&request.below, stage) {
+                    place.below(graph).await?
+                } else {
+                    let needs = packages.needs_below(request);
+                    TreeBelow::of_tables(below(store, client, images, request, needs).await?)
                 };
                 let (plan, notes) = packages.plan(request, &below).await?;
                 Ok(Answer::Deps(plan, notes))

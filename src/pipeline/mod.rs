@@ -55,7 +55,7 @@ pub use error::BuildError;
 pub use inspect::{Inspected, InspectedImage, InspectedStatement, inspect, predicate};
 pub use lock::lock;
 pub use observe::Observation;
-pub use on_hand::{create_index, pull, push, remove, save, tag};
+pub use on_hand::{create_index, not_in_store, pull, push, remove, save, tag};
 pub use open::{OpenImage, open};
 pub use outcome::StepOutcome;
 pub use proof::{Proof, Smoke};

@@ -25,12 +25,15 @@ fn found(store: &Store, reference: &Reference) -> Result<Option<Descriptor>, Bui
 }
 
 fn known(store: &Store, reference: &Reference) -> Result<Descriptor, BuildError> {
-    found(store, reference)?.ok_or_else(|| {
-        BuildError::Environment(format!(
-            "no image {0} in the local store: `flashbuild images` lists what there is, `flashbuild pull {0}` fetches it",
-            reference.familiar()
-        ))
-    })
+    found(store, reference)?.ok_or_else(|| not_in_store(reference))
+}
+
+/// The error for a name that no image of the local store has.
+pub fn not_in_store(reference: &Reference) -> BuildError {
+    BuildError::Input(format!(
+        "no image {0} in the local store: `flashbuild images` lists what there is, `flashbuild pull {0}` fetches it",
+        reference.familiar()
+    ))
 }
 
 fn text(descriptor: &Descriptor) -> Result<String, BuildError> {

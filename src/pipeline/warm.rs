@@ -87,7 +87,7 @@ impl Warming<'_> {
             |error: &dyn std::fmt::Display| BuildError::Environment(format!("{}: {error}", file.display()));
         let file = std::path::absolute(file).map_err(|error| environment(&error))?;
         let (Some(folder), Some(name)) = (file.parent(), file.file_name().and_then(|name| name.to_str())) else {
-            return Err(environment(&"not the name of a lock file"));
+            return Err(BuildError::Input(format!("{}: not the name of a lock file", file.display())));
         };
         let shown =
             preset.map_or_else(|| file.display().to_string(), |preset| format!("{name} of preset {}", preset.name));

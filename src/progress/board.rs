@@ -133,7 +133,7 @@ impl Board {
 
     /// The summary, complete: nothing more happens.
     pub(super) fn close(&mut self) {
-        self.summary.longest_path = path::longest(self);
+        (self.summary.longest_path, self.summary.saving) = path::longest(self);
     }
 
     pub(super) fn into_summary(self) -> Summary {

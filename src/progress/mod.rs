@@ -51,7 +51,7 @@ pub use board::OutputLine;
 pub use clean::printable;
 pub use mode::{Mode, UnknownMode};
 pub use output::Output;
-pub use path::PathPart;
+pub use path::{PathPart, Saving};
 pub use screen::{Screen, ScreenSize};
 pub use summary::{FailedStep, Summary};
 pub use table::Table;

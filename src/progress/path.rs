@@ -3,6 +3,9 @@
 //! From the step that ended last, back to the one that it waited for longest: of a vertex, the input that came last; of
 //! other work, or where all inputs were known, whatever ended last before it began. What is not on the path could take
 //! longer, and the build would not.
+//!
+//! What would be saved without a step of it is found by going through the build again with that step taking no time: all others
+//! take what they took, begin as long after what they waited for as they did, and the next longest path is what is left.
 
 use super::board::{Board, StepState};
 use super::ink::{Ink, Line};
@@ -29,43 +32,115 @@ pub struct PathPart {
     pub took: Duration,
 }
 
-/// The longest path of what has ended so far, the first step first.
-pub(super) fn longest(board: &Board) -> Vec<PathPart> {
-    let mut done: Vec<Done<'_>> = board.ended().filter_map(Done::of).collect();
-    done.sort_by_key(|step| step.ended);
-    let by_key: BTreeMap<&str, &Done<'_>> =
-        done.iter().filter_map(|step| Some((step.state.key.as_deref()?, step))).collect();
-    let mut path = Vec::new();
-    let mut current = done.last();
-    while let Some(step) = current {
-        let awaited = step.state.inputs.iter().filter_map(|key| by_key.get(key.as_str()).copied());
-        let input = awaited.max_by_key(|input| input.ended);
-        let before = input.or_else(|| done[..done.partition_point(|other| other.ended <= step.state.started)].last());
-        let since = before.map_or(step.state.started, |before| before.ended.max(step.state.started));
-        path.push(PathPart { title: step.state.title.clone(), took: step.ended.saturating_duration_since(since) });
-        // Clocks of threads differ by a little; the path must come to an end.
-        current = before.filter(|before| before.ended < step.ended);
-    }
-    path.reverse();
-    path
+/// What the build would have been spared without a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saving {
+    /// What the step is called: one printable line.
+    pub title: String,
+    /// By how much the build would have been over sooner.
+    pub saved: Duration,
 }
 
-/// A line that tells the path, if it is worth it: `longest path: pull 2.1s → RUN make 7.9s → push 0.2s`.
+/// The longest path of what has ended so far, the first step first; and the step of it without which most would be saved.
+pub(super) fn longest(board: &Board) -> (Vec<PathPart>, Option<Saving>) {
+    let mut done: Vec<Done<'_>> = board.ended().filter_map(Done::of).collect();
+    done.sort_by_key(|step| step.ended);
+    let awaited = awaited(&done);
+    let (mut path, mut places) = (Vec::new(), Vec::new());
+    let mut current = done.len().checked_sub(1);
+    while let Some(place) = current {
+        let step = &done[place];
+        let before = awaited[place].last_of(&done);
+        let since = before.map_or(step.state.started, |before| done[before].ended.max(step.state.started));
+        path.push(PathPart { title: step.state.title.clone(), took: step.ended.saturating_duration_since(since) });
+        places.push(place);
+        // Clocks of threads differ by a little; the path must come to an end.
+        current = before.filter(|before| done[*before].ended < step.ended);
+    }
+    path.reverse();
+    let whole = length_without(&done, &awaited, None);
+    let saving = |place: usize| Saving {
+        title: done[place].state.title.clone(),
+        saved: whole.saturating_sub(length_without(&done, &awaited, Some(place))),
+    };
+    (path, places.into_iter().map(saving).max_by_key(|saving| saving.saved))
+}
+
+/// What each step waited for, by places in `done`, which is sorted by ends.
+fn awaited(done: &[Done<'_>]) -> Vec<Awaited> {
+    let by_key: BTreeMap<&str, usize> =
+        done.iter().enumerate().filter_map(|(place, step)| Some((step.state.key.as_deref()?, place))).collect();
+    let of = |(place, step): (usize, &Done<'_>)| {
+        let inputs = step.state.inputs.iter().filter_map(|key| by_key.get(key.as_str()).copied());
+        let inputs: Vec<usize> = inputs.filter(|input| *input < place).collect();
+        if inputs.is_empty() {
+            Awaited::AllBefore(done.partition_point(|other| other.ended <= step.state.started).min(place))
+        } else {
+            Awaited::Inputs(inputs)
+        }
+    };
+    done.iter().enumerate().map(of).collect()
+}
+
+/// How long the build would take if the step `absent` took no time.
+fn length_without(done: &[Done<'_>], awaited: &[Awaited], absent: Option<usize>) -> Duration {
+    let Some(began) = done.iter().map(|step| step.state.started).min() else { return Duration::ZERO };
+    let since_began = |at: Instant| at.saturating_duration_since(began);
+    let mut ends: Vec<Duration> = Vec::with_capacity(done.len());
+    // The latest of the first so many ends.
+    let mut latest = vec![Duration::ZERO];
+    for (place, step) in done.iter().enumerate() {
+        let ready = match &awaited[place] {
+            Awaited::Inputs(inputs) => inputs.iter().map(|input| ends[*input]).max().unwrap_or_default(),
+            Awaited::AllBefore(count) => latest[*count],
+        };
+        let was_ready = awaited[place].last_of(done).map_or(Duration::ZERO, |before| since_began(done[before].ended));
+        let until = if absent == Some(place) { step.state.started } else { step.ended };
+        let took = since_began(until).saturating_sub(was_ready);
+        let end = ready + took;
+        ends.push(end);
+        latest.push(end.max(latest[place]));
+    }
+    latest[done.len()]
+}
+
+/// What a step waited for.
+enum Awaited {
+    /// Of a vertex: its inputs that took time.
+    Inputs(Vec<usize>),
+    /// Of other work, or where all inputs were known: so many steps, those that had ended when it began.
+    AllBefore(usize),
+}
+
+impl Awaited {
+    /// The one of them that ended last.
+    fn last_of(&self, done: &[Done<'_>]) -> Option<usize> {
+        match self {
+            Self::Inputs(inputs) => inputs.iter().copied().max_by_key(|input| done[*input].ended),
+            Self::AllBefore(count) => count.checked_sub(1),
+        }
+    }
+}
+
+/// A line that tells the path, if it is worth it: `longest path 10.2s: pull 2.1s → RUN make 7.9s → push 0.2s; 4.2s would be saved
+/// without RUN make`.
 pub(super) fn line(summary: &Summary) -> Option<Line> {
     if summary.elapsed < WORTH_TELLING || summary.failed.is_some() || summary.cancelled {
         return None;
     }
     let least = summary.elapsed / SMALLEST_SHARE;
+    let short = |title: &str| Line::of(Ink::Plain, title).fit(TITLE).paint(false);
     let parts: Vec<String> = summary
         .longest_path
         .iter()
         .filter(|part| part.took >= least)
-        .map(|part| {
-            let title = Line::of(Ink::Plain, &part.title).fit(TITLE).paint(false);
-            format!("{title} {}", Elapsed(part.took))
-        })
+        .map(|part| format!("{} {}", short(&part.title), Elapsed(part.took)))
         .collect();
-    (parts.len() > 1).then(|| Line::of(Ink::Dim, format!("longest path: {}", parts.join(" → "))))
+    let total = Elapsed(summary.longest_path.iter().map(|part| part.took).sum());
+    let saving = summary.saving.as_ref().filter(|saving| saving.saved >= least).map_or_else(String::new, |saving| {
+        format!("; {} would be saved without {}", Elapsed(saving.saved), short(&saving.title))
+    });
+    (parts.len() > 1).then(|| Line::of(Ink::Dim, format!("longest path {total}: {}{saving}", parts.join(" → "))))
 }
 
 /// A step that took its time.
@@ -110,8 +185,8 @@ mod tests {
     }
 
     fn told(steps: &[(u32, &str, &[&str], u64, u64)]) -> String {
-        let board = board(steps);
-        let summary = Summary { elapsed: Duration::from_mins(1), longest_path: longest(&board), ..Summary::default() };
+        let (longest_path, saving) = longest(&board(steps));
+        let summary = Summary { elapsed: Duration::from_mins(1), longest_path, saving, ..Summary::default() };
         line(&summary).map(|line| line.paint(false)).unwrap_or_default()
     }
 
@@ -124,7 +199,26 @@ mod tests {
             (4, "make", &["pull"], 10, 30),
             (5, "", &[], 30, 40),
         ];
-        assert_eq!(told(steps), "longest path: step 1 2.0s → step 2 8.0s → step 4 20.0s → step 5 10.0s");
+        assert_eq!(
+            told(steps),
+            "longest path 40.0s: step 1 2.0s → step 2 8.0s → step 4 20.0s → step 5 10.0s; 10.0s would be saved without step 5"
+        );
+    }
+
+    #[test]
+    fn what_would_be_saved_is_what_the_next_longest_path_leaves() {
+        let saved = |aside: u64| {
+            let steps: &[(u32, &str, &[&str], u64, u64)] = &[
+                (1, "pull", &[], 0, 5),
+                (2, "aside", &[], 0, aside),
+                (3, "make", &["pull"], 6, 30),
+                (4, "", &[], 30, 31),
+            ];
+            longest(&board(steps)).1.map(|saving| (saving.title, saving.saved.as_secs()))
+        };
+        assert_eq!(saved(2), Some(("step 3".to_owned(), 24)), "the second before it began would pass all the same");
+        assert_eq!(saved(20), Some(("step 3".to_owned(), 10)));
+        assert_eq!(saved(30), Some(("step 4".to_owned(), 1)), "nothing is saved by half of the work that runs at once");
     }
 
     #[test]

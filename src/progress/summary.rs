@@ -1,6 +1,6 @@
 //! What came of a build.
 
-use super::{ByteSize, Elapsed, OutputLine, PathPart};
+use super::{ByteSize, Elapsed, OutputLine, PathPart, Saving};
 use std::fmt;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub struct Summary {
     pub elapsed: Duration,
     /// What the time went to, once all is over.
     pub longest_path: Vec<PathPart>,
+    /// The step of the path without which most of the time would be saved.
+    pub saving: Option<Saving>,
 }
 
 /// A step that failed, ready to be shown.

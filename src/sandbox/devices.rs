@@ -6,7 +6,7 @@
 
 use super::failure::{Doing, Failure};
 use super::limits::Limits;
-use super::mounts::{Attributes, FileSystem, INERT, Mount};
+use super::mounts::{Attributes, FileSystem, INERT, Mount, READ_ONLY};
 use super::tree::Tree;
 use rustix::fs::{FileType, Mode, OFlags, makedev};
 use rustix::io::Errno;
@@ -69,7 +69,10 @@ fn add_device(dev: &Mount, name: &str, major: u32, minor: u32) -> Result<(), Fai
     match rustix::fs::mknodat(dev.root(), name, FileType::CharacterDevice, mode, makedev(major, minor)) {
         Err(Errno::PERM) => {
             let place = dev.make_file(name, b"", 0o666)?;
-            Mount::of_host(&Path::new("/dev").join(name), false)?.attach(place.as_fd())?;
+            // Devices can be written to all the same, but nobody changes the modes and owners of the host's: where root of the
+            // namespace is root of the host, the kernel would let it.
+            let device = Mount::of_host(&Path::new("/dev").join(name), false)?.restrict(READ_ONLY, false)?;
+            device.attach(place.as_fd())?;
             Ok(())
         }
         other => other.doing(|| format!("make /dev/{name}")),

@@ -12,7 +12,3 @@ RUN apt-get update && \
 RUN uv sync --frozen
 # deps: these are packages for development
 RUN make
-# deps: node package-lock.json
-
-# Not right above.
-RUN make

@@ -7,7 +7,7 @@
 //! - A number counts stages from 0, in `COPY --from` and as the target, but not in `FROM`.
 
 use super::{
-    Dockerfile,
+    Dockerfile, NoCache,
     instruction::{ArgDeclaration, From, Instruction, Kind},
 };
 use crate::diagnostic::{Code, Diagnostic, nearest};
@@ -94,19 +94,36 @@ impl<'a> Stages<'a> {
         };
         let by_number = || asked.parse().ok().filter(|index| *index < self.list.len());
         self.last(asked).or_else(by_number).ok_or_else(|| {
-            let error = Diagnostic::error(
-                Code::UnknownTarget,
-                format!("the target stage `{asked}` is not in this file"),
-                self.list[default].instruction.span,
-            )
-            .with_label("without a target, this stage is built");
-            let names: Vec<&str> = self.by_name.keys().copied().collect();
-            match self.nearest(asked, self.list.len()) {
-                Some(name) => error.with_hint(format!("did you mean `{name}`?")),
-                None if names.is_empty() => error.with_hint("no stage has a name: write `FROM IMAGE AS NAME`"),
-                None => error.with_hint(format!("the stages are {}", names.join(", "))),
-            }
+            self.unknown(asked, format!("the target stage `{asked}` is not in this file"))
+                .with_label("without a target, this stage is built")
         })
+    }
+
+    /// What is wrong with the stages that are not to be taken from the cache, by name or by what they are called.
+    pub(super) fn check_no_cache(&self, no_cache: &NoCache) -> Vec<Diagnostic> {
+        let names = match no_cache {
+            NoCache::Nothing | NoCache::Everything => &[][..],
+            NoCache::Stages(names) => names,
+        };
+        let is_known = |name: &str| (0..self.list.len()).any(|index| self.label(index).eq_ignore_ascii_case(name));
+        let unknown = names.iter().filter(|name| !is_known(name));
+        unknown
+            .map(|name| {
+                self.unknown(name, format!("the stage `{name}`, to be built without the cache, is not in this file"))
+            })
+            .collect()
+    }
+
+    /// An error about a stage that somebody asked for outside of the file.
+    fn unknown(&self, asked: &str, message: String) -> Diagnostic {
+        let last = self.list[self.list.len() - 1].instruction.span;
+        let error = Diagnostic::error(Code::UnknownTarget, message, last);
+        let names: Vec<&str> = self.by_name.keys().copied().collect();
+        match self.nearest(asked, self.list.len()) {
+            Some(name) => error.with_hint(format!("did you mean `{name}`?")),
+            None if names.is_empty() => error.with_hint("no stage has a name: write `FROM IMAGE AS NAME`"),
+            None => error.with_hint(format!("the stages are {}", names.join(", "))),
+        }
     }
 }
 

@@ -5,7 +5,9 @@
 //! | variables | `PIP_INDEX_URL`, `PIP_EXTRA_INDEX_URL`, `PIP_FIND_LINKS`, `PIP_NO_INDEX` | `UV_DEFAULT_INDEX` (`UV_INDEX_URL`), `UV_INDEX` (`UV_EXTRA_INDEX_URL`), `UV_FIND_LINKS`, `UV_NO_INDEX` |
 //! | files | `PIP_CONFIG_FILE`, `~/.config/pip/pip.conf`, `~/.pip/pip.conf`, `/etc/pip.conf` | `UV_CONFIG_FILE`, `~/.config/uv/uv.toml`, `/etc/uv/uv.toml` |
 //!
-//! Variables win over files, the person's own files over the machine's. Without any of it, the index is the one that the pip
+//! | credentials | the index's address, netrc; `PIP_KEYRING_PROVIDER`, `keyring-provider` of its files | the same; `UV_INDEX_<NAME>_USERNAME` and `UV_INDEX_<NAME>_PASSWORD` for an index with a name; `UV_KEYRING_PROVIDER`, `keyring-provider` of its files |
+//!
+//! Of what a keyring can be asked through, only `subprocess` is known here (module `keyring`). Variables win over files, the person's own files over the machine's. Without any of it, the index is the one that the pip
 //! of this machine would ask: no address is written here.
 
 use serde::Deserialize;
@@ -13,6 +15,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
+use url::Url;
 
 /// Where wheels are looked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -25,20 +28,44 @@ pub(super) struct Sources {
     pub(super) find_links: Vec<String>,
     /// Whether indexes are left alone.
     pub(super) no_index: bool,
+    /// Whether passwords may be asked of a keyring; `None` if nobody says.
+    pub(super) keyring: Option<bool>,
+    /// Whether requirements need hashes, whatever their file says.
+    pub(super) require_hashes: bool,
 }
 
 impl Sources {
     /// Of whoever runs this.
     pub(super) fn of_this_machine() -> Self {
-        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let file = |path: &Path| std::fs::read_to_string(path).ok();
-        Self::read(&variable, &file)
+        Self::read(&own_variable, &file)
     }
 
     /// Adds the index that pip asks if none is configured. Starts a process to find out.
     pub(super) fn complete(&mut self) {
         if self.index.is_none() && !self.no_index {
             self.index = default_of_pip();
+        }
+    }
+
+    /// The same without what only servers may know, for keys.
+    pub(super) fn without_credentials(&self) -> Self {
+        let stripped = |text: &String| match Url::parse(text) {
+            Ok(mut url) if url.has_host() => {
+                let _ = url.set_username("");
+                let _ = url.set_password(None);
+                url.to_string()
+            }
+            Ok(_) | Err(_) => text.clone(),
+        };
+        Self {
+            index: self.index.as_ref().map(stripped),
+            extra: self.extra.iter().map(stripped).collect(),
+            find_links: self.find_links.iter().map(stripped).collect(),
+            no_index: self.no_index,
+            // What it changes is what is asked, or whether.
+            keyring: None,
+            require_hashes: false,
         }
     }
 
@@ -50,27 +77,33 @@ impl Sources {
         };
         let truth = |text: Option<String>| text.is_some_and(|text| is_true(&text));
         sources.add(Self {
-            index: variable("UV_DEFAULT_INDEX").or_else(|| variable("UV_INDEX_URL")).map(|index| unnamed(&index)),
+            index: variable("UV_DEFAULT_INDEX")
+                .or_else(|| variable("UV_INDEX_URL"))
+                .map(|index| named(&index, variable)),
             extra: words(variable("UV_INDEX").or_else(|| variable("UV_EXTRA_INDEX_URL")))
                 .iter()
-                .map(|index| unnamed(index))
+                .map(|index| named(index, variable))
                 .collect(),
             find_links: variable("UV_FIND_LINKS")
                 .map_or_else(Vec::new, |list| list.split(',').map(str::to_owned).collect()),
             no_index: truth(variable("UV_NO_INDEX")),
+            keyring: variable("UV_KEYRING_PROVIDER").map(|provider| is_program(&provider)),
+            require_hashes: truth(variable("UV_REQUIRE_HASHES")),
         });
         sources.add(Self {
             index: variable("PIP_INDEX_URL"),
             extra: words(variable("PIP_EXTRA_INDEX_URL")),
             find_links: words(variable("PIP_FIND_LINKS")),
             no_index: truth(variable("PIP_NO_INDEX")),
+            keyring: variable("PIP_KEYRING_PROVIDER").map(|provider| is_program(&provider)),
+            require_hashes: truth(variable("PIP_REQUIRE_HASHES")),
         });
         let home = variable("HOME").map(PathBuf::from).unwrap_or_default();
         let config = variable("XDG_CONFIG_HOME").map_or_else(|| home.join(".config"), PathBuf::from);
         let uv = [config.join("uv/uv.toml"), PathBuf::from("/etc/uv/uv.toml")];
         let pip = [config.join("pip/pip.conf"), home.join(".pip/pip.conf"), PathBuf::from("/etc/pip.conf")];
         for path in variable("UV_CONFIG_FILE").map_or_else(|| uv.to_vec(), |path| vec![path.into()]) {
-            sources.add(file(&path).map(|text| of_uv(&text)).unwrap_or_default());
+            sources.add(file(&path).map(|text| of_uv(&text, variable)).unwrap_or_default());
         }
         for path in variable("PIP_CONFIG_FILE").map(PathBuf::from).into_iter().chain(pip) {
             sources.add(file(&path).map(|text| of_pip(&text)).unwrap_or_default());
@@ -84,18 +117,47 @@ impl Sources {
         self.extra.extend(other.extra);
         self.find_links.extend(other.find_links);
         self.no_index |= other.no_index;
+        self.keyring = self.keyring.or(other.keyring);
+        self.require_hashes |= other.require_hashes;
     }
+}
+
+/// A variable of whoever runs this.
+pub(super) fn own_variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn is_true(text: &str) -> bool {
     matches!(text.to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "on" | "y" | "t")
 }
 
+/// Whether a keyring is asked by starting its program.
+fn is_program(provider: &str) -> bool {
+    provider == "subprocess"
+}
+
 /// An index of uv may have its name in front: `name=https://…`.
-fn unnamed(index: &str) -> String {
+fn named(index: &str, variable: &dyn Fn(&str) -> Option<String>) -> String {
     match index.split_once('=') {
-        Some((name, url)) if !name.contains([':', '/']) => url.to_owned(),
+        Some((name, url)) if !name.contains([':', '/']) => with_credentials(url, Some(name), variable),
         _ => index.to_owned(),
+    }
+}
+
+/// The address of an index with the credentials that variables have for its name ("Providing credentials directly" of uv).
+fn with_credentials(url: &str, name: Option<&str>, variable: &dyn Fn(&str) -> Option<String>) -> String {
+    let Some(name) = name else { return url.to_owned() };
+    let name = name.replace(|c: char| !c.is_ascii_alphanumeric(), "_").to_ascii_uppercase();
+    let of_name = |what| variable(&format!("UV_INDEX_{name}_{what}"));
+    match (of_name("USERNAME"), of_name("PASSWORD"), Url::parse(url)) {
+        (None, None, _) | (_, _, Err(_)) => url.to_owned(),
+        (user, password, Ok(mut url)) => {
+            // Everything else that means something in an address is written otherwise by these functions themselves.
+            let written = |text: String| text.replace('%', "%25");
+            let _ = url.set_username(&written(user.unwrap_or_default()));
+            let _ = url.set_password(password.map(written).as_deref());
+            url.to_string()
+        }
     }
 }
 
@@ -107,11 +169,13 @@ struct UvConfig {
     extra_index_url: Vec<String>,
     find_links: Vec<String>,
     no_index: bool,
+    keyring_provider: Option<String>,
     pip: UvPip,
 }
 
 #[derive(Deserialize)]
 struct UvIndex {
+    name: Option<String>,
     url: String,
     #[serde(default)]
     default: bool,
@@ -123,17 +187,51 @@ struct UvPip {
     index_url: Option<String>,
     extra_index_url: Vec<String>,
     find_links: Vec<String>,
+    keyring_provider: Option<String>,
+    require_hashes: bool,
 }
 
-fn of_uv(text: &str) -> Sources {
+/// `pyproject.toml`, as far as uv has indexes in it.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Project {
+    tool: Tool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Tool {
+    uv: ToolUv,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ToolUv {
+    index: Vec<UvIndex>,
+}
+
+/// The indexes that a project has names for, those with credentials in variables for these names.
+pub(super) fn credentials_for_project(pyproject: &str, variable: &dyn Fn(&str) -> Option<String>) -> Vec<Url> {
+    let project: Project = toml::from_str(pyproject).unwrap_or_default();
+    let address = |index: UvIndex| {
+        let with = with_credentials(&index.url, index.name.as_deref(), variable);
+        Url::parse(&with).ok().filter(|_| with != index.url)
+    };
+    project.tool.uv.index.into_iter().filter_map(address).collect()
+}
+
+fn of_uv(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> Sources {
     let Ok(config) = toml::from_str::<UvConfig>(text) else { return Sources::default() };
     let (default, further): (Vec<_>, Vec<_>) = config.index.into_iter().partition(|index| index.default);
-    let mut extra: Vec<String> = further.into_iter().map(|index| index.url).collect();
+    let address = |index: UvIndex| with_credentials(&index.url, index.name.as_deref(), variable);
+    let mut extra: Vec<String> = further.into_iter().map(address).collect();
     extra.extend(config.extra_index_url);
     extra.extend(config.pip.extra_index_url);
-    let index = default.into_iter().next().map(|index| index.url).or(config.index_url).or(config.pip.index_url);
+    let index = default.into_iter().next().map(address).or(config.index_url).or(config.pip.index_url);
     let find_links = config.find_links.into_iter().chain(config.pip.find_links).collect();
-    Sources { index, extra, find_links, no_index: config.no_index }
+    let provider = config.keyring_provider.or(config.pip.keyring_provider);
+    let keyring = provider.map(|provider| is_program(&provider));
+    Sources { index, extra, find_links, no_index: config.no_index, keyring, require_hashes: config.pip.require_hashes }
 }
 
 /// An INI file; values go on in indented lines.
@@ -166,6 +264,8 @@ fn of_pip(text: &str) -> Sources {
             "extra-index-url" => sources.extra.extend(values),
             "find-links" => sources.find_links.extend(values),
             "no-index" => sources.no_index = is_true(value),
+            "require-hashes" => sources.require_hashes = is_true(value),
+            "keyring-provider" => sources.keyring = Some(is_program(value)),
             _ => {}
         }
     }
@@ -212,7 +312,7 @@ mod tests {
                     .map(str::to_owned)
                     .to_vec(),
                 find_links: vec!["/wheels".to_owned()],
-                no_index: false,
+                ..Sources::default()
             },
         );
     }
@@ -228,7 +328,67 @@ mod tests {
                 extra: vec!["https://a.example/".to_owned()],
                 find_links: vec!["w".to_owned()],
                 no_index: true,
+                ..Sources::default()
             },
         );
+    }
+
+    #[test]
+    fn variables_have_credentials_for_names() {
+        check(
+            &[
+                ("UV_CONFIG_FILE", "/c.toml"),
+                ("UV_INDEX", "other=https://b.example/s https://c.example/s"),
+                ("UV_INDEX_MY_OWN_USERNAME", "ann@example"),
+                ("UV_INDEX_MY_OWN_PASSWORD", "50%41/:"),
+                ("UV_INDEX_OTHER_PASSWORD", "token"),
+            ],
+            &[("/c.toml", "[[index]]\nname = \"my-own\"\nurl = \"https://x@a.example/s\"\ndefault = true\n")],
+            &Sources {
+                index: Some("https://ann%40example:50%2541%2F%3A@a.example/s".to_owned()),
+                extra: vec!["https://:token@b.example/s".to_owned(), "https://c.example/s".to_owned()],
+                ..Sources::default()
+            },
+        );
+    }
+
+    #[test]
+    fn a_keyring_is_asked_only_if_somebody_says_so() {
+        let pip = ("/etc/pip.conf", "[global]\nkeyring-provider = subprocess\n");
+        let uv = ("/etc/uv/uv.toml", "keyring-provider = \"subprocess\"\n");
+        let expected = |keyring| Sources { keyring, ..Sources::default() };
+        check(&[], &[], &expected(None));
+        check(&[], &[pip], &expected(Some(true)));
+        check(&[], &[uv], &expected(Some(true)));
+        check(&[("PIP_KEYRING_PROVIDER", "disabled")], &[pip], &expected(Some(false)));
+        check(&[("UV_KEYRING_PROVIDER", "subprocess")], &[], &expected(Some(true)));
+        check(&[("PIP_KEYRING_PROVIDER", "import")], &[], &expected(Some(false)));
+    }
+
+    #[test]
+    fn credentials_are_in_no_key() {
+        let sources =
+            |index: &str| Sources { index: Some(index.to_owned()), extra: vec!["w".to_owned()], ..Sources::default() };
+        let with = sources("https://ann:secret@a.example/s").without_credentials();
+        assert_eq!(with, sources("https://a.example/s"));
+    }
+
+    #[test]
+    fn a_project_names_indexes_and_variables_say_the_rest() {
+        let toml = "[[tool.uv.index]]\nname = \"a\"\nurl = \"https://a.example/s\"\nexplicit = true\n\
+                    [[tool.uv.index]]\nname = \"b\"\nurl = \"https://b.example/s\"\n";
+        let variable = |name: &str| (name == "UV_INDEX_A_PASSWORD").then(|| "token".to_owned());
+        let found = credentials_for_project(toml, &variable);
+        assert_eq!(found, ["https://:token@a.example/s".parse().unwrap()]);
+        assert_eq!(credentials_for_project("no toml", &variable), []);
+    }
+
+    #[test]
+    fn hashes_are_required_by_either_tool() {
+        let expected = Sources { require_hashes: true, ..Sources::default() };
+        check(&[("PIP_REQUIRE_HASHES", "1")], &[], &expected);
+        check(&[("UV_REQUIRE_HASHES", "true")], &[], &expected);
+        check(&[], &[("/etc/pip.conf", "[install]\nrequire-hashes = yes\n")], &expected);
+        check(&[], &[("/etc/uv/uv.toml", "[pip]\nrequire-hashes = true\n")], &expected);
     }
 }

@@ -30,7 +30,7 @@ struct Remembered {
 
 /// What a choice depends on.
 pub(super) fn key(request: &DepsRequest, locked: &[Locked], sources: &Sources) -> RecordKey {
-    let facts = format!("{request:?} {locked:?} {sources:?}");
+    let facts = format!("{request:?} {locked:?} {:?}", sources.without_credentials());
     RecordKey(*blake3::Hasher::new_derive_key(VERSION).update(facts.as_bytes()).finalize().as_bytes())
 }
 

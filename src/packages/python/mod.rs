@@ -30,7 +30,9 @@ use super::{PackageError, Packages, Planned, packing};
 use crate::layer::{Item, View};
 use choose::{Chosen, Shelves};
 use config::Sources;
-use flashbuild_frontend::package::{DepsRequest, MadeWheelLayout, Package, PackageLayout, PackageOp, WheelLayout};
+use flashbuild_frontend::package::{
+    DepsRequest, LockPlace, MadeWheelLayout, Package, PackageLayout, PackageOp, WheelLayout,
+};
 use lock::{Format, Locked, Requirements, Wanted};
 use pages::Pages;
 use sdist::Buildable;
@@ -99,6 +101,7 @@ pub(super) async fn plan(packages: &Packages, request: &DepsRequest, below: &Vie
     packages.note_answer(key);
     // Trusts the indexes, whether they are asked or not: artifacts come from there.
     let shelves = shelves(packages, sources)?;
+    accept_credentials(packages, request, file);
     let chosen = if let Some(chosen) = memory::recall(&packages.store, key)? {
         chosen
     } else {
@@ -126,6 +129,9 @@ fn read_requirements(
     }
     let mut open = |file: &str| packages.files.read(file);
     let mut requirements = Requirements::read(file, target, &mut open)?;
+    if sources.require_hashes {
+        requirements.require_hashes("the configuration of pip or uv says require-hashes")?;
+    }
     sources.find_links.append(&mut requirements.find_links);
     let indexes = std::mem::take(&mut requirements.indexes);
     if !indexes.is_empty() {
@@ -183,11 +189,28 @@ fn shelves(packages: &Packages, sources: Sources) -> Result<Shelves, PackageErro
         }
     }
     if !sources.no_index {
+        let asks_keyring = sources.keyring == Some(true);
         for text in sources.index.into_iter().chain(sources.extra) {
-            shelves.indexes.push(packages.client.configure(index_url(&text)?));
+            let url = index_url(&text)?;
+            let client = &packages.client;
+            shelves.indexes.push(if asks_keyring { client.configure_with_keyring(url) } else { client.configure(url) });
         }
     }
     Ok(shelves)
+}
+
+/// Credentials in variables for indexes that have their names in the project of a `uv.lock`. Only of the context: who builds
+/// it trusts it as far as they do with uv.
+fn accept_credentials(packages: &Packages, request: &DepsRequest, file: &str) {
+    if request.from != LockPlace::Context || Format::of(file).ok() != Some(Format::Uv) {
+        return;
+    }
+    let project = file.strip_suffix("uv.lock").map(|folder| packages.files.read(&format!("{folder}pyproject.toml")));
+    if let Some(Ok(project)) = project {
+        for url in config::credentials_for_project(&project, &config::own_variable) {
+            packages.client.accept_credentials(&url);
+        }
+    }
 }
 
 fn index_url(text: &str) -> Result<Url, PackageError> {

@@ -183,7 +183,7 @@ async fn answer(
         *folder = std::path::absolute(&path).unwrap_or(path).display().to_string();
     }
     let built = if candidates.is_empty() { String::new() } else { format!(" {candidates:?}") };
-    let facts = format!("{question:?} {} {sources:?}{built}", target.version());
+    let facts = format!("{question:?} {} {:?}{built}", target.version(), sources.without_credentials());
     let of_all = key(&facts);
     // pip answers for one target only.
     let of_target = key(&format!("{facts} {:?}", target.tags.platforms().first()));

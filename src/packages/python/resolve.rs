@@ -87,6 +87,9 @@ fn uv(folder: &Path, question: &Question, target: &Target, sources: &Sources) ->
     if sources.no_index {
         uv.arg("--no-index");
     }
+    if sources.keyring == Some(true) {
+        uv.env("UV_KEYRING_PROVIDER", "subprocess");
+    }
     ("uv", uv)
 }
 
@@ -108,6 +111,9 @@ fn pip(folder: &Path, question: &Question, target: &Target, sources: &Sources) -
     pip.env("PIP_EXTRA_INDEX_URL", sources.extra.join(" ")).env("PIP_FIND_LINKS", sources.find_links.join(" "));
     if sources.no_index {
         pip.env("PIP_NO_INDEX", "true");
+    }
+    if sources.keyring == Some(true) {
+        pip.env("PIP_KEYRING_PROVIDER", "subprocess");
     }
     ("pip", pip)
 }

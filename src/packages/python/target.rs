@@ -71,7 +71,7 @@ impl Target {
             )));
         };
         let is_exact = full_version.matches('.').count() >= 2;
-        let full = if !is_exact { format!("{full_version}.0") } else { full_version };
+        let full = if is_exact { full_version } else { format!("{full_version}.0") };
         let markers = MarkerEnvironment::try_from(MarkerEnvironmentBuilder {
             implementation_name: "cpython",
             implementation_version: &full,

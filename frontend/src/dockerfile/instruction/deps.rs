@@ -78,6 +78,13 @@ pub(in crate::dockerfile) fn of_comment(comment: &Word, escape: char) -> Result<
     read(dependencies, comment.span).map(Some)
 }
 
+impl Deps {
+    /// The word of a comment where one that spells a `DEPS` has the name of an ecosystem.
+    pub(in crate::dockerfile) fn named_in_comment(comment: &Word) -> Option<&str> {
+        comment.value.strip_prefix(COMMENT)?.split_whitespace().next()
+    }
+}
+
 pub(super) fn read(dependencies: Option<Dependencies>, keyword: Span) -> Result<Deps, Diagnostic> {
     let names = Ecosystem::ALL.map(Ecosystem::name);
     let hint = "write `DEPS apt PACKAGE…`, `DEPS python FILE` or `DEPS node FILE`";

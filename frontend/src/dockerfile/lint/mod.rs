@@ -8,7 +8,7 @@
 //! | `Check::Image` | a base image that was looked at | its platform |
 //! | `Check::Step` | an instruction at the moment at which it is lowered, variables known | all others |
 //!
-//! One rule is our own, `DepsDifferFromRun`; it has no page. Of the others, names, descriptions, details and pages are those of moby/buildkit (`frontend/dockerfile/linter`), because people search
+//! Two rules are our own, `DepsDifferFromRun` and `DepsCommentIgnored`; they have no page. Of the others, names, descriptions, details and pages are those of moby/buildkit (`frontend/dockerfile/linter`), because people search
 //! for them and skip rules by them. Deliberate differences:
 //!
 //! - `# check=skip=…` right above an instruction silences every rule there; with moby/buildkit, only those that see one

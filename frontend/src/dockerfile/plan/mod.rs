@@ -121,6 +121,8 @@ impl<'a> Plan<'a> {
         let last = planner.stages.len() - 1;
         let root = planner.names.stages.target(options.target.as_deref());
         let root = planner.or_note(root, last);
+        let wrong = planner.names.stages.check_no_cache(&options.no_cache);
+        planner.errors.extend(wrong);
         let roots = if options.whole_file { (0..=last).collect() } else { vec![root] };
         let missing = planner.mark_needed(roots, inputs);
         let plan = Self { stages: planner.stages, target: root, globals: planner.names.globals, missing };

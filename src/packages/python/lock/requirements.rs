@@ -60,6 +60,12 @@ impl Requirements {
         Ok(requirements)
     }
 
+    /// Refuses requirements without hashes, because `why`.
+    pub(in super::super) fn require_hashes(&mut self, why: &str) -> Result<(), PackageError> {
+        self.want_hashes(|| why.to_owned());
+        self.check_hashes()
+    }
+
     /// Refuses requirements without hashes where some have them.
     fn check_hashes(&self) -> Result<(), PackageError> {
         let (Some(why), [first, others @ ..]) = (&self.hashes_wanted, self.unpinned.as_slice()) else { return Ok(()) };

@@ -1,7 +1,8 @@
-//! The portable spelling of `DEPS`: the `RUN` below it has to ask for the same, or builders disagree.
+//! The portable spelling of `DEPS`: it has to be obeyed, and the `RUN` below it has to ask for the same, or builders disagree.
 
 use super::Rule;
 use crate::{
+    diagnostic::nearest,
     dockerfile::{
         instruction::{Command, Deps, Instruction, Kind, Run},
         lint::{Check, Place, findings::Findings},
@@ -16,6 +17,14 @@ pub(super) static DEPS_DIFFER_FROM_RUN: Rule = Rule {
     page: None,
     experimental: false,
     check: Check::Line(check),
+};
+
+pub(super) static DEPS_COMMENT_IGNORED: Rule = Rule {
+    name: "DepsCommentIgnored",
+    description: "A comment `# deps:` only counts right above a RUN, and with the name of an ecosystem",
+    page: None,
+    experimental: false,
+    check: Check::Line(check_comments),
 };
 
 /// Flags of installers whose value is the next word.
@@ -47,6 +56,24 @@ fn check(instruction: &Instruction, findings: &mut Findings) {
         for difference in differences(run, deps) {
             findings.add(&DEPS_DIFFER_FROM_RUN, Place::of(instruction), difference);
         }
+    }
+}
+
+/// Only comments that seem to be meant for flashbuild: others begin with `deps:` for people.
+fn check_comments(instruction: &Instruction, findings: &mut Findings) {
+    let is_obeyed = matches!(&instruction.kind, Kind::Run(run) if run.deps.is_some());
+    let obeyed = instruction.comments.len() - usize::from(is_obeyed);
+    for comment in instruction.comments.iter().take(obeyed) {
+        let Some(word) = Deps::named_in_comment(comment) else { continue };
+        let names = Ecosystem::ALL.map(Ecosystem::name);
+        let detail = if names.contains(&word) {
+            format!("`# {}` does nothing here: it has to be on the line above a RUN", comment.value)
+        } else if let Some(name) = nearest(word, names) {
+            format!("`# {}` does nothing: DEPS does not know `{word}`; did you mean `{name}`?", comment.value)
+        } else {
+            continue;
+        };
+        findings.add(&DEPS_COMMENT_IGNORED, Place { span: comment.span, ..Place::of(instruction) }, detail);
     }
 }
 

@@ -32,7 +32,7 @@ pub struct Rule {
 }
 
 /// All rules, in the order in which they look at an instruction; those of moby/buildkit and, last, our own.
-pub static RULES: [&Rule; 23] = [
+pub static RULES: [&Rule; 24] = [
     &continuation::NO_EMPTY_CONTINUATION,
     &legacy::MAINTAINER_DEPRECATED,
     &stage_name::STAGE_NAME_CASING,
@@ -56,6 +56,7 @@ pub static RULES: [&Rule; 23] = [
     &expose::EXPOSE_PROTO_CASING,
     &expose::EXPOSE_INVALID_FORMAT,
     &deps::DEPS_DIFFER_FROM_RUN,
+    &deps::DEPS_COMMENT_IGNORED,
 ];
 
 impl Rule {

@@ -3,6 +3,7 @@
 //! ```text
 //! #: platform linux/arm64                    each one more target; linux/amd64 if there is none
 //! #: target build
+//! #: no-cache-filter STAGE
 //! #: build-arg NAME=VALUE
 //! #: label NAME=VALUE
 //! #: ignore PATTERN
@@ -19,7 +20,7 @@
 use crate::{
     config::{History, ImageConfig},
     diagnostic::Diagnostic,
-    dockerfile::{Dockerfile, Inputs, Missing, NamedContext, Options, ResolvedImage},
+    dockerfile::{Dockerfile, Inputs, Missing, NamedContext, NoCache, Options, ResolvedImage},
     graph::{Graph, LocalOp, NeededProgram, ScriptFile},
     package::{
         DepsPlan, DepsRequest, Ecosystem, InstallStep, LockPlace, MadeWheelLayout, Package, PackageBuild,
@@ -60,6 +61,7 @@ impl Asked {
             match key {
                 "platform" => options.platforms.push(value.parse().unwrap()),
                 "target" => options.target = Some(value.to_owned()),
+                "no-cache-filter" => options.no_cache = NoCache::Stages(vec![value.to_owned()]),
                 "build-arg" => options.build_args.extend([pair()]),
                 "label" => options.labels.extend([pair()]),
                 "ignore" => options.ignore.push(value.to_owned()),

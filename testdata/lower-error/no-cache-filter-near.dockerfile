@@ -1,0 +1,3 @@
+#: no-cache-filter biuld
+FROM scratch AS build
+FROM scratch AS test
