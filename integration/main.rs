@@ -31,6 +31,7 @@ mod deps_apt_configure;
 mod deps_apt_settled;
 mod deps_from;
 mod deps_huge;
+mod deps_layers;
 mod deps_python;
 mod deps_python_credentials;
 mod deps_python_peers;

@@ -59,6 +59,36 @@ pub struct DepsRequest {
     pub below: Option<Box<StageTree>>,
     /// Where its lock is.
     pub from: LockPlace,
+    /// How many layers it may come to.
+    pub room: Room,
+}
+
+/// How many layers the packages of a request may come to, by how many there are below them. Container engines take 127 in an
+/// image, and somebody may build on it. There are few answers, so that a step more or less below seldom makes another of it:
+/// then packages share layers in another way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Room {
+    /// As many as are good for sharing them with other images.
+    #[default]
+    Ample,
+    /// About half of that.
+    Half,
+    /// About ten.
+    Little,
+    /// As few as possible.
+    Last,
+}
+
+impl Room {
+    /// On top of so many layers. An image then has about 100, however many requests it is made of.
+    pub fn above(layers: usize) -> Self {
+        match layers {
+            0..=24 => Self::Ample,
+            25..=52 => Self::Half,
+            53..=84 => Self::Little,
+            _ => Self::Last,
+        }
+    }
 }
 
 /// The tree of a stage in the middle of it, told apart from all others of its build definition.
@@ -110,7 +140,7 @@ pub struct DepsPlan {
     /// How those packages of the layers come to be that are [made](PackageLayout::is_made) by a step.
     pub builds: Vec<PackageBuild>,
     /// What follows from these layers and the stage's tree as a whole: one more, on top of them.
-    pub settled: Option<Settled>,
+    pub settled: Option<Box<Settled>>,
     /// What then runs on the stage's tree, one after the other: one more layer each.
     pub steps: Vec<InstallStep>,
     /// Names and versions of a distribution's packages that were found [below](DepsRequest::below), and stay.

@@ -167,7 +167,7 @@ fn key(request: &DepsRequest) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flashbuild_frontend::package::{Ecosystem, LockPlace};
+    use flashbuild_frontend::package::{Ecosystem, LockPlace, Room};
 
     fn request(package: &str) -> DepsRequest {
         DepsRequest {
@@ -181,6 +181,7 @@ mod tests {
             system: Vec::new(),
             below: None,
             from: LockPlace::Context,
+            room: Room::default(),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
     store::Store,
 };
 use flashbuild_frontend::{
-    package::{DepsRequest, LockPlace, Package},
+    package::{DepsRequest, LockPlace, Package, Room},
     platform::Platform,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -111,6 +111,7 @@ impl Warming<'_> {
                     system: Vec::new(),
                     below: None,
                     from: LockPlace::Context,
+                    room: Room::default(),
                 };
                 Ok(packages.plan(&request, &TreeBelow::default()).await?)
             };

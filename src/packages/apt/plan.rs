@@ -65,7 +65,7 @@ pub(in crate::packages) async fn plan(
     // In the order of names: what is locked has no other.
     let mut all: Vec<Package> = debs.iter().map(|deb| package(deb, &layout)).collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
-    let mut layers = packing::by_size(debs.iter().map(|deb| (package(deb, &layout), deb.size)).collect());
+    let mut layers = packing::by_size(debs.iter().map(|deb| (package(deb, &layout), deb.size)).collect(), request.room);
     if is_scratch(request) {
         layers.insert(0, base::layer(architecture));
     }
@@ -85,7 +85,7 @@ pub(in crate::packages) async fn plan(
             addresses.push((deb.hash, address));
         }
     }
-    let settled = (!configures && !all.is_empty()).then(|| settled::layer(&all, architecture));
+    let settled = (!configures && !all.is_empty()).then(|| Box::new(settled::layer(&all, architecture)));
     let steps = if configures && !all.is_empty() { vec![configure::step(all, &request.arguments)] } else { Vec::new() };
     Ok(Planned {
         plan: DepsPlan { layers, settled, steps, found, ..DepsPlan::default() },

@@ -7,7 +7,7 @@
 
 use super::{
     choices,
-    loader::{self, Libraries},
+    loader::{self, Found, Libraries},
 };
 use crate::{
     layer::{Entry, EntryKind, Item, View},
@@ -68,7 +68,7 @@ pub(in crate::packages) fn settle(
     for file in &op.files {
         match &file.content {
             PackageContent::LoaderCache(architecture) => {
-                let (libraries, links) = Libraries::find(tree, architecture)?.read()?;
+                let Found { libraries, links } = Libraries::find(tree, architecture)?.read()?;
                 made.extend(links.into_iter().map(|(path, target)| link(&path, &target, time)));
                 let table = loader::write(architecture, libraries);
                 made.push(text_item(file.path.trim_start_matches('/').as_bytes(), table, file.mode, time));

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::packages::packing;
 use flashbuild_frontend::package::{
-    ArtifactHash, Package as Artifact, PackageContent, PackageFile, PackageLayout, PackageOp, TarballLayout,
+    ArtifactHash, Package as Artifact, PackageContent, PackageFile, PackageLayout, PackageOp, Room, TarballLayout,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +29,7 @@ pub(super) fn layers(
     unpacked: &[Unpacked],
     prefix: &str,
     mut files: Vec<PackageFile>,
+    room: Room,
 ) -> Vec<PackageOp> {
     let programs = programs(lock, kept);
     let mut common = Vec::new();
@@ -57,8 +58,8 @@ pub(super) fn layers(
     files.sort_by(|a, b| a.path.cmp(&b.path));
     // Locks of this ecosystem do not have sizes.
     let without_sizes = |packages: Vec<Artifact>| packages.into_iter().map(|package| (package, None)).collect();
-    let mut layers = packing::by_name(without_sizes(common));
-    layers.extend(packing::by_name(without_sizes(native)));
+    let mut layers = packing::by_name(without_sizes(common), packing::Share::Most, room);
+    layers.extend(packing::by_name(without_sizes(native), packing::Share::Few, room));
     if !files.is_empty() {
         layers.push(PackageOp { packages: Vec::new(), files });
     }

@@ -79,7 +79,7 @@ pub(in crate::packages) async fn plan(
         Format::Npm => note_of_npm(&text, &lock, &kept, &wishes.prefix),
         Format::Bun | Format::Pnpm => Vec::new(),
     };
-    let layers = layers(&lock, &kept, &unpacked, &wishes.prefix, files);
+    let layers = layers(&lock, &kept, &unpacked, &wishes.prefix, files, request.room);
     let allowed = allowed(packages, request, file, format, &lock)?;
     let downloaded = unpacked.iter().map(|it| &lock.packages[it.index]);
     let with_scripts = downloaded.filter(|package| package.has_install_script != Some(false));

@@ -2,21 +2,25 @@
 //!
 //! - A package's bin follows from its *name* alone, never from its version, its size or its neighbours: what is around a
 //!   package that changes stays where it is, in this image and in every other.
-//! - Few packages get a layer each. Beyond [`MOST_LAYERS`], they share [`BINS`] bins: container engines stop at 127 layers,
-//!   and whoever builds on the image needs some.
+//! - Few packages get a layer each. Beyond that, they share [bins], which are fewer: container engines stop at 127
+//!   layers, and whoever builds on the image needs some.
 //! - Layers come in the order of their bins, and packages in that of their names, so that chains of layers stay stable.
 //!
-//! [`LARGE`] names what is known to be large and to change often: each gets a layer of its own in any case, and what is
-//! [`huge`], several.
+//! [`LARGE`] names what is known to be large and to change often: each gets a layer of its own, unless that would be too
+//! many, and what is [`huge`], several.
 
 use super::huge::{self, WithSize};
-use flashbuild_frontend::package::PackageOp;
+use flashbuild_frontend::package::{PackageOp, Room};
 use std::collections::BTreeMap;
 
-/// Up to so many packages have a layer each.
-const MOST_LAYERS: usize = 40;
-/// How many bins there are beyond.
-const BINS: u64 = 24;
+/// Which of a request's packages these are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::packages) enum Share {
+    /// All, or nearly.
+    Most,
+    /// A few besides.
+    Few,
+}
 
 /// Large packages (8 MB and more, unpacked), which would make a bin dear: Python's, then Node's.
 const LARGE: &[&str] = &[
@@ -96,20 +100,33 @@ const LARGE: &[&str] = &[
     "typescript",
 ];
 
-/// One operation a layer. The packages come with the size of their artifacts, where a lock says it.
-pub(in crate::packages) fn pack(mut packages: Vec<WithSize>) -> Vec<PackageOp> {
+/// One operation a layer.
+pub(in crate::packages) fn pack(mut packages: Vec<WithSize>, share: Share, room: Room) -> Vec<PackageOp> {
     packages.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
-    let alone = packages.len() <= MOST_LAYERS;
-    let mut bins: BTreeMap<(u64, String), Vec<WithSize>> = BTreeMap::new();
-    for (package, bytes) in packages {
-        let bin = if alone || is_large(&package.name) || huge::parts_of(&package, bytes) > 1 {
-            (BINS, package.name.clone())
-        } else {
-            (bin_of(&package.name), String::new())
+    let most = match share {
+        Share::Most => super::alone(room),
+        Share::Few => super::alone(room).div_ceil(4),
+    };
+    let are_few = packages.len() <= most;
+    let is_alone =
+        |(package, bytes): &WithSize| are_few || is_large(&package.name) || huge::parts_of(package, *bytes) > 1;
+    let is_crowded = packages.iter().filter(|package| is_alone(package)).count() > most;
+    let mut layers: BTreeMap<(bool, u64, String), Vec<WithSize>> = BTreeMap::new();
+    for package in packages {
+        let name = package.0.name.clone();
+        let layer = match (is_alone(&package), is_crowded) {
+            (true, false) => (true, 0, name),
+            (true, true) => (true, bin_of(&name, most), String::new()),
+            (false, _) => (false, bin_of(&name, bins(most)), String::new()),
         };
-        bins.entry(bin).or_default().push((package, bytes));
+        layers.entry(layer).or_default().push(package);
     }
-    huge::layers(bins.into_values().collect())
+    huge::layers(layers.into_values().collect(), room)
+}
+
+/// How many bins there are where up to so many packages have a layer each.
+fn bins(most: usize) -> usize {
+    (most * 3 / 5).max(1)
 }
 
 fn is_large(name: &str) -> bool {
@@ -118,11 +135,11 @@ fn is_large(name: &str) -> bool {
 }
 
 /// The bin of a name, for ever (FNV-1a).
-fn bin_of(name: &str) -> u64 {
+fn bin_of(name: &str, bins: usize) -> u64 {
     let hash = name
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    hash % BINS
+    hash % bins as u64
 }
 
 #[cfg(test)]
@@ -149,6 +166,10 @@ mod tests {
         (0..count).map(|number| (package(&format!("package-{number}"), version), None)).collect()
     }
 
+    fn all(packages: Vec<WithSize>) -> Vec<PackageOp> {
+        pack(packages, Share::Most, Room::Ample)
+    }
+
     /// How many layers of `after` are not in `before`.
     fn changed(before: &[PackageOp], after: &[PackageOp]) -> usize {
         after.iter().filter(|op| !before.contains(op)).count()
@@ -156,7 +177,7 @@ mod tests {
 
     #[test]
     fn few_packages_have_a_layer_each() {
-        assert_eq!(pack(many(MOST_LAYERS, "1")).len(), MOST_LAYERS);
+        assert_eq!(all(many(40, "1")).len(), 40);
     }
 
     #[test]
@@ -164,20 +185,20 @@ mod tests {
         let mut packages = many(900, "1");
         packages.push((package("numpy", "2"), None));
         packages.push((package("nvidia-cufft-cu12", "12"), None));
-        let layers = pack(packages);
-        assert_eq!(layers.len() as u64, BINS + 2);
+        let layers = all(packages);
+        assert_eq!(layers.len(), 24 + 2);
         assert_eq!(layers.iter().map(|op| op.packages.len()).sum::<usize>(), 902);
         assert_eq!(layers.last().unwrap().packages[0].name, "nvidia-cufft-cu12");
     }
 
     #[test]
     fn a_change_of_one_package_is_a_change_of_one_layer() {
-        let before = pack(many(300, "1"));
+        let before = all(many(300, "1"));
         let mut packages = many(300, "1");
         packages[17].0.version = "2".to_owned();
-        assert_eq!(changed(&before, &pack(packages)), 1);
+        assert_eq!(changed(&before, &all(packages)), 1);
         let mut packages = many(300, "1");
         packages.push((package("another", "1"), None));
-        assert_eq!(changed(&before, &pack(packages)), 1);
+        assert_eq!(changed(&before, &all(packages)), 1);
     }
 }

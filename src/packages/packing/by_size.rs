@@ -2,9 +2,9 @@
 //! changes one layer, and so does a new package. Huge ones are in [parts](super::huge).
 
 use super::huge;
-use flashbuild_frontend::package::{Package, PackageOp};
+use flashbuild_frontend::package::{Package, PackageOp, Room};
 
-/// How many layers the packages of one `DEPS` make at most, besides further parts of huge ones.
+/// How many layers the packages of one `DEPS` make at most, besides further parts of huge ones, if there is room for them.
 pub(crate) const LAYERS: usize = 48;
 /// In how many layers small packages are put together.
 const SHARED: usize = 12;
@@ -21,10 +21,11 @@ pub(crate) struct Sized<T> {
 }
 
 /// The layers of packages, each given with the size of its artifact: those of their own by name, then the shared ones.
-pub(in crate::packages) fn pack(packages: Vec<(Package, u64)>) -> Vec<PackageOp> {
+pub(in crate::packages) fn pack(packages: Vec<(Package, u64)>, room: Room) -> Vec<PackageOp> {
     let sized =
         |(package, bytes): (Package, u64)| Sized { name: package.name.clone(), bytes, item: (package, Some(bytes)) };
-    huge::layers(pack_any(packages.into_iter().map(sized).collect(), LAYERS))
+    let most = if room == Room::Ample { LAYERS } else { super::alone(room) };
+    huge::layers(pack_any(packages.into_iter().map(sized).collect(), most), room)
 }
 
 /// The same for whatever has a name and a size, in at most `most` layers.
@@ -82,7 +83,7 @@ mod tests {
 
     #[test]
     fn few_packages_are_layers_of_their_own() {
-        let layers = pack(packages(48));
+        let layers = pack(packages(48), Room::Ample);
         assert_eq!(layers.len(), 48);
         assert!(layers.is_sorted_by_key(|layer| layer.packages[0].name.clone()));
     }
@@ -90,25 +91,25 @@ mod tests {
     #[test]
     fn of_many_the_large_ones_are_and_none_is_lost() {
         for count in [49, 200, 3000] {
-            let layers = pack(packages(count));
+            let layers = pack(packages(count), Room::Ample);
             assert!(layers.len() <= LAYERS, "{count}: {}", layers.len());
             let all: usize = layers.iter().map(|layer| layer.packages.len()).sum();
             assert_eq!(all as u64, count);
         }
         let alone = |layer: &&PackageOp| layer.packages.len() == 1;
-        assert!(pack(packages(200)).iter().filter(alone).count() >= 20);
+        assert!(pack(packages(200), Room::Ample).iter().filter(alone).count() >= 20);
     }
 
     #[test]
     fn a_change_of_one_package_changes_one_layer() {
-        let before = pack(packages(200));
+        let before = pack(packages(200), Room::Ample);
         for (number, size) in [(3, 1 << 10), (10, 6 << 20)] {
             let mut newer = packages(200);
             newer[number] = package(&format!("p{number}"), "2", size);
-            assert_eq!(changed(&before, &pack(newer)), 1);
+            assert_eq!(changed(&before, &pack(newer, Room::Ample)), 1);
         }
         let mut more = packages(200);
         more.push(package("new", "1", 1 << 10));
-        assert_eq!(changed(&before, &pack(more)), 1);
+        assert_eq!(changed(&before, &pack(more, Room::Ample)), 1);
     }
 }

@@ -7,14 +7,21 @@
 //! of two, so that the number seldom changes with a version. A file is never divided, and many of these packages are mostly
 //! one file.
 
-use flashbuild_frontend::package::{Package, PackageLayout, PackageOp, PackagePart};
+use flashbuild_frontend::package::{Package, PackageLayout, PackageOp, PackagePart, Room};
 
 /// What a part holds at most on average, in bytes of the artifact.
 const PART: u64 = 256 << 20;
 /// Into how many parts a package comes at most.
 const MOST_PARTS: u32 = 16;
 /// How many layers the packages of one `DEPS` make at most beyond one each.
-const MOST_MORE: u32 = 16;
+fn most_more(room: Room) -> u32 {
+    match room {
+        Room::Ample => 16,
+        Room::Half => 8,
+        Room::Little => 4,
+        Room::Last => 0,
+    }
+}
 
 /// Wheels of more than [`PART`], and what their few large files are good for. Locks without sizes name them too.
 const NAMED: &[(&str, u32)] = &[
@@ -55,12 +62,12 @@ fn by_size(bytes: u64) -> u32 {
 }
 
 /// The operations of `bins`: one for each, and for a huge package that is alone in one, one for each part.
-pub(super) fn layers(bins: Vec<Vec<WithSize>>) -> Vec<PackageOp> {
+pub(super) fn layers(bins: Vec<Vec<WithSize>>, room: Room) -> Vec<PackageOp> {
     let parts = |bin: &Vec<WithSize>| match bin.as_slice() {
         [(package, bytes)] => parts_of(package, *bytes),
         _ => 1,
     };
-    let counts = bounded(bins.iter().map(parts).collect());
+    let counts = bounded(bins.iter().map(parts).collect(), most_more(room));
     let mut layers = Vec::with_capacity(bins.len());
     for (bin, of) in bins.into_iter().zip(counts) {
         let packages: Vec<Package> = bin.into_iter().map(|(package, _)| package).collect();
@@ -77,8 +84,8 @@ pub(super) fn layers(bins: Vec<Vec<WithSize>>) -> Vec<PackageOp> {
 }
 
 /// The same numbers, but for those of the largest packages where all of them would be too many layers.
-fn bounded(mut counts: Vec<u32>) -> Vec<u32> {
-    while counts.iter().map(|count| count - 1).sum::<u32>() > MOST_MORE {
+fn bounded(mut counts: Vec<u32>, most_more: u32) -> Vec<u32> {
+    while counts.iter().map(|count| count - 1).sum::<u32>() > most_more {
         let most = counts.iter().copied().max().unwrap_or(1);
         counts.iter_mut().filter(|count| **count == most).for_each(|count| *count /= 2);
     }
@@ -136,7 +143,8 @@ mod tests {
 
     #[test]
     fn a_huge_package_is_several_layers_and_others_are_what_they_were() {
-        let made = layers(vec![vec![(wheel("a"), None)], vec![(wheel("torch"), None)], vec![(wheel("z"), None)]]);
+        let made =
+            layers(vec![vec![(wheel("a"), None)], vec![(wheel("torch"), None)], vec![(wheel("z"), None)]], Room::Ample);
         let names: Vec<String> = made.iter().map(PackageOp::summary).collect();
         assert_eq!(
             names,
@@ -153,8 +161,8 @@ mod tests {
     fn many_huge_packages_do_not_make_too_many_layers() {
         for count in [1, 5, 6, 17, 200] {
             let bins = (0..count).map(|number| vec![(deb(&format!("p{number}")), Some(900 << 20))]).collect();
-            let made: u32 = layers(bins).len().try_into().unwrap();
-            assert!(made >= count && made <= count + MOST_MORE, "{count}: {made}");
+            let made: u32 = layers(bins, Room::Ample).len().try_into().unwrap();
+            assert!(made >= count && made <= count + most_more(Room::Ample), "{count}: {made}");
         }
     }
 }

@@ -30,9 +30,8 @@ use super::{PackageError, Packages, Planned, packing};
 use crate::layer::{Item, View};
 use choose::{Chosen, Shelves};
 use config::Sources;
-use flashbuild_frontend::{
-    package::{DepsRequest, LockPlace, MadeWheelLayout, Package, PackageLayout, PackageOp, WheelLayout},
-    platform::Platform,
+use flashbuild_frontend::package::{
+    DepsRequest, LockPlace, MadeWheelLayout, Package, PackageLayout, PackageOp, WheelLayout,
 };
 use lock::{Format, Locked, Requirements, Wanted};
 use pages::Pages;
@@ -113,7 +112,7 @@ pub(super) async fn plan(packages: &Packages, request: &DepsRequest, below: &Vie
     if let Some(pinned) = pinned {
         pinned.note(packages, chosen.iter().map(Chosen::locked).collect());
     }
-    Ok(Planned { notes, ..planned(chosen, &target, &request.platform) })
+    Ok(Planned { notes, ..planned(chosen, &target, request) })
 }
 
 /// Requirements, and where else they say that wheels are.
@@ -222,7 +221,7 @@ fn index_url(text: &str) -> Result<Url, PackageError> {
 }
 
 /// Wheels to layers.
-fn planned(chosen: Vec<Chosen>, target: &Target, platform: &Platform) -> Planned {
+fn planned(chosen: Vec<Chosen>, target: &Target, request: &DepsRequest) -> Planned {
     let mut planned = Planned::default();
     let mut wheels = Vec::with_capacity(chosen.len());
     for Chosen { name, version, requested, hash, addresses, sdist, size } in chosen {
@@ -232,7 +231,7 @@ fn planned(chosen: Vec<Chosen>, target: &Target, platform: &Platform) -> Planned
             None => PackageLayout::Wheel(wheel),
             Some(file) => {
                 planned.plan.builds.push(sdist::build(&name, &version, &hash, &file, target));
-                PackageLayout::MadeWheel(MadeWheelLayout { wheel, platform: platform.clone() })
+                PackageLayout::MadeWheel(MadeWheelLayout { wheel, platform: request.platform.clone() })
             }
         };
         wheels.push((Package { name, version, artifact: hash, layout, part: None }, size));
@@ -241,7 +240,7 @@ fn planned(chosen: Vec<Chosen>, target: &Target, platform: &Platform) -> Planned
     if !files.is_empty() {
         planned.plan.layers.push(PackageOp { packages: Vec::new(), files });
     }
-    planned.plan.layers.extend(packing::by_name(wheels));
+    planned.plan.layers.extend(packing::by_name(wheels, packing::Share::Most, request.room));
     planned
 }
 

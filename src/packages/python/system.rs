@@ -104,7 +104,7 @@ fn is_number(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::layer::{Entry, Toc};
-    use flashbuild_frontend::package::LockPlace;
+    use flashbuild_frontend::package::{LockPlace, Room};
     use std::sync::Arc;
 
     /// A tree of files (`path`) and links (`path -> target`).
@@ -139,6 +139,7 @@ mod tests {
             system: system.iter().map(|(name, version)| ((*name).to_owned(), (*version).to_owned())).collect(),
             below: None,
             from: LockPlace::Context,
+            room: Room::default(),
         };
         let found = System::of(&request, &tree(below));
         let expected =

@@ -4,6 +4,7 @@
 //! [`Missing::Deps`](crate::dockerfile::Missing), and lowering goes on as if nothing was asked. With the answer, each layer of
 //! the plan becomes a node without inputs, and one merge puts them on the stage's tree: no layer depends on what is below it.
 //! Only packages that are not there ready made come out of [steps](super::package_build), which their layers have as inputs.
+//! How many layers there may be depends on how many are below, so of several requests in a stage one waits for the other.
 //! A request that leaves open which Python it is for waits for the answer to a `DEPS apt` before it, which may bring one.
 //! Which packages of a distribution there have to be depends on those that are there: `DEPS apt` is asked for with the graph
 //! of the tree below it, unless that is nothing.
@@ -21,12 +22,13 @@ use crate::{
         plan::{Origin, Step},
     },
     graph::{BindMount, ExecOp, Graph, Mount, NodeId, Op, Output, Security, TmpfsMount},
-    package::{DepsRequest, Ecosystem, InstallStep, LockPlace, PackageOp, Settled, StageTree},
+    package::{DepsRequest, Ecosystem, InstallStep, LockPlace, PackageOp, Room, Settled, StageTree},
 };
 use std::sync::Arc;
 
 pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps) -> Result<(), Diagnostic> {
     let Some(request) = request(stage, step, deps)? else {
+        stage.state.counted_from = None;
         if deps.ecosystem == Ecosystem::Apt {
             stage.state.system = None;
         }
@@ -36,6 +38,7 @@ pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps)
     let title = stage.title(step);
     let name = stage.progress.next(&title);
     let Some(mut plan) = stage.target.inputs.deps(&request).cloned() else {
+        stage.state.counted_from = None;
         if deps.ecosystem == Ecosystem::Apt {
             stage.state.system = None;
         }
@@ -71,7 +74,8 @@ pub(super) fn deps(stage: &mut StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps)
         inputs.push(stage.add(Op::Package(op), made, name, step));
         summaries.push(summary);
     }
-    if let Some(Settled { said, layer }) = plan.settled {
+    if let Some(settled) = plan.settled {
+        let Settled { said, layer } = *settled;
         let summary = format!("DEPS {ecosystem} {}", layer.summary());
         let name = stage.progress.name(&format!("{summary}, prepared"));
         let said = stage.add(Op::Package(said), Vec::new(), name, step);
@@ -168,6 +172,7 @@ fn place(stage: &StageBuild<'_, '_>, step: &Step<'_>) -> Result<LockPlace, Diagn
 
 /// What is asked for; nothing as long as it depends on packages or a tree that are not known yet.
 fn request(stage: &StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps) -> Result<Option<DepsRequest>, Diagnostic> {
+    let Some(layers) = stage.state.layers() else { return Ok(None) };
     let has_below = deps.ecosystem == Ecosystem::Apt && stage.state.has_system;
     if has_below && !stage.target.missing.is_empty() {
         return Ok(None);
@@ -198,5 +203,6 @@ fn request(stage: &StageBuild<'_, '_>, step: &Step<'_>, deps: &Deps) -> Result<O
         system,
         below,
         from: place(stage, step)?,
+        room: Room::above(layers),
     }))
 }

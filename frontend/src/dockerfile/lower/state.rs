@@ -31,6 +31,9 @@ pub(super) struct State {
     pub(super) base: Option<(String, String)>,
     /// Whether a system is in the tree: an image's, or packages of a distribution.
     pub(super) has_system: bool,
+    /// Layers of the image that everything is built on, from which layers are counted; nothing while it is not known to how
+    /// many some packages come.
+    pub(super) counted_from: Option<usize>,
     /// Names and versions of a distribution's packages in it; nothing while it is not known which they are.
     pub(super) system: Option<Vec<(String, String)>>,
     /// Whether there was a `WORKDIR`, here or in a stage that this one starts from.
@@ -49,7 +52,14 @@ impl State {
         let has_system = base.is_some();
         let (steps, has_workdir, guessed) = (Vec::new(), false, false);
         let system = Some(Vec::new());
-        Self { root, platform, config, steps, scope, base, has_system, system, has_workdir, guessed }.without_triggers()
+        let counted_from = Some(config.rootfs.diff_ids.len());
+        Self { root, platform, config, steps, scope, base, has_system, counted_from, system, has_workdir, guessed }
+            .without_triggers()
+    }
+
+    /// How many layers it has, if that is known.
+    pub(super) fn layers(&self) -> Option<usize> {
+        Some(self.counted_from? + self.steps.iter().filter(|step| step.layer).count())
     }
 
     /// The state for a stage that starts from it: triggers are done there, once.

@@ -87,14 +87,11 @@ impl Machine {
         let marked = match (architecture, self.number, self.is_64) {
             ("amd64" | "i386", elf::EM_X86_64, true) => 0x0300,
             ("amd64" | "i386", elf::EM_X86_64, false) => 0x0800,
-            ("amd64" | "i386", elf::EM_386, false) => 0,
             ("arm64", elf::EM_AARCH64, true) => 0x0a00,
             // `EF_ARM_ABI_FLOAT_HARD`, `EF_ARM_ABI_FLOAT_SOFT`
             ("arm64" | "armhf" | "armel", elf::EM_ARM, false) if has(0x400) => 0x0900,
             ("arm64" | "armhf" | "armel", elf::EM_ARM, false) if has(0x200) => 0x0b00,
-            ("arm64" | "armhf" | "armel", elf::EM_ARM, false) => 0,
             ("s390x", elf::EM_S390, true) => 0x0400,
-            ("s390x", elf::EM_S390, false) => 0,
             ("ppc64el", elf::EM_PPC64, true) => 0x0500,
             // `EF_RISCV_FLOAT_ABI`
             ("riscv64", elf::EM_RISCV, true) => match self.flags & 6 {
@@ -130,6 +127,9 @@ impl Machine {
                 3 => 0x1200,
                 _ => return None,
             },
+            ("amd64" | "i386", elf::EM_386, false)
+            | ("arm64" | "armhf" | "armel", elf::EM_ARM, false)
+            | ("s390x", elf::EM_S390, false) => 0,
             _ => return None,
         };
         Some(marked | 3)

@@ -31,6 +31,14 @@ pub(in crate::packages::apt) struct Libraries<'a> {
     folders: Vec<Folder<'a>>,
 }
 
+/// What was found.
+pub(in crate::packages::apt) struct Found {
+    /// In the order of their folders.
+    pub(in crate::packages::apt) libraries: Vec<Library>,
+    /// Links that are missing: paths in the spelling of [`Entry::path`], and what they lead to.
+    pub(in crate::packages::apt) links: Vec<(Vec<u8>, String)>,
+}
+
 /// A folder with libraries.
 struct Folder<'a> {
     /// As it was named.
@@ -79,9 +87,8 @@ impl<'a> Libraries<'a> {
         files.filter(|file| file.known.is_none()).map(|file| file.file.layer).collect()
     }
 
-    /// The libraries in the order of their folders, and the links that are missing: paths in the spelling of [`Entry::path`],
-    /// and what they lead to.
-    pub(in crate::packages::apt) fn read(self) -> Result<(Vec<Library>, Vec<(Vec<u8>, String)>), PackageError> {
+    /// Reads those files.
+    pub(in crate::packages::apt) fn read(self) -> Result<Found, PackageError> {
         let (mut libraries, mut links) = (Vec::new(), Vec::new());
         let mut read: BTreeMap<(usize, &[u8]), Option<Shared>> = BTreeMap::new();
         for folder in &self.folders {
@@ -120,7 +127,7 @@ impl<'a> Libraries<'a> {
                 libraries.push(Library { path: format!("{}/{soname}", folder.name), flags });
             }
         }
-        Ok((libraries, links))
+        Ok(Found { libraries, links })
     }
 }
 
@@ -189,7 +196,7 @@ fn is_name(name: &str) -> bool {
 /// Whether a link of this name is one to a library called `soname`, as programs or linkers follow it. Any other link counts as
 /// one more file.
 fn stands_for(link: &str, soname: &str) -> bool {
-    link == soname || (link.ends_with(".so") && soname.starts_with(link))
+    link == soname || (link.strip_suffix(".so").is_some() && soname.starts_with(link))
 }
 
 #[cfg(test)]
@@ -246,7 +253,7 @@ mod tests {
     }
 
     fn found(tree: &TreeBelow, architecture: &str) -> (Vec<String>, Vec<(String, String)>) {
-        let (libraries, links) = Libraries::find(tree, architecture).unwrap().read().unwrap();
+        let Found { libraries, links } = Libraries::find(tree, architecture).unwrap().read().unwrap();
         let links = links.into_iter().map(|(path, target)| (String::from_utf8(path).unwrap(), target)).collect();
         (libraries.into_iter().map(|library| format!("{} {:x}", library.path, library.flags)).collect(), links)
     }

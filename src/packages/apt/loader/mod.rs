@@ -15,7 +15,7 @@ mod folders;
 mod libraries;
 mod table;
 
-pub(super) use libraries::{CACHE, Libraries, is_setting};
+pub(super) use libraries::{CACHE, Found, Libraries, is_setting};
 pub(super) use table::Library;
 
 /// The file for Debian's `architecture`.

@@ -178,7 +178,7 @@ fn trusted(lock: &Lock, project: Project<'_>) -> Result<Option<Vec<String>>, Pac
 mod tests {
     use super::*;
     use crate::packages::node::{bun_lock, pnpm_lock};
-    use flashbuild_frontend::package::{Ecosystem, LockPlace};
+    use flashbuild_frontend::package::{Ecosystem, LockPlace, Room};
 
     fn request(values: &[&str]) -> DepsRequest {
         DepsRequest {
@@ -192,6 +192,7 @@ mod tests {
             system: Vec::new(),
             below: None,
             from: LockPlace::Context,
+            room: Room::default(),
         }
     }
 

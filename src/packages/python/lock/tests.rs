@@ -6,7 +6,7 @@ use crate::packages::{
     PackageError,
     python::{system::System, target::Target},
 };
-use flashbuild_frontend::package::{DepsRequest, Ecosystem, LockPlace};
+use flashbuild_frontend::package::{DepsRequest, Ecosystem, LockPlace, Room};
 use std::{collections::BTreeMap, fs, path::Path};
 
 fn target(python: &str, platform: &str) -> Target {
@@ -21,6 +21,7 @@ fn target(python: &str, platform: &str) -> Target {
         system: Vec::new(),
         below: None,
         from: LockPlace::Context,
+        room: Room::default(),
     };
     Target::of(&request, &System::default()).unwrap()
 }

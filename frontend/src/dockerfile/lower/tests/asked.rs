@@ -226,12 +226,12 @@ fn plan(request: &DepsRequest) -> DepsPlan {
 }
 
 /// Made of the tree, where a distribution's packages are asked for.
-fn settled(request: &DepsRequest) -> Option<Settled> {
+fn settled(request: &DepsRequest) -> Option<Box<Settled>> {
     let content = PackageContent::LoaderCache(request.platform.arch.clone());
     let cache = PackageFile { path: "/cache".to_owned(), mode: 0o644, content };
     let layer = PackageOp { packages: Vec::new(), files: vec![cache] };
     (request.ecosystem == Ecosystem::Apt && request.flag("configure").is_none())
-        .then_some(Settled { said: PackageOp { packages: Vec::new(), files: Vec::new() }, layer })
+        .then(|| Box::new(Settled { said: PackageOp { packages: Vec::new(), files: Vec::new() }, layer }))
 }
 
 /// A step, where one is asked for.
