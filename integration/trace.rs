@@ -19,6 +19,9 @@ fn a_trace_has_every_step_with_its_times() {
     for event in [first, second] {
         assert_eq!((&event["ph"], &event["args"]["outcome"]), (&"X".into(), &"ran".into()), "{event}");
     }
+    let category = |name: &str| events.iter().filter(|event| event["cat"] == name).count();
+    // The layer of each `RUN`, and of the `COPY` of busybox; the keys of all vertices, and what they hold of each of these.
+    assert!(category("compression") >= 3 && category("solver") >= 4, "{events:#?}");
     let micros = |event: &Value, field: &str| event[field].as_u64().unwrap();
     assert!(micros(first, "dur") >= 300_000, "{first}");
     assert!(micros(second, "ts") >= micros(first, "ts") + micros(first, "dur"), "{first} {second}");

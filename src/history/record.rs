@@ -129,7 +129,7 @@ impl Writing {
                 self.line(&Line::Finished { step: step.0, at, end: outcome.into() });
             }
             EventKind::Warning { text, .. } => self.line(&Line::Warning { text: text.clone() }),
-            EventKind::Transfer { .. } | EventKind::Notice { .. } => {}
+            EventKind::Transfer { .. } | EventKind::Worked { .. } | EventKind::Notice { .. } => {}
         }
     }
 

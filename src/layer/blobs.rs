@@ -16,6 +16,7 @@ use crate::{
 use std::{
     fs::File,
     io::{self, Read, Write},
+    time::Instant,
 };
 
 /// A new blob: its digest and size, and what there is to say of it if it can be read file by file.
@@ -37,7 +38,9 @@ impl Layers {
         if let Some(blob) = self.known_blob(diff_id, *compression)? {
             return Ok(blob);
         }
+        let began = Instant::now();
         let (blob, index) = self.compress(diff_id, *compression)?;
+        self.packed(*diff_id, *compression, began);
         self.note_blob(diff_id, *compression, blob, index)
     }
 
@@ -108,9 +111,12 @@ impl Layers {
         items: Vec<Packable>,
         compression: Compression,
     ) -> Result<(Packed, Compressed), LayerError> {
+        let began = Instant::now();
         let compressor = Compressor::new(compression, &self.store, self.store.blob_writer()?);
         let (packed, compressor) = pack(items, None, self.store.root(), compressor)?;
-        Ok((packed, self.finish(compressor)?))
+        let blob = self.finish(compressor)?;
+        self.packed(packed.diff_id, compression, began);
+        Ok((packed, blob))
     }
 
     /// The same, for who reads the files once more.
@@ -120,9 +126,12 @@ impl Layers {
         compression: Compression,
         spool: &mut Spool,
     ) -> Result<(Packed, Compressed), LayerError> {
+        let began = Instant::now();
         let compressor = Compressor::new(compression, &self.store, self.store.blob_writer()?);
         let (packed, compressor) = pack_and_spool(items, spool, self.store.root(), compressor)?;
-        Ok((packed, self.finish(compressor)?))
+        let blob = self.finish(compressor)?;
+        self.packed(packed.diff_id, compression, began);
+        Ok((packed, blob))
     }
 
     pub(super) fn note_blob(

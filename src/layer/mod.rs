@@ -95,6 +95,7 @@ use std::{
     io::{self, Read},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Instant,
 };
 
 /// Largest encoded table that is read from the store.
@@ -107,6 +108,21 @@ pub struct Layers {
     overlay: OverlayXattrs,
     limits: Limits,
     known: Arc<Mutex<Known>>,
+    on_packed: Option<Arc<OnPacked>>,
+}
+
+/// Hears of each blob that was made of files or of another blob.
+type OnPacked = dyn Fn(&LayerPacked) + Send + Sync;
+
+/// A layer that was packed and compressed, for who wants to know where the time went.
+#[derive(Debug)]
+pub struct LayerPacked {
+    /// Its name.
+    pub diff_id: DiffId,
+    /// How its blob is encoded.
+    pub encoding: String,
+    /// When that began.
+    pub began: Instant,
 }
 
 /// What is remembered for as long as the process lives.
@@ -139,7 +155,19 @@ pub struct Made {
 impl Layers {
     /// The layers of `store`, whose folders are mounted by overlay reading `overlay`.
     pub fn new(store: Store, overlay: OverlayXattrs) -> Self {
-        Self { store, overlay, limits: Limits::DEFAULT, known: Arc::default() }
+        Self { store, overlay, limits: Limits::DEFAULT, known: Arc::default(), on_packed: None }
+    }
+
+    /// The same; `hear` is told of each layer that is packed and compressed from now on.
+    #[must_use]
+    pub fn telling(self, hear: impl Fn(&LayerPacked) + Send + Sync + 'static) -> Self {
+        Self { on_packed: Some(Arc::new(hear)), ..self }
+    }
+
+    fn packed(&self, diff_id: DiffId, compression: Compression, began: Instant) {
+        if let Some(hear) = &self.on_packed {
+            hear(&LayerPacked { diff_id, encoding: compression.encoding(), began });
+        }
     }
 
     /// The store that they are in.

@@ -6,7 +6,7 @@ use crate::{
     http::Web,
     layer::{Layers, OverlayXattrs},
     registry::Client,
-    solver::event::Events,
+    solver::event::{Events, Work},
     store::Store,
 };
 
@@ -27,6 +27,10 @@ pub(super) async fn begin(
     events: &Events,
 ) -> Result<Begun, BuildError> {
     let layers = Layers::new(store.clone(), OverlayXattrs::of_this_process());
+    let audience = events.clone();
+    let layers = layers.telling(move |layer| {
+        audience.worked(Work::Compression, format!("{} {}", layer.encoding, layer.diff_id), layer.began);
+    });
     let web = Web::new(store.clone(), client.ca_certificates())
         .map_err(|error| BuildError::Environment(error.to_string()))?
         .offline(client.is_offline());

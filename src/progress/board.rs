@@ -75,7 +75,7 @@ impl Board {
                 Vec::new()
             }
             EventKind::Finished { step, outcome } => self.finish(event.at, *step, outcome),
-            EventKind::Explained { .. } | EventKind::Notice { .. } => Vec::new(),
+            EventKind::Explained { .. } | EventKind::Worked { .. } | EventKind::Notice { .. } => Vec::new(),
             EventKind::Warning { text, .. } => {
                 self.summary.warnings.push(printable(text));
                 Vec::new()

@@ -112,7 +112,7 @@ impl View for Plain {
             | EventKind::Explained { step, .. }
             | EventKind::Finished { step, .. } => Some(*step),
             EventKind::Notice { step, .. } => *step,
-            EventKind::Warning { .. } => None,
+            EventKind::Warning { .. } | EventKind::Worked { .. } => None,
         };
         if let Some(step) = step {
             for line in lines {
@@ -123,7 +123,10 @@ impl View for Plain {
         match &event.kind {
             EventKind::Started { step, .. } => self.turns.begin(*step, event.at),
             // Warnings are told at the end, where people look; reasons in notices.
-            EventKind::Output { .. } | EventKind::Explained { .. } | EventKind::Warning { .. } => {}
+            EventKind::Output { .. }
+            | EventKind::Explained { .. }
+            | EventKind::Worked { .. }
+            | EventKind::Warning { .. } => {}
             EventKind::Transfer { step, item, .. } => {
                 if let Some(transfer) = board.step(*step).and_then(|step| step.transfers.get(item)) {
                     self.transferred(*step, event.at, item, *transfer);

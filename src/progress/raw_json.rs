@@ -6,8 +6,8 @@
 //! | field | in | type | meaning |
 //! |---|---|---|---|
 //! | `t` | all | number | seconds since the first event |
-//! | `event` | all | string | `started`, `output`, `transfer`, `explained`, `finished`, `notice`, `warning` |
-//! | `step` | all but some `notice` and `warning` | number | the step, from 1 in the order of starting |
+//! | `event` | all | string | `started`, `output`, `transfer`, `explained`, `finished`, `worked`, `notice`, `warning` |
+//! | `step` | all but `worked`, some `notice` and `warning` | number | the step, from 1 in the order of starting |
 //! | `name` | `started`, `finished` | string | what the step is called, as is |
 //! | `key` | `started`, `finished` | string | definition key of the vertex; absent if the step is no vertex |
 //! | `text` | `output` | string | what was written, as is: not necessarily whole lines |
@@ -20,6 +20,9 @@
 //! | `hit` | `finished`, if `cached` | string | `definition`, `content` |
 //! | `error` | `finished`, if `failed` | string | what went wrong, as is |
 //! | `seconds` | `finished` | number | since the step started |
+//! | `work` | `worked` | string | `solver`, `compression`: work inside of steps or between them that is done |
+//! | `name` | `worked` | string | what was done |
+//! | `seconds` | `worked` | number | since that began |
 //! | `text` | `notice` | string | what a person should know |
 //! | `text` | `warning` | string | the rule that the build description goes against, what is wrong, and the line |
 //! | `url` | `warning` | string | a page that explains the rule; absent if there is none |
@@ -98,6 +101,11 @@ enum Body<'a> {
         outcome: Ended<'a>,
         seconds: f64,
     },
+    Worked {
+        work: &'static str,
+        name: &'a str,
+        seconds: f64,
+    },
     Notice {
         #[serde(skip_serializing_if = "Option::is_none")]
         step: Option<u32>,
@@ -173,6 +181,9 @@ fn body<'a>(event: &'a Event, steps: &'a HashMap<StepId, Named>, board: &Board) 
             outcome: Ended::from(outcome),
             seconds: seconds(board.step(*step).map(|step| step.elapsed(event.at)).unwrap_or_default()),
         },
+        EventKind::Worked { work, name, began } => {
+            Body::Worked { work: work.name(), name, seconds: seconds(event.at.saturating_duration_since(*began)) }
+        }
         EventKind::Notice { step, text } => Body::Notice { step: step.map(|step| step.0), text },
         EventKind::Warning { text, url } => Body::Warning { text, url: url.as_deref() },
     }

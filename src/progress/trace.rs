@@ -1,12 +1,12 @@
 //! A build as a trace, for `chrome://tracing` and Perfetto (Trace Event Format, JSON array form).
 //!
-//! Steps and transfers are complete events (`"ph":"X"`), each on the first track that is free when it begins, so that
+//! Steps, transfers and work inside of them are complete events (`"ph":"X"`), each on the first track that is free when it begins, so that
 //! what ran at once lies beside each other. Times are microseconds since the first event of the build. The array is
 //! closed at the end of the build; readers take one that is not.
 
 use super::board::{Board, StepState};
-use super::{OutputLine, View};
-use crate::solver::event::{Event, EventKind, Hit, Outcome, StepId};
+use super::{OutputLine, View, printable};
+use crate::solver::event::{Event, EventKind, Hit, Outcome, StepId, Work};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -20,6 +20,8 @@ pub(super) struct Trace {
     tracks: Vec<Option<StepId>>,
     /// When each track of transfers is free again.
     transfer_tracks: Vec<Instant>,
+    /// The same, of each kind of work.
+    work_tracks: BTreeMap<Work, Vec<Instant>>,
     wrote: bool,
 }
 
@@ -45,10 +47,19 @@ struct ProcessName {
 
 const STEPS: u32 = 1;
 const TRANSFERS: u32 = 2;
+/// The first kind of work; the others follow.
+const WORK: u32 = 3;
 
 impl Trace {
     pub(super) fn new(out: Box<dyn Write + Send>) -> Self {
-        Self { out, began: None, tracks: Vec::new(), transfer_tracks: Vec::new(), wrote: false }
+        Self {
+            out,
+            began: None,
+            tracks: Vec::new(),
+            transfer_tracks: Vec::new(),
+            work_tracks: BTreeMap::new(),
+            wrote: false,
+        }
     }
 
     fn begin(&mut self, step: StepId) {
@@ -79,21 +90,11 @@ impl Trace {
         self.complete(&state.title, category, span, (STEPS, track), args)?;
         for (item, transfer) in &state.transfers {
             let (first, latest) = transfer.span();
-            let track = self.transfer_track(first, latest);
+            let track = free_track(&mut self.transfer_tracks, first, latest);
             let args = BTreeMap::from([("step", state.title.clone()), ("bytes", transfer.done.to_string())]);
             self.complete(item, "transfer", (first, latest), (TRANSFERS, track), args)?;
         }
         Ok(())
-    }
-
-    fn transfer_track(&mut self, first: Instant, latest: Instant) -> usize {
-        let free = self.transfer_tracks.iter().position(|until| *until <= first);
-        let track = free.unwrap_or_else(|| {
-            self.transfer_tracks.push(latest);
-            self.transfer_tracks.len() - 1
-        });
-        self.transfer_tracks[track] = latest;
-        track
     }
 
     fn complete(
@@ -117,11 +118,23 @@ impl Trace {
     }
 }
 
+/// The first of `tracks` that is free from `first` on; it is taken until `latest`.
+fn free_track(tracks: &mut Vec<Instant>, first: Instant, latest: Instant) -> usize {
+    let free = tracks.iter().position(|until| *until <= first);
+    let track = free.unwrap_or_else(|| {
+        tracks.push(latest);
+        tracks.len() - 1
+    });
+    tracks[track] = latest;
+    track
+}
+
 impl View for Trace {
     fn event(&mut self, event: &Event, _: &[OutputLine], board: &Board) -> io::Result<()> {
         if self.began.is_none() {
             self.began = Some(event.at);
-            for (pid, name) in [(STEPS, "steps"), (TRANSFERS, "transfers")] {
+            let work = (WORK..).zip(Work::ALL.map(Work::name));
+            for (pid, name) in [(STEPS, "steps"), (TRANSFERS, "transfers")].into_iter().chain(work) {
                 self.write(&ProcessName {
                     name: "process_name",
                     ph: "M",
@@ -136,6 +149,13 @@ impl View for Trace {
                 if let Some(state) = board.step(*step) {
                     self.end(*step, outcome, state)?;
                 }
+            }
+            EventKind::Worked { work, name, began } => {
+                let tracks = self.work_tracks.entry(*work).or_default();
+                let track = free_track(tracks, *began, event.at);
+                let kind = (WORK..).zip(Work::ALL).find_map(|(pid, kind)| (kind == *work).then_some(pid));
+                let at = (kind.unwrap_or(WORK), track);
+                self.complete(&printable(name), work.name(), (*began, event.at), at, BTreeMap::new())?;
             }
             EventKind::Output { .. }
             | EventKind::Transfer { .. }

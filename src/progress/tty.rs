@@ -85,6 +85,7 @@ impl View for Tty {
             | EventKind::Transfer { .. }
             // Told in notices.
             | EventKind::Explained { .. }
+            | EventKind::Worked { .. }
             // Told at the end, where people look.
             | EventKind::Warning { .. } => {}
             EventKind::Finished { step, outcome } => {

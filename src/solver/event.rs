@@ -69,6 +69,15 @@ pub enum EventKind {
         /// How.
         outcome: Outcome,
     },
+    /// Work inside of steps or between them is done; for who wants to know where the time went.
+    Worked {
+        /// Of which kind.
+        work: Work,
+        /// What was done.
+        name: String,
+        /// When it began.
+        began: Instant,
+    },
     /// Something a person should know that is no error.
     Notice {
         /// The step that it is about, if any.
@@ -83,6 +92,28 @@ pub enum EventKind {
         /// A page that explains the rule.
         url: Option<String>,
     },
+}
+
+/// A kind of work inside of steps or between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Work {
+    /// Keys are made, and looked up.
+    Solver,
+    /// Files become a compressed layer.
+    Compression,
+}
+
+impl Work {
+    /// All kinds.
+    pub const ALL: [Self; 2] = [Self::Solver, Self::Compression];
+
+    /// As traces name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Solver => "solver",
+            Self::Compression => "compression",
+        }
+    }
 }
 
 /// How a step ended.
@@ -134,6 +165,11 @@ impl Events {
     /// Tells people something that is about no step.
     pub fn notice(&self, text: impl Into<String>) {
         self.send(EventKind::Notice { step: None, text: text.into() });
+    }
+
+    /// Says that work that `began` then is done.
+    pub fn worked(&self, work: Work, name: impl Into<String>, began: Instant) {
+        self.send(EventKind::Worked { work, name: name.into(), began });
     }
 
     /// Tells people that the build description goes against a rule.

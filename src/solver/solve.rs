@@ -3,7 +3,7 @@
 use super::{
     Identity, Recipe,
     admission::Admission,
-    event::{Events, Hit, Step},
+    event::{Events, Hit, Step, Work},
     explain::{Explainer, Past},
     key::{self, Key},
     order,
@@ -14,6 +14,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     future::Future,
     sync::Arc,
+    time::Instant,
 };
 use tokio::{sync::watch, task::JoinSet};
 
@@ -121,6 +122,7 @@ pub async fn solve<E: Executor>(
     events: &Events,
     options: &Options,
 ) -> Result<Solved<E::Value>, SolveError<E::Error>> {
+    let began = Instant::now();
     let facts = definition_facts(graph, executor).await?;
     let keys = definition_keys(graph, &facts);
     let whole = |error| SolveError { node: None, error };
@@ -129,6 +131,8 @@ pub async fn solve<E: Executor>(
     let wanted: Vec<Key> = keys.iter().filter(|(id, _)| is_wanted(id)).map(|(_, key)| *key).collect();
     let found: HashMap<Key, E::Value> =
         if wanted.is_empty() { HashMap::new() } else { executor.find_definitions(&wanted).map_err(whole)? };
+
+    events.worked(Work::Solver, format!("keys of {} vertices, and what is known of them", keys.len()), began);
 
     let recorded = keys.iter().filter(|(id, _)| has_record(graph, **id)).map(|(id, key)| (*id, *key)).collect();
 
@@ -303,8 +307,13 @@ struct Vertex<E> {
 
 impl<E: Executor> Vertex<E> {
     async fn result(&self, inputs: &[E::Value]) -> Result<(E::Value, Option<Hit>), E::Error> {
+        let began = Instant::now();
         let facts = self.executor.content_facts(self.id, inputs).await?;
         let content = facts.map(|facts| key::content(self.graph.node(self.id), self.graph.epoch, &facts));
+        if content.is_some() {
+            let name = shown_name(&self.graph, self.id);
+            self.events.worked(Work::Solver, format!("content key of {name}"), began);
+        }
         let _alone = match content {
             Some(content) => Some(self.executor.lock(content).await?),
             None => None,
