@@ -12,7 +12,9 @@ fn a_trace_has_every_step_with_its_times() {
 
     let events: Vec<Value> = serde_json::from_str(&work.read("trace.json")).unwrap();
     let step = |title: &str| {
-        let found = events.iter().find(|event| event["name"].as_str().is_some_and(|name| name.ends_with(title)));
+        let is_it =
+            |event: &&Value| event["cat"] == "step" && event["name"].as_str().is_some_and(|name| name.ends_with(title));
+        let found = events.iter().find(is_it);
         found.unwrap_or_else(|| panic!("no {title} in {events:#?}"))
     };
     let (first, second) = (step("RUN sleep 0.3"), step("RUN echo done"));
