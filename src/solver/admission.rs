@@ -13,10 +13,10 @@ use std::{
 use tokio::sync::oneshot;
 
 /// How often the machine is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// How many places are lent at a look.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 2;
 
 /// A number of places, given to the most urgent first and among equals to the first that came.
 #[derive(Debug)]
