@@ -20,6 +20,7 @@ mod docs;
 mod git;
 mod gpu_code;
 pub(super) mod hidden;
+mod installers;
 mod leftovers;
 pub(super) mod links;
 mod locales;
@@ -118,6 +119,7 @@ pub const PASSES: &[Pass] = &[
     debug_sections::PASS,
     gpu_code::PASS,
     development::PASS,
+    installers::PASS,
     tests_of_packages::PASS,
     docs::PASS,
     locales::PASS,
@@ -198,6 +200,17 @@ mod tests {
                 ],
             ),
             ("docs", &["usr/share/man/man1/ls.1.gz", "usr/share/doc/bash/README", "app/node_modules/a/README.md"]),
+            (
+                "installers",
+                &[
+                    "usr/lib/python3/dist-packages/pip/_internal/cli.py",
+                    "venv/lib/python3.11/site-packages/pip-24.0.dist-info/RECORD",
+                    "usr/local/lib/python3.11/ensurepip/_bundled/pip.whl",
+                    "usr/local/lib/node_modules/npm/node_modules/semver/index.js",
+                    "usr/bin/pip3.11",
+                    "usr/local/bin/npx",
+                ],
+            ),
             ("locales", &["usr/share/locale/de/LC_MESSAGES/bash.mo"]),
             ("byte-code", &["usr/lib/python3/dist-packages/__pycache__/six.cpython-311.pyc"]),
         ] {
@@ -218,6 +231,10 @@ mod tests {
             "var/cache/nginx/x",
             "tmp/app.sock",
             "app/node_modules/test/index.js",
+            "app/node_modules/npm/index.js",
+            "app/lib/python3.11/site-packages/pipeline/x.py",
+            "usr/bin/pipewire",
+            "app/pip",
             "app/node_modules/docs/lib/tests.js",
             "usr/lib/python3.11/site-packages/numpy/testing/__init__.py",
             "usr/lib/libz.so.1",
